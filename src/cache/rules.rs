@@ -1,0 +1,344 @@
+//! Rules: what an operator knows about a part of the API. The first rule whose path matches a request decides.
+
+use crate::cache::settings::KeySettings;
+use http::HeaderName;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What holds for the requests whose path matches. Origin headers win over a rule unless [`override_origin`](Self::override_origin) is set.
+///
+/// ```
+/// use std::time::Duration;
+/// use warmfront::Rule;
+/// let rule = Rule::path("/api/schools/**").unwrap().ttl(Duration::from_secs(300)).tag("schools");
+/// assert!(rule.matches("/api/schools/primary") && !rule.matches("/api/brands"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The name in `Cache-Status`, logs and metrics. [`Rule::path`] takes the pattern itself.
+    pub name: Arc<str>,
+    /// Which paths it is about.
+    pub path: PathPattern,
+    /// Never look up, never store, never buffer.
+    pub pass: bool,
+    /// The lifetime where the origin names none; with `override_origin` also where it does.
+    pub ttl: Option<Duration>,
+    /// As [`Settings::stale_while_revalidate`](crate::Settings::stale_while_revalidate), for these paths.
+    pub stale_while_revalidate: Option<Duration>,
+    /// As [`Settings::stale_if_error`](crate::Settings::stale_if_error), for these paths.
+    pub stale_if_error: Option<Duration>,
+    /// Whether `ttl`, `stale_while_revalidate` and `stale_if_error` win over the origin's own. Prohibitions of the origin (`no-store`, `private`, Set-Cookie) still hold
+    /// unless they are named in `ignore`. Default false.
+    pub override_origin: bool,
+    /// Prohibitions that these paths disregard. Default none.
+    pub ignore: Ignore,
+    /// Tags of what is stored, for invalidation.
+    pub tags: Vec<Arc<str>>,
+    /// A partition of its own for each value of a request header; what is stored in one is unreachable from any other.
+    pub per_identity: Option<Identity>,
+    /// How the query becomes part of the key; `None`: as the cache's own settings say.
+    pub key: Option<KeySettings>,
+}
+
+/// Where a request's identity is read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The request header whose whole value (all lines) is the identity. It is kept only as a keyed hash.
+    pub header: HeaderName,
+}
+
+/// Prohibitions of a response that a rule disregards. Each is an opt-out of a protection; the default has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ignore {
+    /// Store in spite of `no-store` in the response.
+    pub no_store: bool,
+    /// Store in spite of `private`.
+    pub private: bool,
+    /// Store responses with `Set-Cookie` and give the cookie to everybody.
+    pub set_cookie: bool,
+    /// Reuse in spite of `no-cache` in the response.
+    pub no_cache: bool,
+}
+
+impl Ignore {
+    /// The words of the configuration file, in the order of the fields.
+    pub const WORDS: [&'static str; 4] = ["no-store", "private", "set-cookie", "no-cache"];
+
+    /// Adds the prohibition called `word`; `false` if there is none of that name.
+    pub fn add(&mut self, word: &str) -> bool {
+        match word {
+            "no-store" => self.no_store = true,
+            "private" => self.private = true,
+            "set-cookie" => self.set_cookie = true,
+            "no-cache" => self.no_cache = true,
+            _ => return false,
+        }
+        true
+    }
+}
+
+impl Rule {
+    /// A rule for the paths that match `pattern` (see [`PathPattern`]) that changes nothing yet.
+    ///
+    /// # Errors
+    /// The pattern is malformed.
+    pub fn path(pattern: &str) -> Result<Self, PatternError> {
+        Ok(Self {
+            name: pattern.into(),
+            path: PathPattern::parse(pattern)?,
+            pass: false,
+            ttl: None,
+            stale_while_revalidate: None,
+            stale_if_error: None,
+            override_origin: false,
+            ignore: Ignore::default(),
+            tags: Vec::new(),
+            per_identity: None,
+            key: None,
+        })
+    }
+
+    /// Sets the name.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Sets the lifetime where the origin names none.
+    #[must_use]
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    /// Sets how long a stale response may be served while it is refreshed.
+    #[must_use]
+    pub fn stale_while_revalidate(mut self, window: Duration) -> Self {
+        self.stale_while_revalidate = Some(window);
+        self
+    }
+
+    /// Sets how long a stale response may stand in for an error.
+    #[must_use]
+    pub fn stale_if_error(mut self, window: Duration) -> Self {
+        self.stale_if_error = Some(window);
+        self
+    }
+
+    /// Adds a tag.
+    #[must_use]
+    pub fn tag(mut self, tag: &str) -> Self {
+        self.tags.push(tag.into());
+        self
+    }
+
+    /// Gives each value of `header` a partition of its own.
+    #[must_use]
+    pub fn per_identity(mut self, header: HeaderName) -> Self {
+        self.per_identity = Some(Identity { header });
+        self
+    }
+
+    /// Makes these paths pass: never looked up, never stored.
+    #[must_use]
+    pub fn pass(mut self) -> Self {
+        self.pass = true;
+        self
+    }
+
+    /// Makes the rule's durations win over the origin's.
+    #[must_use]
+    pub fn override_origin(mut self) -> Self {
+        self.override_origin = true;
+        self
+    }
+
+    /// Whether `path` (as sent, undecoded, without the query) matches.
+    #[must_use]
+    pub fn matches(&self, path: &str) -> bool {
+        self.path.matches(path)
+    }
+}
+
+/// A pattern of paths, segment by segment: `*` inside a segment matches any run of characters but `/`; a segment `**` matches any number of
+/// segments, none included, so `/api/**` matches `/api`, `/api/` and `/api/a/b`. Everything else matches itself, byte by byte, undecoded.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PathPattern {
+    text: Box<str>,
+    segments: Box<[Segment]>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Segment {
+    Literal(Box<str>),
+    Glob(Box<str>),
+    AnyDepth,
+}
+
+/// Why a pattern is malformed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PatternError {
+    /// It does not start with `/`.
+    NoLeadingSlash,
+    /// It has a `?` or `#`: patterns are about paths only.
+    NotAPath,
+    /// A segment mixes `**` with other characters, or the pattern has more than four `**` segments.
+    DoubleStar,
+}
+
+impl fmt::Display for PatternError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoLeadingSlash => "a path pattern starts with `/`",
+            Self::NotAPath => "a path pattern has no `?` or `#`: the query is no part of it",
+            Self::DoubleStar => "`**` stands alone in its segment, and at most four times: `/api/**`",
+        })
+    }
+}
+
+impl std::error::Error for PatternError {}
+
+impl PathPattern {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    /// It does not start with `/`, has a query or fragment, or misplaces `**`.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        let rest = text.strip_prefix('/').ok_or(PatternError::NoLeadingSlash)?;
+        if text.contains(['?', '#']) {
+            return Err(PatternError::NotAPath);
+        }
+        let segments = rest.split('/').map(Segment::parse).collect::<Result<Box<[_]>, _>>()?;
+        // Each `**` multiplies the work of a match; four are more than any API needs.
+        if segments.iter().filter(|segment| **segment == Segment::AnyDepth).count() > 4 {
+            return Err(PatternError::DoubleStar);
+        }
+        Ok(Self { text: text.into(), segments })
+    }
+
+    /// Whether `path` matches; a path that does not start with `/` (as `*` of OPTIONS) never does.
+    #[must_use]
+    pub fn matches(&self, path: &str) -> bool {
+        path.strip_prefix('/').is_some_and(|rest| match_segments(&self.segments, Some(rest)))
+    }
+
+    /// The pattern as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Debug for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.text, f)
+    }
+}
+
+impl Segment {
+    fn parse(text: &str) -> Result<Self, PatternError> {
+        match text {
+            "**" => Ok(Self::AnyDepth),
+            _ if text.contains("**") => Err(PatternError::DoubleStar),
+            _ if text.contains('*') => Ok(Self::Glob(text.into())),
+            _ => Ok(Self::Literal(text.into())),
+        }
+    }
+
+    fn matches(&self, text: &str) -> bool {
+        match self {
+            Self::Literal(literal) => **literal == *text,
+            Self::Glob(glob) => match_glob(glob.as_bytes(), text.as_bytes()),
+            Self::AnyDepth => true,
+        }
+    }
+}
+
+/// `rest` is `None` once the path has ended (a path with a trailing slash ends in an empty segment).
+fn match_segments(pattern: &[Segment], rest: Option<&str>) -> bool {
+    let Some((first, tail)) = pattern.split_first() else { return rest.is_none() };
+    if *first == Segment::AnyDepth {
+        let mut rest = rest;
+        loop {
+            if match_segments(tail, rest) {
+                return true;
+            }
+            let Some(text) = rest else { return false };
+            rest = text.split_once('/').map(|(_, after)| after);
+        }
+    }
+    let Some(text) = rest else { return false };
+    let (segment, after) = text.split_once('/').map_or((text, None), |(segment, after)| (segment, Some(after)));
+    first.matches(segment) && match_segments(tail, after)
+}
+
+/// Greedy match of `*` with one backtracking point: linear in practice, quadratic at worst.
+fn match_glob(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t, mut star) = (0, 0, None);
+    while t < text.len() {
+        if pattern.get(p) == Some(&b'*') {
+            star = Some((p, t));
+            p += 1;
+        } else if pattern.get(p) == Some(&text[t]) {
+            p += 1;
+            t += 1;
+        } else if let Some((at, matched)) = star {
+            star = Some((at, matched + 1));
+            p = at + 1;
+            t = matched + 1;
+        } else {
+            return false;
+        }
+    }
+    pattern[p..].iter().all(|byte| *byte == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PathPattern, PatternError};
+
+    fn matches(pattern: &str, path: &str) -> bool {
+        PathPattern::parse(pattern).unwrap().matches(path)
+    }
+
+    #[test]
+    fn a_pattern_without_stars_matches_itself_alone() {
+        assert!(
+            matches("/api", "/api") && !matches("/api", "/api/") && !matches("/api", "/API") && !matches("/", "/a") && matches("/", "/")
+        );
+    }
+
+    #[test]
+    fn a_star_stays_inside_its_segment() {
+        assert!(
+            matches("/a/*/c", "/a/b/c") && !matches("/a/*/c", "/a/b/b/c") && matches("/v*.js", "/v12.js") && !matches("/v*.js", "/v/1.js")
+        );
+    }
+
+    #[test]
+    fn two_stars_match_any_depth_and_the_place_itself() {
+        for path in ["/api", "/api/", "/api/a", "/api/a/b/"] {
+            assert!(matches("/api/**", path), "{path}");
+        }
+        assert!(!matches("/api/**", "/apiary") && matches("/**/x", "/x") && matches("/**/x", "/a/b/x") && !matches("/**/x", "/a/b/y"));
+    }
+
+    #[test]
+    fn malformed_patterns_are_refused() {
+        assert_eq!(PathPattern::parse("api"), Err(PatternError::NoLeadingSlash));
+        assert_eq!(PathPattern::parse("/a?b"), Err(PatternError::NotAPath));
+        assert_eq!(PathPattern::parse("/a**"), Err(PatternError::DoubleStar));
+        assert_eq!(PathPattern::parse("/**/**/**/**/**"), Err(PatternError::DoubleStar));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_path_makes_a_pattern_panic(pattern in "/[a*/]{0,12}", path in ".{0,40}") {
+            if let Ok(pattern) = PathPattern::parse(&pattern) {
+                let _ = pattern.matches(&path);
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The only door to time. Everything that reasons about freshness takes a [`Stamp`] as an argument; only the edges ask a [`Clock`] for one.
+//!
+//! A stamp is milliseconds since the Unix epoch *as this process counts them*: the wall clock is read once, when the clock is made, and from
+//! then on monotonic time is added. A wall clock that is set forwards or backwards therefore neither expires nor resurrects anything.
+//!
+//! ```
+//! use std::time::Duration;
+//! let clock = warmfront::clock::Clock::manual(1_700_000_000);
+//! let before = clock.now();
+//! clock.advance(Duration::from_secs(5));
+//! assert_eq!(clock.now().since(before), Duration::from_secs(5));
+//! ```
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::Instant;
+
+/// A moment: milliseconds since the Unix epoch, on the clock that made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stamp(u64);
+
+impl Stamp {
+    /// The moment `millis` milliseconds after the Unix epoch.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the Unix epoch.
+    #[must_use]
+    pub const fn millis(self) -> u64 {
+        self.0
+    }
+
+    /// Whole seconds since the Unix epoch, as HTTP dates count them.
+    #[must_use]
+    pub const fn seconds(self) -> u64 {
+        self.0 / 1000
+    }
+
+    /// The time from `earlier` to this moment; zero if `earlier` is later.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// This moment plus `millis` milliseconds, saturating at the end of time.
+    #[must_use]
+    pub const fn plus_millis(self, millis: u64) -> Self {
+        Self(self.0.saturating_add(millis))
+    }
+}
+
+/// Where the present comes from: the machine, or a test's hand. Cheap to clone; clones show the same time.
+#[derive(Clone, Debug)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    Machine { start: Instant, wall_at_start: u64 },
+    Manual(Arc<AtomicU64>),
+}
+
+impl Clock {
+    /// The machine's clock. It follows `tokio::time::pause`, so that tests of whole services can move it.
+    #[must_use]
+    pub fn machine() -> Self {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self(Source::Machine { start: Instant::now(), wall_at_start: saturating_millis(wall) })
+    }
+
+    /// A clock that stands still at `unix_seconds` until [`advance`](Self::advance) moves it.
+    #[must_use]
+    pub fn manual(unix_seconds: u64) -> Self {
+        Self(Source::Manual(Arc::new(AtomicU64::new(unix_seconds.saturating_mul(1000)))))
+    }
+
+    /// The present.
+    #[must_use]
+    pub fn now(&self) -> Stamp {
+        match &self.0 {
+            Source::Machine { start, wall_at_start } => Stamp(wall_at_start.saturating_add(saturating_millis(start.elapsed()))),
+            Source::Manual(millis) => Stamp(millis.load(Ordering::Acquire)),
+        }
+    }
+
+    /// Moves a manual clock forwards. The machine's clock cannot be moved: there this does nothing.
+    pub fn advance(&self, by: Duration) {
+        if let Source::Manual(millis) = &self.0 {
+            millis.fetch_add(saturating_millis(by), Ordering::AcqRel);
+        }
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::machine()
+    }
+}
+
+fn saturating_millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Clock, Stamp};
+    use std::time::Duration;
+
+    #[test]
+    fn clones_of_a_manual_clock_move_together() {
+        let clock = Clock::manual(10);
+        let other = clock.clone();
+        clock.advance(Duration::from_millis(1500));
+        assert_eq!(other.now(), Stamp::from_millis(11_500));
+    }
+
+    #[test]
+    fn a_stamp_never_underflows() {
+        assert_eq!(Stamp::from_millis(1).since(Stamp::from_millis(9)), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_machine_clock_follows_paused_time() {
+        let clock = Clock::machine();
+        let before = clock.now();
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(clock.now().since(before), Duration::from_secs(60));
+    }
+}

@@ -1,0 +1,9 @@
+//! What happened, in words with one spelling each, and the counters that add them up. Knows nothing of caching.
+
+mod counters;
+mod outcome;
+mod refusal;
+
+pub use counters::Counters;
+pub use outcome::Outcome;
+pub use refusal::Refusal;

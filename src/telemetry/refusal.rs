@@ -1,0 +1,97 @@
+//! Why warmfront answered with an error of its own.
+
+use http::StatusCode;
+
+/// Why warmfront itself answered with an error. The spelling reaches the log, the counter, the problem body and `Cache-Status; detail=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The request could be read in two ways, or not at all: framing, Host, target, field values.
+    BadRequest,
+    /// The request head did not arrive within `server.header_timeout`.
+    HeaderTimeout,
+    /// The request head is larger than `server.max_header_bytes`.
+    HeadersTooLarge,
+    /// The request body is larger than `server.max_request_body`.
+    BodyTooLarge,
+    /// CONNECT: warmfront is no tunnel to anywhere.
+    ConnectMethod,
+    /// The request said `only-if-cached` and nothing stored may answer it.
+    OnlyIfCached,
+    /// `upstream.max_in_flight` requests are under way and `upstream.max_queue` wait already.
+    QueueFull,
+    /// Waited longer than `upstream.queue_timeout` for a place.
+    QueueTimeout,
+    /// No connection to the upstream: refused, unreachable, or its name did not resolve.
+    UpstreamConnect,
+    /// No connection to the upstream within `upstream.connect_timeout`.
+    ConnectTimeout,
+    /// No response head from the upstream within `upstream.response_timeout`.
+    ResponseTimeout,
+    /// The upstream closed or reset the connection before a whole response head.
+    UpstreamClosed,
+    /// The upstream's response is not HTTP, ambiguous, or a 101 that nobody asked for.
+    BadResponse,
+    /// The fill that this request waited for ended without an answer.
+    FillAborted,
+    /// The origin could not be asked and the stored response must be validated first (RFC 9111 section 5.2.2.2).
+    MustRevalidate,
+}
+
+impl Refusal {
+    /// All reasons, in the order of their discriminants.
+    pub const ALL: [Self; 15] = [
+        Self::BadRequest,
+        Self::HeaderTimeout,
+        Self::HeadersTooLarge,
+        Self::BodyTooLarge,
+        Self::ConnectMethod,
+        Self::OnlyIfCached,
+        Self::QueueFull,
+        Self::QueueTimeout,
+        Self::UpstreamConnect,
+        Self::ConnectTimeout,
+        Self::ResponseTimeout,
+        Self::UpstreamClosed,
+        Self::BadResponse,
+        Self::FillAborted,
+        Self::MustRevalidate,
+    ];
+
+    /// The one spelling.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad-request",
+            Self::HeaderTimeout => "header-timeout",
+            Self::HeadersTooLarge => "headers-too-large",
+            Self::BodyTooLarge => "body-too-large",
+            Self::ConnectMethod => "connect-method",
+            Self::OnlyIfCached => "only-if-cached",
+            Self::QueueFull => "queue-full",
+            Self::QueueTimeout => "queue-timeout",
+            Self::UpstreamConnect => "upstream-connect",
+            Self::ConnectTimeout => "connect-timeout",
+            Self::ResponseTimeout => "response-timeout",
+            Self::UpstreamClosed => "upstream-closed",
+            Self::BadResponse => "bad-response",
+            Self::FillAborted => "fill-aborted",
+            Self::MustRevalidate => "must-revalidate",
+        }
+    }
+
+    /// The status code that goes with it.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::HeaderTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::ConnectMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::QueueFull | Self::QueueTimeout => StatusCode::SERVICE_UNAVAILABLE,
+            Self::UpstreamConnect | Self::UpstreamClosed | Self::BadResponse | Self::FillAborted => StatusCode::BAD_GATEWAY,
+            Self::OnlyIfCached | Self::ConnectTimeout | Self::ResponseTimeout | Self::MustRevalidate => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+}
