@@ -1,1 +1,3 @@
+//! The warmfront binary.
+
 fn main() {}

@@ -1,0 +1,100 @@
+//! The bytes that bodies in flight may take, so that `cache.max_bytes` is one honest number: the store gets the rest.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How `max_bytes` is divided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shares {
+    /// For stored responses.
+    pub(crate) store: u64,
+    /// For bodies that are being received.
+    pub(crate) in_flight: u64,
+}
+
+impl Shares {
+    /// A quarter is for bodies in flight, and at least one object of `max_object`, but never more than half.
+    pub(crate) fn of(max_bytes: u64, max_object: u64) -> Self {
+        let in_flight = (max_bytes / 4).max(max_object.min(max_bytes / 2));
+        Self { store: max_bytes - in_flight, in_flight }
+    }
+}
+
+/// A budget of bytes. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Budget(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    limit: u64,
+    used: AtomicU64,
+}
+
+/// Bytes taken from a budget; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Reserved {
+    budget: Budget,
+    bytes: u64,
+}
+
+impl Budget {
+    pub(crate) fn new(limit: u64) -> Self {
+        Self(Arc::new(Inner { limit, used: AtomicU64::new(0) }))
+    }
+
+    /// Nothing yet, to grow later.
+    pub(crate) fn reserve_none(&self) -> Reserved {
+        Reserved { budget: self.clone(), bytes: 0 }
+    }
+
+    pub(crate) fn used(&self) -> u64 {
+        self.0.used.load(Ordering::Relaxed)
+    }
+}
+
+impl Reserved {
+    /// Takes bytes so that the reservation covers `bytes` in all; `false`, and nothing changes, if the budget has not so many.
+    pub(crate) fn cover(&mut self, bytes: u64) -> bool {
+        let more = bytes.saturating_sub(self.bytes);
+        let inner = &self.budget.0;
+        let taken = inner
+            .used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| used.checked_add(more).filter(|sum| *sum <= inner.limit))
+            .is_ok();
+        if taken {
+            self.bytes += more;
+        }
+        taken
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.budget.0.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Budget, Shares};
+
+    #[test]
+    fn a_reservation_grows_within_the_limit_and_gives_back_all_of_it() {
+        let budget = Budget::new(100);
+        let (mut one, mut two) = (budget.reserve_none(), budget.reserve_none());
+        assert!(one.cover(60) && one.cover(50) && two.cover(40) && !two.cover(41));
+        assert_eq!(budget.used(), 100);
+        drop(one);
+        assert!(two.cover(100));
+        drop(two);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn the_shares_add_up_and_the_store_keeps_at_least_half() {
+        for (max_bytes, max_object) in [(0, 1), (1 << 20, 8 << 20), (256 << 20, 8 << 20), (64 << 20, 30 << 20), (u64::MAX, 1)] {
+            let shares = Shares::of(max_bytes, max_object);
+            assert!(shares.store + shares.in_flight == max_bytes && shares.store >= max_bytes / 2, "{max_bytes}");
+        }
+    }
+}

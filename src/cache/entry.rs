@@ -1,0 +1,225 @@
+//! What is stored: the head of a response with everything that was worked out about it, and its body. Immutable but for its marks.
+
+use crate::cache::freshness::{Life, date_of};
+use crate::cache::groups::{Group, Groups, Level};
+use crate::clock::Stamp;
+use crate::rfc::date;
+use crate::rfc::range::ContentRange;
+use crate::rfc::vary::Selector;
+use bytes::Bytes;
+use http::header::{ACCEPT_LANGUAGE, CONTENT_LANGUAGE, ETAG, LAST_MODIFIED};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+/// What a stored response costs beyond its bytes: this struct, the head, the map's nodes. Measured by `benches/memory`, rounded up.
+const FIXED_WEIGHT: usize = 640;
+/// What a header line costs beyond its bytes.
+const LINE_WEIGHT: usize = 112;
+
+/// The head of a storable response. It exists before the body has arrived, so that followers can be released at the headers.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) status: StatusCode,
+    /// Compact copies: no value pins a buffer that it was read from. Without `Age`.
+    pub(crate) headers: HeaderMap,
+    pub(crate) life: Life,
+    pub(crate) last_modified: Option<u64>,
+    pub(crate) date: Option<u64>,
+    /// The selecting fields of the request, if the response has `Vary`.
+    pub(crate) selector: Option<Selector>,
+    /// The name of the rule under which it was stored.
+    pub(crate) rule: Option<Arc<str>>,
+    pub(crate) lineage: Lineage,
+}
+
+/// Where a response comes from, as invalidation sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Lineage {
+    /// The sequence number at which its fetch began.
+    pub(crate) born: u64,
+    /// The groups that it belongs to.
+    pub(crate) groups: Arc<[Arc<Group>]>,
+}
+
+impl Lineage {
+    pub(crate) fn level(&self, everything: &Groups) -> Level {
+        let own = self.groups.iter().map(|group| group.level_since(self.born)).max().unwrap_or_default();
+        own.max(everything.level_since(self.born))
+    }
+}
+
+impl Head {
+    pub(crate) fn new(status: StatusCode, headers: &HeaderMap, life: Life, lineage: Lineage) -> Self {
+        Self {
+            status,
+            last_modified: headers.get(LAST_MODIFIED).and_then(|value| date::parse(value.as_bytes())),
+            date: date_of(headers),
+            headers: compact(headers),
+            life,
+            selector: None,
+            rule: None,
+            lineage,
+        }
+    }
+
+    pub(crate) fn etag(&self) -> Option<&HeaderValue> {
+        self.headers.get(ETAG)
+    }
+
+    /// Whether the origin can be asked if it is still the same.
+    pub(crate) fn has_validator(&self) -> bool {
+        self.etag().is_some() || self.headers.contains_key(LAST_MODIFIED)
+    }
+
+    /// Whether the request's selecting fields are those of this response (RFC 9111 section 4.1).
+    pub(crate) fn is_selected_by(&self, request: &HeaderMap) -> bool {
+        self.selector.as_ref().is_none_or(|selector| selector.matches(request))
+    }
+
+    /// Whether content negotiation for the language could only have ended here: nothing but Accept-Language selects, the request prefers one
+    /// language above all others, and this is it.
+    fn is_preferred_by(&self, request: &HeaderMap) -> bool {
+        let Some(selector) = &self.selector else { return false };
+        selector.fields() == [ACCEPT_LANGUAGE]
+            && self
+                .headers
+                .get(CONTENT_LANGUAGE)
+                .is_some_and(|language| crate::rfc::vary::preferred_language_is(request, language.as_bytes()))
+    }
+
+    fn weight(&self) -> usize {
+        let lines: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + LINE_WEIGHT).sum();
+        lines + self.selector.as_ref().map_or(0, Selector::weight) + self.lineage.groups.len() * 64
+    }
+}
+
+/// One stored response: one variant of a target.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) head: Arc<Head>,
+    pub(crate) body: Bytes,
+    pub(crate) trailers: Option<HeaderMap>,
+    /// Which bytes `body` is, if it is not the whole representation (a stored 206).
+    pub(crate) range: Option<ContentRange>,
+    mark: AtomicU8,
+    used: AtomicU64,
+    hits: AtomicU64,
+}
+
+impl Stored {
+    pub(crate) fn new(head: Arc<Head>, body: Bytes, trailers: Option<HeaderMap>, range: Option<ContentRange>) -> Self {
+        Self {
+            used: AtomicU64::new(head.life.received.millis()),
+            head,
+            body,
+            trailers,
+            range,
+            mark: AtomicU8::new(0),
+            hits: AtomicU64::new(0),
+        }
+    }
+
+    /// Bytes that it takes: head, body, trailers, index.
+    pub(crate) fn weight(&self) -> usize {
+        let trailers = self.trailers.iter().flatten().map(|(_, value)| value.len() + LINE_WEIGHT).sum::<usize>();
+        FIXED_WEIGHT + self.head.weight() + self.body.len() + trailers
+    }
+
+    /// What invalidations have brought it to.
+    pub(crate) fn level(&self, everything: &Groups) -> Level {
+        let own = match self.mark.load(Ordering::Acquire) {
+            0 => Level::Valid,
+            1 => Level::Stale,
+            2 => Level::Invalid,
+            _ => Level::Dead,
+        };
+        own.max(self.head.lineage.level(everything))
+    }
+
+    /// Invalidates this copy alone.
+    pub(crate) fn mark(&self, level: Level) {
+        self.mark.fetch_max(level as u8, Ordering::AcqRel);
+    }
+
+    /// Counts an answer given from it.
+    pub(crate) fn touch(&self, now: Stamp) {
+        self.hits.fetch_add(1, Ordering::Relaxed);
+        self.used.store(now.millis(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn hits(&self) -> u64 {
+        self.hits.load(Ordering::Relaxed)
+    }
+
+    /// Whether a newer response would be selected by the very same requests.
+    fn same_variant(&self, other: &Self) -> bool {
+        let print = |stored: &Self| stored.head.selector.as_ref().map(|selector| selector.fingerprint().to_vec());
+        print(self) == print(other)
+    }
+}
+
+/// All that is stored for one key, newest first.
+#[derive(Debug)]
+pub(crate) struct Resource {
+    pub(crate) variants: Vec<Arc<Stored>>,
+}
+
+impl Resource {
+    /// The stored response that `request` selects; whole ones before parts, newer ones before older ones. `part` decides whether a stored part will do.
+    pub(crate) fn select(&self, request: &HeaderMap, part: impl Fn(&ContentRange) -> bool) -> Option<&Arc<Stored>> {
+        let fits = |stored: &&Arc<Stored>| stored.range.as_ref().is_none_or(&part);
+        let selected = |whole: bool| {
+            self.variants.iter().filter(fits).find(|stored| stored.range.is_none() == whole && stored.head.is_selected_by(request))
+        };
+        selected(true)
+            .or_else(|| selected(false))
+            .or_else(|| self.variants.iter().filter(fits).find(|stored| stored.head.is_preferred_by(request)))
+    }
+
+    /// The selecting fields of the newest variant.
+    pub(crate) fn selecting_fields(&self) -> &[HeaderName] {
+        self.variants.first().and_then(|stored| stored.head.selector.as_ref()).map_or(&[], |selector| selector.fields())
+    }
+
+    /// The same resource with `new` in it: what it replaces goes, and beyond `max_variants` or `max_weight` bytes what was used least recently.
+    pub(crate) fn with(old: Option<&Self>, new: Arc<Stored>, max_variants: usize, max_weight: usize, everything: &Groups) -> Self {
+        let stays = |stored: &&Arc<Stored>| stored.level(everything) < Level::Dead && !new.supersedes(stored);
+        let mut others: Vec<_> = old.iter().flat_map(|old| &old.variants).filter(stays).cloned().collect();
+        let mut weight = new.weight() + others.iter().map(|stored| stored.weight()).sum::<usize>();
+        while others.len() + 1 > max_variants.max(1) || (weight > max_weight && !others.is_empty()) {
+            let Some(oldest) = (0..others.len()).min_by_key(|at| others[*at].used.load(Ordering::Relaxed)) else { break };
+            weight -= others.remove(oldest).weight();
+        }
+        others.insert(0, new);
+        Self { variants: others }
+    }
+
+    pub(crate) fn weight(&self) -> usize {
+        self.variants.iter().map(|stored| stored.weight()).sum()
+    }
+}
+
+impl Stored {
+    /// Whether `old` has no use beside this newer response: it is the same variant, and either this is whole or `old` is a part, or the two are
+    /// not versions of one representation (RFC 9111 section 3.4).
+    fn supersedes(&self, old: &Self) -> bool {
+        self.same_variant(old) && (self.range.is_none() || old.range.is_some() || self.head.etag() != old.head.etag())
+    }
+}
+
+/// A copy whose values share one allocation of exactly their size.
+pub(crate) fn compact(headers: &HeaderMap) -> HeaderMap {
+    let block: Bytes = headers.values().flat_map(|value| value.as_bytes()).copied().collect::<Vec<u8>>().into();
+    let mut out = HeaderMap::with_capacity(headers.len() + 2); // room for Age and Cache-Status
+    let mut at = 0;
+    for (name, value) in headers {
+        let end = at + value.len();
+        // The bytes were a valid value a moment ago; should they not be, the original is as good.
+        let mut copy = HeaderValue::from_maybe_shared(block.slice(at..end)).unwrap_or_else(|_| value.clone());
+        copy.set_sensitive(value.is_sensitive());
+        out.append(name.clone(), copy);
+        at = end;
+    }
+    out
+}

@@ -1,0 +1,17 @@
+//! What is stored and when it may be used: keys, entries, freshness, verdicts. Nothing here waits or moves bytes.
+
+pub(crate) mod admit;
+pub(crate) mod budget;
+pub(crate) mod entry;
+pub(crate) mod freshness;
+pub(crate) mod groups;
+pub(crate) mod key;
+pub(crate) mod policy;
+pub(crate) mod predictor;
+pub mod rules;
+pub mod settings;
+pub(crate) mod store;
+
+pub use admit::NotStored;
+pub use freshness::{Life, LifetimeSource};
+pub use groups::Level;

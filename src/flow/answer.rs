@@ -1,0 +1,195 @@
+//! Turning something stored into a response: preconditions, ranges, HEAD, `Age` and `Cache-Status`. Pure, but for the bytes that it slices.
+
+use crate::cache::entry::{Head, Stored};
+use crate::clock::Stamp;
+use crate::flow::body::CacheBody;
+use crate::flow::spool::Reader;
+use crate::rfc::cache_status::CacheStatus;
+use crate::rfc::range::{self, ByteRange, ContentRange, RangeSet};
+use crate::rfc::{age, conditional};
+use bytes::Bytes;
+use http::header::{AGE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_RANGE, RANGE, TRAILER};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use std::collections::VecDeque;
+
+/// More ranges than this in one request are ignored and answered with the whole.
+const MAX_RANGES: usize = 16;
+
+/// `Cache-Status` (RFC 9211).
+pub(crate) static CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// Who is answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Client<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) now: Stamp,
+    /// What to say in `Cache-Status`; `None` if it is switched off. Its `ttl` is filled in here.
+    pub(crate) status: Option<CacheStatus>,
+}
+
+impl Client<'_> {
+    fn wants_body(&self) -> bool {
+        *self.method != Method::HEAD
+    }
+
+    /// The only Range line, if the method has ranges (RFC 9110 section 14.2).
+    fn range(&self) -> Option<&HeaderValue> {
+        let mut lines = self.headers.get_all(RANGE).iter();
+        lines.next().filter(|_| *self.method == Method::GET && lines.next().is_none())
+    }
+}
+
+/// An answer from a stored response.
+pub(crate) fn from_stored<B>(stored: &Stored, client: &Client<'_>) -> Response<CacheBody<B>> {
+    let head = &stored.head;
+    if is_unmodified(head, client) {
+        return not_modified(head, client);
+    }
+    if let Some(range) = client.range().filter(|_| range_applies(head, client)) {
+        match &stored.range {
+            None => {
+                if let Some(response) = ranged(stored, range, client) {
+                    return response;
+                }
+            }
+            Some(part) => {
+                let length = part.complete.unwrap_or(part.end + 1);
+                if let Some(wanted) = range::requested(range.as_bytes()).and_then(|range| range.within(length)) {
+                    return one_range(stored, wanted, length, part.start, client);
+                }
+            }
+        }
+    }
+    let mut response = with_head(head.status, head.headers.clone(), head, client);
+    if client.wants_body() {
+        *response.body_mut() = CacheBody::stored(stored.body.clone(), stored.trailers.clone());
+    }
+    response
+}
+
+/// An answer from a fill under way.
+///
+/// The one who caused the fill gets the `Age` that was received with it, if any: its answer comes straight from the origin (RFC 9111 section 5.1).
+pub(crate) fn from_reader<B>(reader: Reader, client: &Client<'_>) -> Response<CacheBody<B>> {
+    let head = reader.head().clone();
+    if is_unmodified(&head, client) {
+        return not_modified(&head, client);
+    }
+    let mut response = with_head(head.status, head.headers.clone(), &head, client);
+    if client.wants_body() {
+        *response.body_mut() = CacheBody::follow(reader);
+    }
+    response
+}
+
+/// Preconditions apply to what would otherwise be a 200 (RFC 9110 section 13.2.1).
+fn is_unmodified(head: &Head, client: &Client<'_>) -> bool {
+    let date = head.date.or(Some(head.life.received.seconds()));
+    matches!(head.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT)
+        && conditional::evaluate(client.headers, head.etag(), head.last_modified, date)
+}
+
+/// RFC 9110 section 15.4.5: what a 200 would have said, but for what describes the content.
+fn not_modified<B>(head: &Head, client: &Client<'_>) -> Response<CacheBody<B>> {
+    let mut headers = head.headers.clone();
+    for name in [CONTENT_LENGTH, CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_RANGE, TRAILER] {
+        headers.remove(name);
+    }
+    with_head(StatusCode::NOT_MODIFIED, headers, head, client)
+}
+
+fn range_applies(head: &Head, client: &Client<'_>) -> bool {
+    matches!(head.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT)
+        && client.headers.get(IF_RANGE).is_none_or(|if_range| {
+            let etag = head.etag().map(HeaderValue::as_bytes);
+            conditional::if_range_holds(if_range.as_bytes(), etag, head.last_modified, head.date)
+        })
+}
+
+/// A part of a whole stored response; `None` if the range is to be ignored.
+fn ranged<B>(stored: &Stored, range: &HeaderValue, client: &Client<'_>) -> Option<Response<CacheBody<B>>> {
+    let length = stored.body.len() as u64;
+    match range::parse(range.as_bytes(), length, MAX_RANGES) {
+        RangeSet::Ignore => None,
+        RangeSet::Unsatisfiable => {
+            let mut headers = stored.head.headers.clone();
+            for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, TRAILER] {
+                headers.remove(name);
+            }
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            headers.insert(CONTENT_RANGE, range::unsatisfied(length));
+            Some(with_head(StatusCode::RANGE_NOT_SATISFIABLE, headers, &stored.head, client))
+        }
+        RangeSet::Satisfiable(ranges) => Some(match ranges[..] {
+            [only] => one_range(stored, only, length, 0, client),
+            _ => several_ranges(stored, &ranges, length, client),
+        }),
+    }
+}
+
+/// One range of a stored body that begins at `offset` of the representation.
+fn one_range<B>(stored: &Stored, wanted: ByteRange, length: u64, offset: u64, client: &Client<'_>) -> Response<CacheBody<B>> {
+    let mut headers = stored.head.headers.clone();
+    headers.insert(CONTENT_RANGE, range::content_range(wanted, length));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(wanted.length()));
+    let mut response = with_head(StatusCode::PARTIAL_CONTENT, headers, &stored.head, client);
+    *response.body_mut() = CacheBody::stored(slice(&stored.body, wanted, offset), None);
+    response
+}
+
+/// `multipart/byteranges` (RFC 9110 section 14.6).
+fn several_ranges<B>(stored: &Stored, ranges: &[ByteRange], length: u64, client: &Client<'_>) -> Response<CacheBody<B>> {
+    let boundary = format!("warmfront-{:016x}{:016x}", rand::random::<u64>(), rand::random::<u64>());
+    let mut headers = stored.head.headers.clone();
+    let kind = headers.get(CONTENT_TYPE).map(|kind| [b"content-type: ", kind.as_bytes(), b"\r\n"].concat()).unwrap_or_default();
+    let mut pieces = VecDeque::with_capacity(2 * ranges.len() + 1);
+    for (at, range) in ranges.iter().enumerate() {
+        let mut lead = format!("{}--{boundary}\r\n", if at == 0 { "" } else { "\r\n" }).into_bytes();
+        lead.extend_from_slice(&kind);
+        lead.extend_from_slice(b"content-range: ");
+        lead.extend_from_slice(range::content_range(*range, length).as_bytes());
+        lead.extend_from_slice(b"\r\n\r\n");
+        pieces.push_back(lead.into());
+        pieces.push_back(slice(&stored.body, *range, 0));
+    }
+    pieces.push_back(format!("\r\n--{boundary}--\r\n").into());
+    let total: usize = pieces.iter().map(Bytes::len).sum();
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(total));
+    if let Ok(kind) = HeaderValue::try_from(format!("multipart/byteranges; boundary={boundary}")) {
+        headers.insert(CONTENT_TYPE, kind);
+    }
+    headers.remove(CONTENT_RANGE);
+    let mut response = with_head(StatusCode::PARTIAL_CONTENT, headers, &stored.head, client);
+    *response.body_mut() = CacheBody::pieces(pieces);
+    response
+}
+
+/// `wanted`, cut out of a body that begins at `offset`; clamped, whatever the numbers say.
+fn slice(body: &Bytes, wanted: ByteRange, offset: u64) -> Bytes {
+    let at = |position: u64| usize::try_from(position.saturating_sub(offset)).unwrap_or(usize::MAX).min(body.len());
+    let (start, end) = (at(wanted.start), at(wanted.end.saturating_add(1)));
+    body.slice(start.min(end)..end)
+}
+
+/// The head of an answer: RFC 9111 section 5.1 (Age) and RFC 9211.
+fn with_head<B>(status: StatusCode, mut headers: HeaderMap, head: &Head, client: &Client<'_>) -> Response<CacheBody<B>> {
+    headers.insert(AGE, age::value(head.life.age(client.now) / 1000));
+    if let Some(mut cache_status) = client.status {
+        if cache_status.hit {
+            cache_status.ttl = Some(head.life.left(client.now).div_euclid(1000));
+        }
+        headers.append(&CACHE_STATUS, cache_status.to_value());
+    }
+    let mut response = Response::new(CacheBody::empty());
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// Whether a stored part covers what `request` asks for: one range, wholly inside.
+pub(crate) fn part_covers(part: &ContentRange, request: &HeaderMap) -> bool {
+    let wanted = request.get(RANGE).and_then(|range| range::requested(range.as_bytes()));
+    let (Some(wanted), Some(length)) = (wanted, part.complete) else { return false };
+    wanted.within(length).is_some_and(|wanted| part.start <= wanted.start && wanted.end <= part.end)
+}

@@ -1,0 +1,129 @@
+//! The response body of the cache: stored bytes, a body that grows while it is read, or the inner service's own, untouched.
+
+use crate::error::BoxError;
+use crate::flow::spool::{Piece, Reader};
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+pin_project! {
+    /// The body of a response that went through a cache around a service whose body is `B`. No boxes: a hit is bytes that are there already.
+    pub struct CacheBody<B> {
+        #[pin]
+        kind: Kind<B>,
+    }
+}
+
+pin_project! {
+    #[project = KindProjection]
+    enum Kind<B> {
+        // Stored bytes; several pieces for several ranges.
+        Bytes { pieces: Pieces },
+        // A fill under way.
+        Follow { reader: Reader },
+        // The inner service's own body.
+        Pass { #[pin] inner: B },
+    }
+}
+
+/// Bytes that are there already, and the trailers behind them.
+struct Pieces {
+    next: Option<Bytes>,
+    rest: VecDeque<Bytes>,
+    trailers: Option<HeaderMap>,
+}
+
+impl Pieces {
+    fn left(&self) -> u64 {
+        self.next.iter().chain(&self.rest).map(|piece| piece.len() as u64).sum()
+    }
+}
+
+impl<B> CacheBody<B> {
+    pub(crate) fn empty() -> Self {
+        Self::stored(Bytes::new(), None)
+    }
+
+    pub(crate) fn stored(bytes: Bytes, trailers: Option<HeaderMap>) -> Self {
+        let next = (!bytes.is_empty()).then_some(bytes);
+        Self { kind: Kind::Bytes { pieces: Pieces { next, rest: VecDeque::new(), trailers } } }
+    }
+
+    pub(crate) fn pieces(rest: VecDeque<Bytes>) -> Self {
+        Self { kind: Kind::Bytes { pieces: Pieces { next: None, rest, trailers: None } } }
+    }
+
+    pub(crate) fn follow(reader: Reader) -> Self {
+        Self { kind: Kind::Follow { reader } }
+    }
+
+    pub(crate) fn pass(inner: B) -> Self {
+        Self { kind: Kind::Pass { inner } }
+    }
+}
+
+impl<B> Body for CacheBody<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.project().kind.project() {
+            KindProjection::Bytes { pieces } => {
+                let next = pieces.next.take().or_else(|| pieces.rest.pop_front()).map(Frame::data);
+                Poll::Ready(next.or_else(|| pieces.trailers.take().map(Frame::trailers)).map(Ok))
+            }
+            KindProjection::Follow { reader } => {
+                let piece = ready!(reader.poll_piece(cx));
+                Poll::Ready(piece.map(|piece| match piece {
+                    Ok(Piece::Data(data)) => Ok(Frame::data(data)),
+                    Ok(Piece::Trailers(trailers)) => Ok(Frame::trailers(trailers)),
+                    Err(broken) => Err(broken.into()),
+                }))
+            }
+            KindProjection::Pass { inner } => inner.poll_frame(cx).map_err(Into::into),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Bytes { pieces } => pieces.next.is_none() && pieces.rest.is_empty() && pieces.trailers.is_none(),
+            Kind::Follow { reader } => reader.is_done(),
+            Kind::Pass { inner } => inner.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            // An exact size would make the server announce a Content-Length, behind which no trailers can be sent.
+            Kind::Bytes { pieces } if pieces.trailers.is_some() => SizeHint::new(),
+            Kind::Bytes { pieces } => SizeHint::with_exact(pieces.left()),
+            Kind::Follow { reader } => reader.left().map_or_else(SizeHint::new, SizeHint::with_exact),
+            Kind::Pass { inner } => inner.size_hint(),
+        }
+    }
+}
+
+impl<B> Default for CacheBody<B> {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl<B> fmt::Debug for CacheBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            Kind::Bytes { .. } => "CacheBody::Bytes",
+            Kind::Follow { .. } => "CacheBody::Follow",
+            Kind::Pass { .. } => "CacheBody::Pass",
+        })
+    }
+}

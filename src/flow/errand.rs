@@ -1,0 +1,331 @@
+//! One question to the origin: how it is put, and what its answer means for the cache.
+
+use crate::cache::admit::{Asked, Kept, NotStored, admit};
+use crate::cache::budget::Reserved;
+use crate::cache::entry::{Head, Lineage, Stored};
+use crate::cache::freshness::Timing;
+use crate::cache::groups::{Group, GroupName};
+use crate::cache::key::Key;
+use crate::cache::policy::may_cover_error;
+use crate::cache::rules::Rule;
+use crate::cache::settings::Settings;
+use crate::error::OriginFailure;
+use crate::flow::shared::Shared;
+use crate::rfc::directives::RequestDirectives;
+use crate::rfc::range::ContentRange;
+use crate::rfc::vary::Selector;
+use crate::rfc::{date, etag, freshen, hop};
+use crate::telemetry::Refusal;
+use bytes::Bytes;
+use http::header::{
+    AGE, CONTENT_LENGTH, DATE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE, SET_COOKIE, TRAILER,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, response};
+use http_body::Body;
+use std::future::poll_fn;
+use std::sync::Arc;
+use tower_service::Service;
+
+/// Everything about a question but the request itself.
+#[derive(Clone)]
+pub(crate) struct Errand {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) settings: Arc<Settings>,
+    /// The place of the matching rule in `settings.rules`.
+    pub(crate) rule: Option<usize>,
+    pub(crate) key: Key,
+    /// The group of the key's target; held until the answer has been stored.
+    pub(crate) target: Arc<Group>,
+    /// The sequence number at which the question was put.
+    pub(crate) born: u64,
+    pub(crate) method: Method,
+    /// The request's headers as the client sent them.
+    pub(crate) asked: Arc<HeaderMap>,
+    pub(crate) directives: RequestDirectives,
+    /// What is to be validated, or may cover an error.
+    pub(crate) stored: Option<Arc<Stored>>,
+    /// How the question differs from the client's.
+    pub(crate) phrasing: Phrasing,
+    /// The target as it is asked.
+    pub(crate) uri: Uri,
+}
+
+/// What came of a question.
+pub(crate) enum Answer<RB, E> {
+    /// The stored response was confirmed (304). `extra` is for the one who asked: fields that are not shared.
+    Confirmed { stored: Arc<Stored>, extra: HeaderMap, shared: bool },
+    /// To be stored, once its body has arrived.
+    Keep(Keep<RB>),
+    /// To be passed on as it is.
+    Pass { response: Response<RB>, why: NotStored },
+    /// The origin failed and the stored response covers it (RFC 5861 section 4).
+    Covered { status: Option<StatusCode>, refusal: Option<Refusal> },
+    /// The origin could not be asked; the response in its place says so.
+    Failed { response: Response<RB>, refusal: Refusal },
+    /// The inner service's own error.
+    Error(E),
+}
+
+/// A response that is to be stored.
+pub(crate) struct Keep<RB> {
+    pub(crate) head: Arc<Head>,
+    /// What the one who asked gets beyond the stored head: fields that are not shared.
+    pub(crate) extra: HeaderMap,
+    /// `Age` as it was received.
+    pub(crate) age: Option<HeaderValue>,
+    pub(crate) range: Option<ContentRange>,
+    pub(crate) length: Option<u64>,
+    pub(crate) reserved: Reserved,
+    pub(crate) body: RB,
+}
+
+impl Errand {
+    pub(crate) fn rule(&self) -> Option<&Rule> {
+        self.settings.rules.get(self.rule?)
+    }
+
+    /// Puts the question to `inner` and reads the answer's head.
+    pub(crate) async fn ask<S, B, RB>(&self, mut inner: S, request: Request<B>) -> Answer<RB, S::Error>
+    where
+        S: Service<Request<B>, Response = Response<RB>> + Clone,
+        B: Default,
+        RB: Body<Data = Bytes>,
+    {
+        let again = self.unconditional(&request);
+        let conditional = again.is_some();
+        let mut requested = self.shared.clock.now();
+        let mut result = call(&mut inner, request).await;
+        // The origin confirmed something that it was not asked about (RFC 9111 section 4.3.4): ask without conditions.
+        let senseless = match (&result, &self.stored) {
+            (Ok(response), Some(stored)) => response.status() == StatusCode::NOT_MODIFIED && !confirms(response.headers(), stored),
+            _ => false,
+        };
+        if let Some(again) = again.filter(|_| senseless) {
+            requested = self.shared.clock.now();
+            result = call(&mut inner, again).await;
+        }
+        let response = match result {
+            Ok(response) => response,
+            Err(_) if self.may_cover() => return Answer::Covered { status: None, refusal: None },
+            Err(error) => return Answer::Error(error),
+        };
+        let timing = Timing { requested, received: self.shared.clock.now() };
+        self.read(response, timing, conditional)
+    }
+
+    fn read<RB: Body<Data = Bytes>, E>(&self, response: Response<RB>, timing: Timing, conditional: bool) -> Answer<RB, E> {
+        let status = response.status();
+        let failure = response.extensions().get::<OriginFailure>().copied();
+        if let Some(OriginFailure(refusal)) = failure {
+            if self.may_cover() {
+                return Answer::Covered { status: None, refusal: Some(refusal) };
+            }
+            return Answer::Failed { response, refusal };
+        }
+        // RFC 5861 section 4 names these four.
+        if matches!(status.as_u16(), 500 | 502 | 503 | 504) && self.may_cover() {
+            return Answer::Covered { status: Some(status), refusal: None };
+        }
+        match &self.stored {
+            Some(stored) if conditional && status == StatusCode::NOT_MODIFIED => self.confirm(stored, response.headers(), timing),
+            _ => self.consider(response, timing),
+        }
+    }
+
+    /// Whether the stored response may stand in for a failure now.
+    pub(crate) fn may_cover(&self) -> bool {
+        let Shared { groups, clock, .. } = &*self.shared;
+        self.stored.as_ref().is_some_and(|stored| {
+            stored.range.is_none() && may_cover_error(&stored.head.life, stored.level(groups), &self.directives, clock.now())
+        })
+    }
+
+    /// The same question without our conditions, in case the answer to them makes no sense; `None` if none of ours are in it.
+    fn unconditional<B: Default>(&self, request: &Request<B>) -> Option<Request<B>> {
+        let ours = self.stored.as_ref().is_some_and(|stored| stored.head.has_validator());
+        (ours && self.phrasing != Phrasing::Verbatim).then(|| {
+            let mut again = Request::new(B::default());
+            *again.method_mut() = request.method().clone();
+            *again.uri_mut() = request.uri().clone();
+            *again.version_mut() = request.version();
+            *again.headers_mut() = request.headers().clone();
+            *again.extensions_mut() = request.extensions().clone();
+            again.headers_mut().remove(IF_NONE_MATCH);
+            again.headers_mut().remove(IF_MODIFIED_SINCE);
+            again
+        })
+    }
+
+    /// RFC 9111 section 4.3.4: the 304 freshens the stored response.
+    fn confirm<RB, E>(&self, stored: &Arc<Stored>, new: &HeaderMap, timing: Timing) -> Answer<RB, E> {
+        let mut merged = freshen::merge_304(&stored.head.headers, new);
+        if !merged.contains_key(DATE) {
+            merged.insert(DATE, date::format(timing.received.seconds()));
+        }
+        let mut extra = HeaderMap::new();
+        if !self.rule().is_some_and(|rule| rule.ignore.set_cookie) {
+            move_fields(&mut merged, &mut extra, &[SET_COOKIE]);
+        }
+        let (mut parts, ()) = Response::new(()).into_parts();
+        parts.status = stored.head.status;
+        parts.headers = merged;
+        // The lifetime is worked out from an Age that only the 304 can have brought.
+        let age = new.get(AGE).cloned();
+        age.into_iter().for_each(|age| drop(parts.headers.insert(AGE, age)));
+        match self.admit(&parts, timing) {
+            Ok(kept) => {
+                move_fields(&mut parts.headers, &mut extra, &kept.omit);
+                let head = self.head(&parts, &kept);
+                let fresh = Arc::new(Stored::new(head, stored.body.clone(), stored.trailers.clone(), stored.range));
+                self.shared.store.freshen(&self.key, stored, &fresh, &self.target, self.settings.max_variants);
+                Answer::Confirmed { stored: fresh, extra, shared: true }
+            }
+            Err(_) => {
+                // Still the right answer for the one who asked, but no longer one to keep.
+                self.shared.store.forget(&self.key, stored);
+                let life = crate::cache::freshness::Life { received: timing.received, initial_age: 0, lifetime: 0, ..stored.head.life };
+                parts.headers.remove(AGE);
+                let head = Arc::new(Head::new(parts.status, &parts.headers, life, self.lineage(false)));
+                let once = Arc::new(Stored::new(head, stored.body.clone(), stored.trailers.clone(), stored.range));
+                Answer::Confirmed { stored: once, extra, shared: false }
+            }
+        }
+    }
+
+    /// A full answer: keep it, or pass it on.
+    pub(crate) fn consider<RB: Body<Data = Bytes>, E>(&self, response: Response<RB>, timing: Timing) -> Answer<RB, E> {
+        let (mut parts, body) = response.into_parts();
+        let kept = match self.admit(&parts, timing) {
+            Ok(kept) => kept,
+            Err(why) => return Answer::Pass { response: Response::from_parts(parts, body), why },
+        };
+        let announced = content_length(&parts.headers);
+        let length = announced.or(body.size_hint().exact());
+        let mut reserved = self.shared.budget.reserve_none();
+        let smallest = length.unwrap_or(body.size_hint().lower());
+        let why = if smallest > self.settings.max_object {
+            Some(NotStored::TooLarge)
+        } else if !reserved.cover(smallest) {
+            Some(NotStored::Memory)
+        } else {
+            None
+        };
+        if let Some(why) = why {
+            return Answer::Pass { response: Response::from_parts(parts, body), why };
+        }
+        let mut extra = HeaderMap::new();
+        move_fields(&mut parts.headers, &mut extra, &kept.omit);
+        if !parts.headers.contains_key(DATE) {
+            parts.headers.insert(DATE, date::format(timing.received.seconds())); // RFC 9110 section 6.6.1
+        }
+        let has_content = !matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
+        if let Some(length) = length.filter(|_| has_content && !parts.headers.contains_key(TRAILER)) {
+            parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        let head = self.head(&parts, &kept);
+        let age = parts.headers.remove(AGE);
+        Answer::Keep(Keep { head, extra, age, range: kept.range, length, reserved, body })
+    }
+
+    /// The head of a stored response whose fields a HEAD has updated; `None` if it may not be stored with them.
+    pub(crate) fn freshened_head(&self, parts: &response::Parts, timing: Timing) -> Option<Arc<Head>> {
+        self.admit(parts, timing).ok().map(|kept| self.head(parts, &kept))
+    }
+
+    fn admit(&self, parts: &response::Parts, timing: Timing) -> Result<Kept, NotStored> {
+        let asked = Asked {
+            method: &self.method,
+            headers: &self.asked,
+            directives: &self.directives,
+            rule: self.rule(),
+            locates_itself: self.method == Method::POST && crate::flow::target::locates(&parts.headers, &self.uri, &self.asked),
+        };
+        admit(&asked, parts, timing, &self.settings)
+    }
+
+    fn head(&self, parts: &response::Parts, kept: &Kept) -> Arc<Head> {
+        let mut headers = parts.headers.clone();
+        hop::strip_unstorable(&mut headers); // RFC 9111 section 3.1
+        headers.remove(AGE);
+        let mut head = Head::new(parts.status, &headers, kept.life, self.lineage(true));
+        head.selector = (!kept.vary.is_empty()).then(|| Selector::new(&kept.vary, &self.asked));
+        head.rule = self.rule().map(|rule| Arc::clone(&rule.name));
+        Arc::new(head)
+    }
+
+    /// The groups of what is about to be stored: its tags, and its target where that is one of several partitions.
+    fn lineage(&self, tagged: bool) -> Lineage {
+        let tags = self.rule().filter(|_| tagged).map_or(&[][..], |rule| &rule.tags);
+        let tags = tags.iter().map(|tag| self.shared.groups.join(GroupName::Tag(tag)));
+        let target = self.key.is_partitioned().then(|| Arc::clone(&self.target));
+        Lineage { born: self.born, groups: tags.chain(target).collect() }
+    }
+}
+
+/// Readies `inner` and calls the one that is ready.
+pub(crate) async fn call<S, B>(inner: &mut S, request: Request<B>) -> Result<S::Response, S::Error>
+where
+    S: Service<Request<B>>,
+{
+    poll_fn(|cx| inner.poll_ready(cx)).await?;
+    inner.call(request).await
+}
+
+/// How the question differs from the client's request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phrasing {
+    /// For the whole representation, with our conditions instead of the client's.
+    Whole,
+    /// For the client's range, with our conditions instead of the client's.
+    Range,
+    /// Word for word.
+    Verbatim,
+}
+
+/// Rewrites the conditions of a request (RFC 9111 section 4.3.1).
+pub(crate) fn phrase(headers: &mut HeaderMap, phrasing: Phrasing, stored: Option<&Stored>) {
+    if phrasing == Phrasing::Verbatim {
+        return;
+    }
+    headers.remove(IF_NONE_MATCH);
+    headers.remove(IF_MODIFIED_SINCE);
+    if phrasing == Phrasing::Whole {
+        headers.remove(RANGE);
+        headers.remove(IF_RANGE);
+    }
+    let Some(stored) = stored else { return };
+    if let Some(etag) = stored.head.etag() {
+        headers.insert(IF_NONE_MATCH, etag.clone());
+    }
+    if let Some(modified) = stored.head.headers.get(LAST_MODIFIED) {
+        headers.insert(IF_MODIFIED_SINCE, modified.clone());
+    }
+}
+
+/// Whether a 304 is about this stored response: it names no other entity tag, or none and no other date.
+fn confirms(new: &HeaderMap, stored: &Stored) -> bool {
+    let old = stored.head.etag();
+    match (new.get(ETAG), old) {
+        (Some(new), Some(old)) => etag::any_matches(std::iter::once(new.as_bytes()), old.as_bytes()),
+        (Some(_), None) => false,
+        (None, _) => new.get(LAST_MODIFIED).is_none_or(|new| {
+            old.is_some()
+                || stored.head.headers.get(LAST_MODIFIED).is_none_or(|old| date::parse(old.as_bytes()) == date::parse(new.as_bytes()))
+        }),
+    }
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Moves all lines of `names`.
+fn move_fields(from: &mut HeaderMap, to: &mut HeaderMap, names: &[HeaderName]) {
+    for name in names {
+        let lines: Vec<HeaderValue> = from.get_all(name).iter().cloned().collect();
+        from.remove(name);
+        for line in lines {
+            to.append(name.clone(), line);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! One fill per key. The first request for a key leads, the others follow until the fill has landed: at its response headers.
+
+use crate::cache::entry::Stored;
+use crate::cache::groups::{Group, Groups, Level};
+use crate::cache::key::{Key, PassHash};
+use crate::flow::spool::Spool;
+use crate::telemetry::Refusal;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+const SHARDS: usize = 64;
+
+/// What a fill came to, known at the response headers.
+#[derive(Clone, Debug)]
+pub(crate) enum Landing {
+    /// It will be stored; the body grows here.
+    Stream(Arc<Spool>),
+    /// The stored response was confirmed, or is there already.
+    Stored(Arc<Stored>),
+    /// It cannot be shared: everybody for himself.
+    Alone,
+    /// The origin could not be asked, or the fill died; without a reason: it answered with an error of its own.
+    Failed(Option<Refusal>),
+}
+
+/// A fill under way.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    landing: watch::Sender<Option<Landing>>,
+    /// The sequence number at which it began.
+    pub(crate) born: u64,
+    /// The group of its target, for purges that come while it is under way.
+    pub(crate) target: Arc<Group>,
+}
+
+/// What identifies a flight: a key, and the variant as far as it is known beforehand (0: it is not).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FlightKey {
+    pub(crate) key: Key,
+    pub(crate) variant: u64,
+}
+
+impl Hash for FlightKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.key.hash_value() ^ self.variant);
+    }
+}
+
+type Shard = Mutex<HashMap<FlightKey, Arc<Flight>, PassHash>>;
+
+/// All fills under way.
+#[derive(Debug)]
+pub(crate) struct Flights {
+    shards: Box<[Shard]>,
+}
+
+/// A request's place in a flight.
+pub(crate) enum Seat {
+    /// The first: fetch, and land.
+    Lead(Ticket),
+    /// Somebody else is fetching.
+    Follow(Arc<Flight>),
+}
+
+/// The leader's duty to land. Dropping it ends the flight, whatever happened; whoever still waits then learns that it failed.
+pub(crate) struct Ticket {
+    flights: Arc<Flights>,
+    key: FlightKey,
+    pub(crate) flight: Arc<Flight>,
+}
+
+impl Flights {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect() })
+    }
+
+    /// Takes a seat. A flight whose target was purged after it began is left to its passengers, and a new one starts.
+    pub(crate) fn join(self: &Arc<Self>, key: FlightKey, target: impl FnOnce() -> Arc<Group>, groups: &Groups) -> Seat {
+        let mut shard = self.shard(&key).lock();
+        if let Some(flight) = shard.get(&key).filter(|flight| flight.is_current(groups)) {
+            return Seat::Follow(Arc::clone(flight));
+        }
+        let target = target();
+        let flight = Arc::new(Flight { landing: watch::Sender::new(None), born: groups.now(), target });
+        shard.insert(key.clone(), Arc::clone(&flight));
+        Seat::Lead(Ticket { flights: Arc::clone(self), key, flight })
+    }
+
+    fn shard(&self, key: &FlightKey) -> &Shard {
+        &self.shards[(key.key.hash_value() ^ key.variant) as usize % SHARDS]
+    }
+}
+
+impl Flight {
+    fn is_current(&self, groups: &Groups) -> bool {
+        self.target.level_since(self.born).max(groups.level_since(self.born)) == Level::Valid
+    }
+
+    /// Waits for the landing.
+    pub(crate) async fn landing(&self) -> Landing {
+        let mut watch = self.landing.subscribe();
+        let landing = watch.wait_for(Option::is_some).await;
+        landing.ok().and_then(|landing| landing.clone()).unwrap_or(Landing::Failed(Some(Refusal::FillAborted)))
+    }
+}
+
+impl Ticket {
+    /// Tells all followers, present and to come, what the fill came to.
+    pub(crate) fn land(&self, landing: Landing) {
+        self.flight.landing.send_replace(Some(landing));
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut shard = self.flights.shard(&self.key).lock();
+        if shard.get(&self.key).is_some_and(|flight| Arc::ptr_eq(flight, &self.flight)) {
+            shard.remove(&self.key);
+        }
+        drop(shard);
+        self.flight.landing.send_if_modified(|landing| {
+            let aborted = landing.is_none();
+            if aborted {
+                *landing = Some(Landing::Failed(Some(Refusal::FillAborted)));
+            }
+            aborted
+        });
+    }
+}

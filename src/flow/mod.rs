@@ -1,0 +1,17 @@
+//! How bytes move: fills, followers, streams. The only floor that waits.
+
+pub(crate) mod answer;
+pub(crate) mod body;
+mod combine;
+mod errand;
+pub(crate) mod flight;
+mod pump;
+pub(crate) mod serve;
+pub(crate) mod shared;
+mod spool;
+pub(crate) mod target;
+pub(crate) mod through;
+pub(crate) mod visit;
+
+/// The name of this cache in `Cache-Status` (RFC 9211 section 2).
+pub(crate) const NAME: &str = "warmfront";

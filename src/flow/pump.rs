@@ -1,0 +1,119 @@
+//! Moves a body from the origin into its spool, and from there into the store: only after a clean, complete end.
+
+use crate::cache::entry::Stored;
+use crate::error::{BoxError, BrokenBody};
+use crate::flow::combine::combine;
+use crate::flow::errand::Errand;
+use crate::flow::flight::Ticket;
+use crate::flow::spool::{Room, Spool};
+use crate::rfc::range::ContentRange;
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::Body;
+use http_body_util::BodyExt as _;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long a fill that nobody reads may wait for the next piece of its body.
+const ORPHAN_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How a body ended.
+enum End {
+    Clean(Option<HeaderMap>),
+    Broken(BrokenBody),
+    Abandoned,
+}
+
+/// Fills `spool` from `body` and stores the result. `ticket` keeps the flight open for joiners as long as the body is being kept.
+pub(crate) async fn pump<RB>(errand: Errand, spool: Arc<Spool>, body: RB, range: Option<ContentRange>, mut ticket: Option<Ticket>)
+where
+    RB: Body<Data = Bytes>,
+    RB::Error: Into<BoxError>,
+{
+    let mut received = 0;
+    let mut keeping = true;
+    let end = {
+        let on_chunk = |chunk: Bytes| {
+            received += chunk.len() as u64;
+            if spool.push(&chunk, errand.settings.max_object) {
+                return;
+            }
+            // Too large, or no room: from here on it passes through, and the next crowd need not queue for it.
+            keeping = false;
+            ticket = None;
+            errand.shared.predictor.remember(errand.key.hash_value(), errand.shared.clock.now());
+            spool.open_window(received - chunk.len() as u64);
+            spool.push(&chunk, 0);
+        };
+        transfer(body, &spool, on_chunk).await
+    };
+    match end {
+        End::Clean(_) if spool.length.is_some_and(|length| length != received) => {
+            spool.break_off(BrokenBody::new(format!("{received} bytes came, the head promised {}", spool.length.unwrap_or(0))));
+        }
+        End::Clean(trailers) => {
+            if keeping {
+                store(&errand, &spool, trailers.clone(), range);
+            }
+            spool.complete(trailers);
+        }
+        End::Broken(reason) => spool.break_off(reason),
+        End::Abandoned => spool.break_off(BrokenBody::new("nobody was reading")),
+    }
+    drop(ticket); // after the store has it: whoever comes now finds it there
+}
+
+async fn transfer<RB>(body: RB, spool: &Spool, mut on_chunk: impl FnMut(Bytes)) -> End
+where
+    RB: Body<Data = Bytes>,
+    RB::Error: Into<BoxError>,
+{
+    let mut body = pin!(body);
+    let mut patience = pin!(sleep(ORPHAN_PATIENCE));
+    let mut trailers = None;
+    loop {
+        if poll_fn(|cx| spool.poll_room(cx)).await == Room::Nobody {
+            return End::Abandoned;
+        }
+        let frame = tokio::select! {
+            biased;
+            frame = body.frame() => frame,
+            () = &mut patience => {
+                if !spool.has_readers() {
+                    return End::Abandoned;
+                }
+                patience.as_mut().reset(Instant::now() + ORPHAN_PATIENCE);
+                continue;
+            }
+        };
+        match frame {
+            None => return End::Clean(trailers),
+            Some(Err(error)) => return End::Broken(BrokenBody::new(error.into().to_string())),
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(chunk) if chunk.is_empty() => {}
+                Ok(chunk) => on_chunk(chunk),
+                Err(frame) => trailers = frame.into_trailers().ok(),
+            },
+        }
+    }
+}
+
+fn store(errand: &Errand, spool: &Spool, trailers: Option<HeaderMap>, range: Option<ContentRange>) {
+    let body = spool.gather();
+    if range.is_some_and(|range| range.end - range.start + 1 != body.len() as u64) {
+        return; // it is not the part that it says it is
+    }
+    let mut stored = Stored::new(Arc::clone(&spool.head), body, trailers, range);
+    if stored.range.is_some()
+        && let Some(resource) = errand.shared.store.get_owned(&errand.key)
+    {
+        stored = combine(stored, &resource, &errand.shared.groups);
+        if stored.body.len() as u64 > errand.settings.max_object {
+            return;
+        }
+    }
+    errand.shared.store.put(&errand.key, &Arc::new(stored), &errand.target, errand.settings.max_variants);
+}

@@ -1,0 +1,460 @@
+//! The way of a request that cannot be answered at once: lead a fill, follow one, or go alone.
+
+use crate::cache::admit::NotStored;
+use crate::cache::entry::{Head, Stored};
+use crate::cache::groups::GroupName;
+use crate::cache::key::Key;
+use crate::cache::policy::{Cause, Verdict, judge, may_cover_error};
+use crate::cache::settings::Settings;
+use crate::error::BoxError;
+use crate::flow::answer::{self, CACHE_STATUS, Client};
+use crate::flow::body::CacheBody;
+use crate::flow::errand::{Answer, Errand, Keep, Phrasing, phrase};
+use crate::flow::flight::{FlightKey, Landing, Seat, Ticket};
+use crate::flow::pump::pump;
+use crate::flow::shared::Shared;
+use crate::flow::spool::{Reader, Spool};
+use crate::problem;
+use crate::rfc::cache_status::{CacheStatus, Forward};
+use crate::rfc::conditional;
+use crate::rfc::directives::RequestDirectives;
+use crate::rfc::vary::Selector;
+use crate::telemetry::{Outcome, Refusal};
+use bytes::Bytes;
+use http::header::{AGE, RANGE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http_body::Body;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use tower_service::Service;
+
+/// A request on its way, with all that is known about it.
+pub(crate) struct Visit<S, B> {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) rule: Option<usize>,
+    pub(crate) key: Key,
+    pub(crate) directives: RequestDirectives,
+    /// Why it goes to the origin.
+    pub(crate) why: Forward,
+    /// What is stored, to be validated or to cover an error.
+    pub(crate) stored: Option<Arc<Stored>>,
+    pub(crate) request: Request<B>,
+    pub(crate) inner: S,
+}
+
+/// What the leader of a fill gets back from it.
+enum Led<RB, E> {
+    Stream { reader: Reader, extra: HeaderMap, age: Option<HeaderValue> },
+    Confirmed { stored: Arc<Stored>, extra: HeaderMap, shared: bool },
+    Covered { status: Option<u16> },
+    Pass { response: Response<RB>, why: NotStored },
+    Failed { response: Response<RB>, refusal: Refusal },
+    Error(E),
+}
+
+/// Whether a follower may use what the leader's fill brought.
+enum Boarding {
+    Welcome,
+    /// It is another variant; this is the flight of the variant that the follower wants.
+    OtherFlight(u64),
+    Alone,
+}
+
+type Outgoing<RB> = Response<CacheBody<RB>>;
+
+/// Serves a request for which the origin has to be asked.
+pub(crate) async fn serve<S, B, RB>(visit: Visit<S, B>) -> Result<Outgoing<RB>, S::Error>
+where
+    S: Service<Request<B>, Response = Response<RB>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send + 'static,
+    B: Default + Send + 'static,
+    RB: Body<Data = Bytes> + Send + 'static,
+    RB::Error: Into<BoxError>,
+{
+    if visit.directives.only_if_cached {
+        return Ok(visit.refuse(Refusal::OnlyIfCached, "nothing stored may answer this request, and it said only-if-cached"));
+    }
+    if visit.goes_alone() {
+        return visit.alone().await;
+    }
+    let mut variant = visit.likely_variant();
+    // Twice at most: once more when the first flight turns out to carry another variant.
+    for _ in 0..2 {
+        let key = FlightKey { key: visit.key.clone(), variant };
+        let shared = &visit.shared;
+        let target = || shared.groups.join(GroupName::Target(&visit.key.target()));
+        let flight = match shared.flights.join(key, target, &shared.groups) {
+            Seat::Lead(ticket) => return visit.lead(ticket).await,
+            Seat::Follow(flight) => flight,
+        };
+        match flight.landing().await {
+            Landing::Stream(spool) => match visit.boards(&spool.head) {
+                Boarding::Welcome => match spool.reader() {
+                    Some(reader) => return Ok(visit.collapsed_into(reader)),
+                    None => break,
+                },
+                Boarding::OtherFlight(other) => variant = other,
+                Boarding::Alone => break,
+            },
+            Landing::Stored(stored) => match visit.boards(&stored.head) {
+                Boarding::Welcome => return Ok(visit.collapsed_onto(&stored)),
+                Boarding::OtherFlight(other) => variant = other,
+                Boarding::Alone => break,
+            },
+            Landing::Alone => break,
+            Landing::Failed(refusal) => {
+                if let Some(response) = visit.covered(None) {
+                    return Ok(response);
+                }
+                let Some(refusal) = refusal else { break };
+                return Ok(visit.refuse(refusal, "the request to the origin that this one waited for failed"));
+            }
+        }
+    }
+    visit.alone().await
+}
+
+impl<S, B> Visit<S, B> {
+    /// Requests whose answer concerns them alone, and keys for which waiting has proved useless.
+    fn goes_alone(&self) -> bool {
+        let headers = self.request.headers();
+        self.directives.no_store
+            || conditional::is_for_origin(headers)
+            || (headers.contains_key(RANGE) && self.whole().is_none())
+            || self.shared.predictor.is_unshareable(self.key.hash_value(), self.shared.clock.now())
+    }
+
+    /// What is stored, if it is the whole representation.
+    fn whole(&self) -> Option<&Arc<Stored>> {
+        self.stored.as_ref().filter(|stored| stored.range.is_none())
+    }
+
+    /// The flight of the variant that this request wants, as far as what is stored tells.
+    fn likely_variant(&self) -> u64 {
+        self.shared.store.get_owned(&self.key).map_or(0, |resource| self.variant(resource.selecting_fields()))
+    }
+
+    fn variant(&self, fields: &[HeaderName]) -> u64 {
+        if fields.is_empty() {
+            return 0;
+        }
+        self.shared.secrets.hash(Selector::new(fields, self.request.headers()).fingerprint()) | 1
+    }
+
+    /// RFC 9111 section 4: a response may answer other requests than its own only where it may be reused for them.
+    fn boards(&self, head: &Head) -> Boarding {
+        let headers = self.request.headers();
+        if !head.is_selected_by(headers) {
+            let fields = head.selector.as_ref().map_or(&[][..], Selector::fields);
+            return Boarding::OtherFlight(self.variant(fields));
+        }
+        let level = head.lineage.level(&self.shared.groups);
+        match judge(&head.life, level, &self.directives, self.shared.clock.now()) {
+            // The fill has just asked the origin: that is what a reload wants.
+            Verdict::Fresh | Verdict::Validate(Cause::Request) => Boarding::Welcome,
+            Verdict::Stale { .. } | Verdict::Validate(Cause::Stale) | Verdict::Gone => Boarding::Alone,
+        }
+    }
+
+    fn client(&self, status: CacheStatus) -> Client<'_> {
+        Client {
+            method: self.request.method(),
+            headers: self.request.headers(),
+            now: self.shared.clock.now(),
+            status: self.settings.cache_status.then_some(CacheStatus { name: super::NAME, ..status }),
+        }
+    }
+
+    fn forwarded(&self) -> CacheStatus {
+        CacheStatus { fwd: Some(self.why), ..CacheStatus::default() }
+    }
+
+    fn collapsed_into<RB>(&self, reader: Reader) -> Outgoing<RB> {
+        self.shared.counters.count(Outcome::Collapsed);
+        answer::from_reader(reader, &self.client(CacheStatus { collapsed: true, ..self.forwarded() }))
+    }
+
+    fn collapsed_onto<RB>(&self, stored: &Stored) -> Outgoing<RB> {
+        self.shared.counters.count(Outcome::Collapsed);
+        stored.touch(self.shared.clock.now());
+        answer::from_stored(stored, &self.client(CacheStatus { collapsed: true, ..self.forwarded() }))
+    }
+
+    /// The stored response in place of an error, if its window allows it.
+    fn covered<RB>(&self, fwd_status: Option<u16>) -> Option<Outgoing<RB>> {
+        let now = self.shared.clock.now();
+        let stored = self.whole()?;
+        may_cover_error(&stored.head.life, stored.level(&self.shared.groups), &self.directives, now).then(|| self.cover(stored, fwd_status))
+    }
+
+    fn cover<RB>(&self, stored: &Stored, fwd_status: Option<u16>) -> Outgoing<RB> {
+        self.shared.counters.count(Outcome::Stale);
+        stored.touch(self.shared.clock.now());
+        answer::from_stored(stored, &self.client(CacheStatus { fwd_status, detail: Some("stale-if-error"), ..self.forwarded() }))
+    }
+
+    fn refuse<RB>(&self, refusal: Refusal, detail: &str) -> Outgoing<RB> {
+        let outcome = if refusal == Refusal::OnlyIfCached { Outcome::Refused } else { Outcome::Failed };
+        self.shared.counters.count(outcome);
+        let mut response = problem::response(refusal, detail, self.request.headers()).map(|text| CacheBody::stored(text, None));
+        let fwd = (outcome == Outcome::Failed).then_some(self.why);
+        self.note(response.headers_mut(), CacheStatus { fwd, detail: Some(refusal.as_str()), ..CacheStatus::default() });
+        if *self.request.method() == Method::HEAD {
+            *response.body_mut() = CacheBody::empty();
+        }
+        response
+    }
+
+    fn note(&self, headers: &mut HeaderMap, status: CacheStatus) {
+        if self.settings.cache_status {
+            headers.append(&CACHE_STATUS, CacheStatus { name: super::NAME, ..status }.to_value());
+        }
+    }
+}
+
+impl<S, B, RB> Visit<S, B>
+where
+    S: Service<Request<B>, Response = Response<RB>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send + 'static,
+    B: Default + Send + 'static,
+    RB: Body<Data = Bytes> + Send + 'static,
+    RB::Error: Into<BoxError>,
+{
+    /// Leads a fill. It runs in a task of its own: a client that leaves does not end it.
+    async fn lead(mut self, ticket: Ticket) -> Result<Outgoing<RB>, S::Error> {
+        if let Some(stored) = self.landed_meanwhile() {
+            ticket.land(Landing::Stored(Arc::clone(&stored)));
+            drop(ticket);
+            return Ok(self.collapsed_onto(&stored));
+        }
+        let (send, receive) = oneshot::channel();
+        let (errand, request) = self.errand(Phrasing::Whole);
+        let inner = self.inner.clone();
+        let born = ticket.flight.born;
+        tokio::spawn(fill(Errand { born, ..errand }, inner, request, ticket, Some(send)));
+        match receive.await {
+            Ok(led) => self.finish(led),
+            // The task died: a panic of the inner service, or the runtime is going down.
+            Err(_) => Ok(self.refuse(Refusal::FillAborted, "the request to the origin ended without an answer")),
+        }
+    }
+
+    /// Refreshes behind an answer that was served stale; nothing to do if that is under way already.
+    pub(crate) fn refresh_behind(mut self) {
+        let key = FlightKey { key: self.key.clone(), variant: self.likely_variant() };
+        let shared = Arc::clone(&self.shared);
+        let target = || shared.groups.join(GroupName::Target(&self.key.target()));
+        if let Seat::Lead(ticket) = shared.flights.join(key, target, &shared.groups) {
+            *self.request.method_mut() = Method::GET;
+            let (errand, request) = self.errand(Phrasing::Whole);
+            let born = ticket.flight.born;
+            tokio::spawn(fill(Errand { born, ..errand }, self.inner, request, ticket, None));
+        }
+    }
+
+    /// A fill may have landed between the look into the store and the seat in the flight.
+    fn landed_meanwhile(&self) -> Option<Arc<Stored>> {
+        let resource = self.shared.store.get_owned(&self.key)?;
+        let stored = resource.select(self.request.headers(), |_| false)?;
+        let same = self.stored.as_ref().is_some_and(|old| Arc::ptr_eq(old, stored));
+        let verdict = judge(&stored.head.life, stored.level(&self.shared.groups), &self.directives, self.shared.clock.now());
+        (!same && verdict == Verdict::Fresh).then(|| Arc::clone(stored))
+    }
+
+    /// Asks for itself, without making anybody wait; the answer is stored all the same if it may be.
+    async fn alone(mut self) -> Result<Outgoing<RB>, S::Error> {
+        let phrasing = if conditional::is_for_origin(self.request.headers()) || (self.stored.is_none() && self.predicted_unshareable()) {
+            Phrasing::Verbatim
+        } else if self.request.headers().contains_key(RANGE) && self.whole().is_none() {
+            Phrasing::Range
+        } else {
+            Phrasing::Whole
+        };
+        let (errand, request) = self.errand(phrasing);
+        let answer = errand.ask(self.inner.clone(), request).await;
+        let led = settle(&errand, answer, None);
+        self.finish(match led {
+            Settled::Led(led) => led,
+            Settled::Stream { led, spool, keep_body, range } => {
+                tokio::spawn(pump(errand, spool, keep_body, range, None));
+                led
+            }
+        })
+    }
+
+    fn predicted_unshareable(&self) -> bool {
+        self.shared.predictor.is_unshareable(self.key.hash_value(), self.shared.clock.now())
+    }
+
+    /// The question to put: the request itself, rephrased; what answers the client stays here.
+    fn errand(&mut self, phrasing: Phrasing) -> (Errand, Request<B>) {
+        let (mut parts, body) = std::mem::replace(&mut self.request, Request::new(B::default())).into_parts();
+        let asked = Arc::new(parts.headers.clone());
+        *self.request.method_mut() = parts.method.clone();
+        self.request.headers_mut().clone_from(&parts.headers);
+        let errand = Errand {
+            shared: Arc::clone(&self.shared),
+            settings: Arc::clone(&self.settings),
+            rule: self.rule,
+            key: self.key.clone(),
+            target: self.shared.groups.join(GroupName::Target(&self.key.target())),
+            born: self.shared.groups.now(),
+            method: parts.method.clone(),
+            asked,
+            directives: self.directives,
+            stored: self.stored.clone(),
+            phrasing,
+            uri: parts.uri.clone(),
+        };
+        phrase(&mut parts.headers, phrasing, self.stored.as_deref());
+        (errand, Request::from_parts(parts, body))
+    }
+
+    /// The client's answer, once its own question has been answered.
+    fn finish(&self, led: Led<RB, S::Error>) -> Result<Outgoing<RB>, S::Error> {
+        let counters = &self.shared.counters;
+        Ok(match led {
+            Led::Stream { reader, extra, age } => {
+                counters.count(Outcome::Miss);
+                let mut response = answer::from_reader(reader, &self.client(CacheStatus { stored: true, ..self.forwarded() }));
+                // This answer comes straight from the origin: only an Age that it had is right (RFC 9111 section 5.1).
+                response.headers_mut().remove(AGE);
+                age.into_iter().for_each(|age| drop(response.headers_mut().insert(AGE, age)));
+                append_all(response.headers_mut(), extra);
+                response
+            }
+            Led::Confirmed { stored, extra, shared } => {
+                counters.count(Outcome::Revalidated);
+                let status = CacheStatus { fwd_status: Some(304), stored: shared, ..self.forwarded() };
+                stored.touch(self.shared.clock.now());
+                let mut response = answer::from_stored(&stored, &self.client(status));
+                append_all(response.headers_mut(), extra);
+                response
+            }
+            Led::Covered { status } => match &self.stored {
+                Some(stored) => self.cover(stored, status),
+                None => self.refuse(Refusal::FillAborted, "the origin failed"),
+            },
+            Led::Pass { response, why } => {
+                counters.count(Outcome::Miss);
+                let mut response = response.map(CacheBody::pass);
+                self.note(response.headers_mut(), CacheStatus { detail: Some(why.as_str()), ..self.forwarded() });
+                response
+            }
+            Led::Failed { response, refusal } => self.failed(response, refusal),
+            Led::Error(error) => {
+                counters.count(Outcome::Failed);
+                return Err(error);
+            }
+        })
+    }
+
+    fn failed(&self, response: Response<RB>, refusal: Refusal) -> Outgoing<RB> {
+        // RFC 9111 section 5.2.2.2: what must be validated and cannot be is a 504.
+        if self.stored.as_ref().is_some_and(|stored| stored.head.life.must_revalidate || stored.head.life.no_cache) {
+            return self.refuse(Refusal::MustRevalidate, "the stored response must be validated, and the origin could not be asked");
+        }
+        self.shared.counters.count(Outcome::Failed);
+        let mut response = response.map(CacheBody::pass);
+        self.note(response.headers_mut(), CacheStatus { detail: Some(refusal.as_str()), ..self.forwarded() });
+        response
+    }
+}
+
+fn append_all(headers: &mut HeaderMap, extra: HeaderMap) {
+    let mut last = None;
+    for (name, value) in extra {
+        last = name.or(last);
+        if let Some(name) = &last {
+            headers.append(name.clone(), value);
+        }
+    }
+}
+
+/// The fill of a flight, from the question to the stored body.
+async fn fill<S, B, RB>(errand: Errand, inner: S, request: Request<B>, ticket: Ticket, leader: Option<oneshot::Sender<Led<RB, S::Error>>>)
+where
+    S: Service<Request<B>, Response = Response<RB>> + Clone,
+    B: Default,
+    RB: Body<Data = Bytes>,
+    RB::Error: Into<BoxError>,
+{
+    let answer = errand.ask(inner, request).await;
+    let tell = |led| {
+        if let Some(leader) = leader {
+            // A leader that has left needs no answer; its followers have theirs.
+            let _ = leader.send(led);
+        }
+    };
+    match settle(&errand, answer, Some(&ticket)) {
+        Settled::Led(led) => {
+            drop(ticket);
+            tell(led);
+        }
+        Settled::Stream { led, spool, keep_body, range } => {
+            tell(led);
+            pump(errand, spool, keep_body, range, Some(ticket)).await;
+        }
+    }
+}
+
+/// An answer, ready for the one who asked, and perhaps a body to be pumped.
+enum Settled<RB, E> {
+    Led(Led<RB, E>),
+    Stream { led: Led<RB, E>, spool: Arc<Spool>, keep_body: RB, range: Option<crate::rfc::range::ContentRange> },
+}
+
+/// Draws the consequences of an answer: lands the flight, and remembers whether waiting for this key is worth it.
+fn settle<RB, E>(errand: &Errand, answer: Answer<RB, E>, ticket: Option<&Ticket>) -> Settled<RB, E> {
+    let Shared { predictor, clock, .. } = &*errand.shared;
+    let land = |landing| {
+        if let Some(ticket) = ticket {
+            ticket.land(landing);
+        }
+    };
+    let remember = |shareable: bool| {
+        if shareable {
+            predictor.forget(errand.key.hash_value());
+        } else {
+            predictor.remember(errand.key.hash_value(), clock.now());
+        }
+    };
+    let reusable = |head: &Head| head.life.left(clock.now()) > 0 && !head.life.no_cache;
+    Settled::Led(match answer {
+        Answer::Keep(Keep { head, extra, age, range, length, reserved, body }) => {
+            remember(reusable(&head));
+            let spool = Spool::new(head, length, reserved);
+            let Some(reader) = spool.reader() else { unreachable!("a new spool has its beginning") };
+            land(Landing::Stream(Arc::clone(&spool)));
+            let led = Led::Stream { reader, extra, age };
+            return Settled::Stream { led, spool, keep_body: body, range };
+        }
+        Answer::Confirmed { stored, extra, shared } => {
+            remember(shared && reusable(&stored.head));
+            land(if shared { Landing::Stored(Arc::clone(&stored)) } else { Landing::Alone });
+            Led::Confirmed { stored, extra, shared }
+        }
+        Answer::Pass { response, why } => {
+            if !matches!(why, NotStored::RequestNoStore | NotStored::Memory | NotStored::Conditional) {
+                remember(false);
+            }
+            land(Landing::Alone);
+            Led::Pass { response, why }
+        }
+        Answer::Covered { status, refusal } => {
+            land(Landing::Failed(refusal));
+            Led::Covered { status: status.map(|status| status.as_u16()) }
+        }
+        Answer::Failed { response, refusal } => {
+            land(Landing::Failed(Some(refusal)));
+            Led::Failed { response, refusal }
+        }
+        Answer::Error(error) => {
+            land(Landing::Failed(Some(Refusal::UpstreamClosed)));
+            Led::Error(error)
+        }
+    })
+}

@@ -1,0 +1,416 @@
+//! A body that grows while it is read. One writer, any number of readers; each gets all bytes so far and then the rest, as they come.
+//!
+//! A spool starts out *keeping*: everything stays, because it will be stored. When it turns out that it will not be (too large, no room), it
+//! becomes a *window*: what every reader has read is dropped, the writer waits for the fastest reader, and a reader that falls too far behind is
+//! cut off, visibly. So a slow reader neither stalls the others nor grows memory without bound.
+
+use crate::cache::budget::Reserved;
+use crate::cache::entry::Head;
+use crate::error::BrokenBody;
+use bytes::Bytes;
+use http::HeaderMap;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+/// How far the writer may be ahead of the fastest reader of a window, in bytes.
+const AHEAD: u64 = 256 << 10;
+
+/// A body under way, with the head it belongs to.
+#[derive(Debug)]
+pub(crate) struct Spool {
+    pub(crate) head: Arc<Head>,
+    /// The length that the head promises, if it does.
+    pub(crate) length: Option<u64>,
+    shared: Mutex<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// What has arrived and may still be read, oldest first.
+    chunks: VecDeque<Bytes>,
+    /// The number of the first chunk in `chunks`, and the offset of its first byte.
+    first: u64,
+    dropped: u64,
+    /// Bytes that have arrived.
+    received: u64,
+    mode: Mode,
+    end: End,
+    readers: Vec<Option<Place>>,
+    writer: Option<Waker>,
+    reserved: Reserved,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Keeping,
+    /// A reader may be this many bytes behind the writer.
+    Window(u64),
+}
+
+#[derive(Debug)]
+enum End {
+    Open,
+    Complete(Option<HeaderMap>),
+    Broken(BrokenBody),
+}
+
+/// Where a reader is.
+#[derive(Debug)]
+struct Place {
+    chunk: u64,
+    offset: u64,
+    waker: Option<Waker>,
+    cut: bool,
+}
+
+/// What the writer has to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// Go on.
+    Yes,
+    /// Nobody reads any more, and it will not be stored: stop.
+    Nobody,
+}
+
+/// One reader's end. Dropping it leaves.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    spool: Arc<Spool>,
+    seat: usize,
+    trailers_given: bool,
+}
+
+/// A piece of a body, as a reader sees it.
+pub(crate) enum Piece {
+    Data(Bytes),
+    Trailers(HeaderMap),
+}
+
+impl Spool {
+    pub(crate) fn new(head: Arc<Head>, length: Option<u64>, reserved: Reserved) -> Arc<Self> {
+        let shared = Shared {
+            chunks: VecDeque::new(),
+            first: 0,
+            dropped: 0,
+            received: 0,
+            mode: Mode::Keeping,
+            end: End::Open,
+            readers: Vec::new(),
+            writer: None,
+            reserved,
+        };
+        Arc::new(Self { head, length, shared: Mutex::new(shared) })
+    }
+
+    /// A reader from the first byte; `None` once the beginning is gone.
+    pub(crate) fn reader(self: &Arc<Self>) -> Option<Reader> {
+        let mut shared = self.shared.lock();
+        if shared.mode != Mode::Keeping || matches!(shared.end, End::Broken(_)) {
+            return None;
+        }
+        let place = Some(Place { chunk: 0, offset: 0, waker: None, cut: false });
+        let seat = match shared.readers.iter().position(Option::is_none) {
+            Some(free) => {
+                shared.readers[free] = place;
+                free
+            }
+            None => {
+                shared.readers.push(place);
+                shared.readers.len() - 1
+            }
+        };
+        Some(Reader { spool: Arc::clone(self), seat, trailers_given: false })
+    }
+
+    /// Adds a chunk. A spool that keeps must have room for it in its reservation; `false` if not: nothing is added, and the writer decides.
+    pub(crate) fn push(&self, chunk: &Bytes, max_kept: u64) -> bool {
+        let mut shared = self.shared.lock();
+        let total = shared.received + chunk.len() as u64;
+        if shared.mode == Mode::Keeping && (total > max_kept || !shared.reserved.cover(total)) {
+            return false;
+        }
+        shared.received = total;
+        shared.chunks.push_back(chunk.clone());
+        shared.cut_laggards();
+        shared.wake_readers();
+        true
+    }
+
+    /// Gives up keeping: from now on only a window of `lag` bytes stays.
+    pub(crate) fn open_window(&self, lag: u64) {
+        let mut shared = self.shared.lock();
+        shared.mode = Mode::Window(lag);
+        shared.drop_read();
+    }
+
+    /// Whether the writer may go on: at once while keeping; in a window, when the fastest reader is near.
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Room> {
+        let mut shared = self.shared.lock();
+        if shared.mode == Mode::Keeping {
+            return Poll::Ready(Room::Yes);
+        }
+        match shared.places().map(|place| place.offset).max() {
+            None => Poll::Ready(Room::Nobody),
+            Some(fastest) if shared.received - fastest <= AHEAD => Poll::Ready(Room::Yes),
+            Some(_) => {
+                shared.writer = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Whether anybody reads.
+    pub(crate) fn has_readers(&self) -> bool {
+        self.shared.lock().places().next().is_some()
+    }
+
+    /// All bytes, in one allocation of exactly their size; for a complete body that was kept.
+    pub(crate) fn gather(&self) -> Bytes {
+        let (chunks, length) = {
+            let shared = self.shared.lock();
+            (shared.chunks.clone(), usize::try_from(shared.received).unwrap_or(0))
+        };
+        let mut whole = Vec::with_capacity(length);
+        chunks.iter().for_each(|chunk| whole.extend_from_slice(chunk));
+        whole.into()
+    }
+
+    /// The clean end.
+    pub(crate) fn complete(&self, trailers: Option<HeaderMap>) {
+        self.finish(End::Complete(trailers));
+    }
+
+    /// The end of a body that broke off: an error to every reader.
+    pub(crate) fn break_off(&self, reason: BrokenBody) {
+        self.finish(End::Broken(reason));
+    }
+
+    fn finish(&self, end: End) {
+        let mut shared = self.shared.lock();
+        if matches!(shared.end, End::Open) {
+            shared.end = end;
+        }
+        shared.wake_readers();
+    }
+}
+
+impl Shared {
+    fn places(&self) -> impl Iterator<Item = &Place> {
+        self.readers.iter().flatten().filter(|place| !place.cut)
+    }
+
+    fn wake_readers(&mut self) {
+        for place in self.readers.iter_mut().flatten() {
+            if let Some(waker) = place.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    fn wake_writer(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            writer.wake();
+        }
+    }
+
+    /// Cuts off the readers that a window leaves behind, and drops what nobody needs any more.
+    fn cut_laggards(&mut self) {
+        let Mode::Window(lag) = self.mode else { return };
+        let received = self.received;
+        for place in self.readers.iter_mut().flatten() {
+            place.cut |= received - place.offset > lag.max(2 * AHEAD);
+        }
+        self.drop_read();
+    }
+
+    /// In a window: drops the chunks that every reader has read.
+    fn drop_read(&mut self) {
+        if self.mode == Mode::Keeping {
+            return;
+        }
+        let needed = self.places().map(|place| place.chunk).min().unwrap_or(u64::MAX);
+        while self.first < needed {
+            let Some(chunk) = self.chunks.pop_front() else { break };
+            self.first += 1;
+            self.dropped += chunk.len() as u64;
+        }
+    }
+}
+
+impl Reader {
+    pub(crate) fn head(&self) -> &Arc<Head> {
+        &self.spool.head
+    }
+
+    /// The next piece; `None` is the clean end.
+    pub(crate) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Piece, BrokenBody>>> {
+        let mut guard = self.spool.shared.lock();
+        let shared = &mut *guard;
+        let Some(Some(place)) = shared.readers.get_mut(self.seat) else { return Poll::Ready(None) };
+        if place.cut {
+            return Poll::Ready(Some(Err(BrokenBody::new("this reader was too slow for a body that is too large to store"))));
+        }
+        let at = usize::try_from(place.chunk - shared.first).unwrap_or(usize::MAX);
+        if let Some(chunk) = shared.chunks.get(at) {
+            let chunk = chunk.clone();
+            place.chunk += 1;
+            place.offset += chunk.len() as u64;
+            shared.drop_read();
+            shared.wake_writer();
+            return Poll::Ready(Some(Ok(Piece::Data(chunk))));
+        }
+        match &shared.end {
+            End::Open => {
+                match &mut place.waker {
+                    Some(waker) => waker.clone_from(cx.waker()),
+                    none => *none = Some(cx.waker().clone()),
+                }
+                Poll::Pending
+            }
+            End::Complete(Some(trailers)) if !self.trailers_given => {
+                self.trailers_given = true;
+                Poll::Ready(Some(Ok(Piece::Trailers(trailers.clone()))))
+            }
+            End::Complete(_) => Poll::Ready(None),
+            End::Broken(reason) => Poll::Ready(Some(Err(reason.clone()))),
+        }
+    }
+
+    /// Whether everything has been read and the end was clean.
+    pub(crate) fn is_done(&self) -> bool {
+        let shared = self.spool.shared.lock();
+        let read_all =
+            shared.readers.get(self.seat).and_then(Option::as_ref).is_some_and(|place| place.offset == shared.received && !place.cut);
+        read_all && matches!(&shared.end, End::Complete(trailers) if trailers.is_none() || self.trailers_given)
+    }
+
+    /// What is left to read, if the head promised a length.
+    pub(crate) fn left(&self) -> Option<u64> {
+        let length = self.spool.length?;
+        let shared = self.spool.shared.lock();
+        let read = shared.readers.get(self.seat).and_then(Option::as_ref).map_or(0, |place| place.offset);
+        Some(length.saturating_sub(read))
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut shared = self.spool.shared.lock();
+        if let Some(place) = shared.readers.get_mut(self.seat) {
+            *place = None;
+        }
+        shared.drop_read();
+        shared.wake_writer();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Piece, Reader, Room, Spool};
+    use crate::cache::budget::Budget;
+    use crate::cache::entry::{Head, Lineage};
+    use crate::cache::freshness::{Life, LifetimeSource};
+    use crate::clock::Stamp;
+    use crate::error::BrokenBody;
+    use bytes::Bytes;
+    use http::{HeaderMap, StatusCode};
+    use std::sync::Arc;
+    use std::task::{Context, Poll, Waker};
+
+    fn spool(budget: &Budget) -> Arc<Spool> {
+        let life = Life {
+            received: Stamp::from_millis(0),
+            initial_age: 0,
+            lifetime: 0,
+            source: LifetimeSource::Default,
+            stale_while_revalidate: 0,
+            stale_if_error: 0,
+            must_revalidate: false,
+            no_cache: false,
+        };
+        let lineage = Lineage { born: 0, groups: Arc::from([]) };
+        Spool::new(Arc::new(Head::new(StatusCode::OK, &HeaderMap::new(), life, lineage)), None, budget.reserve_none())
+    }
+
+    fn cx() -> Context<'static> {
+        Context::from_waker(Waker::noop())
+    }
+
+    /// Everything that is there now, as text; `Err` if the body is broken, and whether the end was reached.
+    fn drain(reader: &mut Reader) -> Result<(String, bool), BrokenBody> {
+        let mut text = String::new();
+        loop {
+            match reader.poll_piece(&mut cx()) {
+                Poll::Ready(Some(Ok(Piece::Data(data)))) => text.push_str(std::str::from_utf8(&data).unwrap()),
+                Poll::Ready(Some(Ok(Piece::Trailers(_)))) => text.push('|'),
+                Poll::Ready(Some(Err(broken))) => return Err(broken),
+                Poll::Ready(None) => return Ok((text, true)),
+                Poll::Pending => return Ok((text, false)),
+            }
+        }
+    }
+
+    fn push(spool: &Spool, text: &'static str) -> bool {
+        spool.push(&Bytes::from_static(text.as_bytes()), 1 << 20)
+    }
+
+    #[test]
+    fn a_late_reader_gets_the_bytes_so_far_and_then_the_rest() {
+        let spool = spool(&Budget::new(1 << 20));
+        let mut early = spool.reader().unwrap();
+        assert!(push(&spool, "ab"));
+        assert_eq!(drain(&mut early).unwrap(), ("ab".into(), false));
+        let mut late = spool.reader().unwrap();
+        assert!(push(&spool, "cd"));
+        spool.complete(Some(HeaderMap::new()));
+        assert_eq!(drain(&mut early).unwrap(), ("cd|".into(), true));
+        assert_eq!(drain(&mut late).unwrap(), ("abcd|".into(), true));
+        assert_eq!(spool.gather(), "abcd");
+    }
+
+    #[test]
+    fn a_broken_body_is_an_error_to_every_reader_and_takes_no_new_ones() {
+        let spool = spool(&Budget::new(1 << 20));
+        let mut reader = spool.reader().unwrap();
+        push(&spool, "ab");
+        spool.break_off(BrokenBody::new("reset"));
+        assert!(drain(&mut reader).is_err() && spool.reader().is_none());
+    }
+
+    #[test]
+    fn a_spool_that_keeps_refuses_what_its_budget_or_cap_does_not_cover() {
+        let budget = Budget::new(3);
+        let spool = spool(&budget);
+        assert!(push(&spool, "abc") && !push(&spool, "d"));
+        assert!(!spool.push(&Bytes::new(), 2));
+        assert_eq!(budget.used(), 3);
+        drop(spool);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn a_window_waits_for_the_fastest_reader_and_cuts_the_slowest() {
+        let spool = spool(&Budget::new(1));
+        let (mut fast, mut slow) = (spool.reader().unwrap(), spool.reader().unwrap());
+        spool.open_window(1 << 20);
+        assert!(spool.reader().is_none(), "the beginning may be gone");
+        let chunk = Bytes::from(vec![b'x'; 200 << 10]);
+        for _ in 0..2 {
+            assert_eq!(spool.poll_room(&mut cx()), Poll::Ready(Room::Yes));
+            spool.push(&chunk, 0);
+        }
+        assert_eq!(spool.poll_room(&mut cx()), Poll::Pending);
+        for _ in 0..5 {
+            drain(&mut fast).unwrap();
+            assert_eq!(spool.poll_room(&mut cx()), Poll::Ready(Room::Yes));
+            spool.push(&chunk, 0);
+        }
+        assert!(drain(&mut slow).is_err(), "1 MiB behind");
+        assert_eq!(drain(&mut fast).unwrap().0.len(), 200 << 10);
+        assert!(spool.shared.lock().chunks.is_empty(), "what all have read is dropped");
+        drop(fast);
+        assert_eq!(spool.poll_room(&mut cx()), Poll::Ready(Room::Nobody));
+    }
+}

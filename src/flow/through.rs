@@ -1,0 +1,188 @@
+//! Requests that the cache hands on: other methods, passes, HEAD. It still learns from their answers.
+
+use crate::cache::entry::Stored;
+use crate::cache::freshness::Timing;
+use crate::cache::groups::{GroupName, Level};
+use crate::cache::key::{Key, KeyParts, origin_of};
+use crate::cache::settings::Settings;
+use crate::error::{BoxError, OriginFailure};
+use crate::flow::answer::CACHE_STATUS;
+use crate::flow::body::CacheBody;
+use crate::flow::errand::{Answer, Errand, Keep, Phrasing, call};
+use crate::flow::pump::pump;
+use crate::flow::shared::Shared;
+use crate::flow::spool::Spool;
+use crate::flow::{target, visit};
+use crate::rfc::cache_status::{CacheStatus, Forward};
+use crate::rfc::directives::RequestDirectives;
+use crate::rfc::freshen::{HeadVerdict, head_updates, merge_304};
+use crate::rfc::method;
+use crate::telemetry::Outcome;
+use bytes::Bytes;
+use http::header::DATE;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http_body::Body;
+use std::sync::Arc;
+use tower_service::Service;
+
+/// A request that is handed on.
+pub(crate) struct Handover<S, B> {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) rule: Option<usize>,
+    pub(crate) why: Forward,
+    pub(crate) detail: Option<&'static str>,
+    /// The key, for what may be stored or freshened by the answer: of HEAD and POST.
+    pub(crate) key: Option<Key>,
+    pub(crate) request: Request<B>,
+    pub(crate) inner: S,
+}
+
+/// Hands a request on and draws the consequences of its answer.
+pub(crate) async fn hand_over<S, B, RB>(handover: Handover<S, B>) -> Result<Response<CacheBody<RB>>, S::Error>
+where
+    S: Service<Request<B>, Response = Response<RB>> + Clone + Send + 'static,
+    S::Future: Send,
+    RB: Body<Data = Bytes> + Send + 'static,
+    RB::Error: Into<BoxError>,
+{
+    let Handover { shared, settings, rule, why, detail, key, request, mut inner } = handover;
+    let method = request.method().clone();
+    let learns = key.is_some() || !method::is_safe(&method);
+    let asked = learns.then(|| (request.uri().clone(), request.headers().clone()));
+    let born = shared.groups.now();
+    let requested = shared.clock.now();
+    let mut response = match call(&mut inner, request).await {
+        Ok(response) => response,
+        Err(error) => {
+            shared.counters.count(Outcome::Failed);
+            return Err(error);
+        }
+    };
+    let failed = response.extensions().get::<OriginFailure>().is_some();
+    shared.counters.count(if failed { Outcome::Failed } else { Outcome::Pass });
+    let mut status = CacheStatus { name: super::NAME, fwd: Some(why), detail, ..CacheStatus::default() };
+    let Some((uri, headers)) = asked.filter(|_| !failed) else {
+        note(&settings, response.headers_mut(), status);
+        return Ok(response.map(CacheBody::pass));
+    };
+    if !method::is_safe(&method) && (response.status().is_success() || response.status().is_redirection()) {
+        invalidate(&shared, &uri, &headers, response.headers());
+    }
+    let timing = Timing { requested, received: shared.clock.now() };
+    if let Some(key) = key {
+        let target = shared.groups.join(GroupName::Target(&key.target()));
+        // Its own answer is newer than the invalidation that it has just caused.
+        let born = if method == Method::POST { shared.groups.now() } else { born };
+        let directives = visit::directives(&headers);
+        let errand = errand(&shared, &settings, rule, key, target, born, &method, headers, directives, uri);
+        if method == Method::HEAD {
+            learn_from_head(&errand, &response, timing);
+        } else if method == Method::POST && response.status().is_success() {
+            return Ok(match errand.consider::<RB, ()>(response, timing) {
+                Answer::Keep(keep) => {
+                    status.stored = true;
+                    keep_answer(errand, &settings, keep, status)
+                }
+                Answer::Pass { mut response, .. } => {
+                    note(&settings, response.headers_mut(), status);
+                    response.map(CacheBody::pass)
+                }
+                _ => Response::new(CacheBody::empty()), // `consider` gives nothing else
+            });
+        }
+    }
+    note(&settings, response.headers_mut(), status);
+    Ok(response.map(CacheBody::pass))
+}
+
+#[expect(clippy::too_many_arguments, reason = "the fields of one struct, gathered in one place")]
+fn errand(
+    shared: &Arc<Shared>,
+    settings: &Arc<Settings>,
+    rule: Option<usize>,
+    key: Key,
+    target: Arc<crate::cache::groups::Group>,
+    born: u64,
+    method: &Method,
+    asked: HeaderMap,
+    directives: RequestDirectives,
+    uri: Uri,
+) -> Errand {
+    Errand {
+        shared: Arc::clone(shared),
+        settings: Arc::clone(settings),
+        rule,
+        key,
+        target,
+        born,
+        method: method.clone(),
+        asked: Arc::new(asked),
+        directives,
+        stored: None,
+        phrasing: Phrasing::Verbatim,
+        uri,
+    }
+}
+
+/// RFC 9110 section 9.3.3: the answer to a POST that names the target itself is stored for later GETs.
+fn keep_answer<RB>(errand: Errand, settings: &Settings, keep: Keep<RB>, status: CacheStatus) -> Response<CacheBody<RB>>
+where
+    RB: Body<Data = Bytes> + Send + 'static,
+    RB::Error: Into<BoxError>,
+{
+    let mut response = Response::new(CacheBody::empty());
+    *response.status_mut() = keep.head.status;
+    response.headers_mut().clone_from(&keep.head.headers);
+    note(settings, response.headers_mut(), status);
+    for (name, value) in &keep.extra {
+        response.headers_mut().append(name.clone(), value.clone());
+    }
+    let spool = Spool::new(keep.head, keep.length, keep.reserved);
+    if let Some(reader) = spool.reader() {
+        *response.body_mut() = CacheBody::follow(reader);
+    }
+    tokio::spawn(pump(errand, spool, keep.body, keep.range, None));
+    response
+}
+
+/// RFC 9111 section 4.4: what an unsafe request that went well has changed must be validated before it is used again.
+fn invalidate(shared: &Shared, uri: &Uri, request: &HeaderMap, response: &HeaderMap) {
+    let (https, authority) = origin_of(uri, request);
+    let target = KeyParts { https, authority, path: uri.path(), query: uri.query(), partition: None };
+    shared.invalidate_target(&target, Level::Invalid);
+    for named in target::named(response, uri, request) {
+        shared.invalidate_target(&KeyParts { path: named.path(), query: named.query(), ..target }, Level::Invalid);
+    }
+}
+
+/// RFC 9111 section 4.3.5: the answer to a HEAD freshens what is stored for GET, or shows that it is out of date.
+fn learn_from_head<RB>(errand: &Errand, response: &Response<RB>, timing: Timing) {
+    if response.status() != StatusCode::OK {
+        return;
+    }
+    let store = &errand.shared.store;
+    let Some(resource) = store.get_owned(&errand.key) else { return };
+    let Some(stored) = resource.select(&errand.asked, |_| false).filter(|stored| stored.head.status == StatusCode::OK) else { return };
+    match head_updates(&stored.head.headers, response.headers(), Some(stored.body.len() as u64)) {
+        HeadVerdict::Invalidate => stored.mark(Level::Invalid),
+        HeadVerdict::Freshen => {
+            let (mut parts, ()) = Response::new(()).into_parts();
+            parts.headers = merge_304(&stored.head.headers, response.headers());
+            if !response.headers().contains_key(DATE) {
+                parts.headers.insert(DATE, crate::rfc::date::format(timing.received.seconds()));
+            }
+            let as_get = Errand { method: Method::GET, ..errand.clone() };
+            if let Some(head) = as_get.freshened_head(&parts, timing) {
+                let fresh = Stored::new(head, stored.body.clone(), stored.trailers.clone(), None);
+                store.freshen(&errand.key, stored, &Arc::new(fresh), &errand.target, errand.settings.max_variants);
+            }
+        }
+    }
+}
+
+fn note(settings: &Settings, headers: &mut HeaderMap, status: CacheStatus) {
+    if settings.cache_status {
+        headers.append(&CACHE_STATUS, status.to_value());
+    }
+}

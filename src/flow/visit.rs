@@ -1,0 +1,110 @@
+//! The first look at a request: may the cache have a part in it, and what is stored for it?
+
+use crate::cache::entry::Stored;
+use crate::cache::key::{KeyBuf, KeyParts, normalise_target, origin_of};
+use crate::cache::policy::{Cause, Verdict, judge};
+use crate::cache::rules::Rule;
+use crate::cache::settings::Settings;
+use crate::clock::Stamp;
+use crate::flow::answer::part_covers;
+use crate::flow::shared::Shared;
+use crate::rfc::cache_status::Forward;
+use crate::rfc::directives::RequestDirectives;
+use http::header::{CACHE_CONTROL, PRAGMA, RANGE, UPGRADE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, Method};
+use std::sync::Arc;
+
+/// Fields by which some frameworks let a request be another one than it says. A key that does not know them must not be used: such requests pass.
+static OVERRIDES: [HeaderName; 7] = [
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-method-override"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
+    HeaderName::from_static("x-original-host"),
+    HeaderName::from_static("x-host"),
+];
+
+/// What part the cache has in a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// None: handed on, for the reason in words.
+    Pass(Forward, Option<&'static str>),
+    /// It may be answered from what is stored.
+    Lookup,
+}
+
+/// What is stored for a request.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// This answers it.
+    Fresh(Arc<Stored>),
+    /// This answers it although it is stale; with `true`, a refresh goes behind it.
+    Stale(Arc<Stored>, bool),
+    /// The origin has to be asked; what is stored can be validated, or stand in for an error.
+    Ask { why: Forward, stored: Option<Arc<Stored>> },
+}
+
+/// All of them begin with `x-`, so that other names cost one comparison.
+fn is_override(name: &HeaderName) -> bool {
+    name.as_str().starts_with("x-") && OVERRIDES.contains(name)
+}
+
+/// The place of the first rule that matches.
+pub(crate) fn match_rule(settings: &Settings, path: &str) -> Option<usize> {
+    settings.rules.iter().position(|rule| rule.matches(path))
+}
+
+/// Decides about the cache's part in a request. `has_body`: it has content, which no key knows (a "fat GET").
+pub(crate) fn route(parts: &Parts, rule: Option<&Rule>, has_body: bool) -> Route {
+    if rule.is_some_and(|rule| rule.pass) {
+        Route::Pass(Forward::Bypass, Some("rule"))
+    } else if !matches!(parts.method, Method::GET | Method::HEAD) {
+        Route::Pass(Forward::Method, None)
+    } else if has_body {
+        Route::Pass(Forward::Bypass, Some("request-body"))
+    } else if parts.headers.contains_key(UPGRADE) {
+        Route::Pass(Forward::Bypass, Some("upgrade"))
+    } else if parts.headers.keys().any(is_override) {
+        Route::Pass(Forward::Bypass, Some("override-header"))
+    } else {
+        Route::Lookup
+    }
+}
+
+/// Normalises the target as the key has it, and builds the key.
+pub(crate) fn key_for(shared: &Shared, settings: &Settings, rule: Option<&Rule>, parts: &mut Parts) -> KeyBuf {
+    normalise_target(parts, rule.and_then(|rule| rule.key.as_ref()).unwrap_or(&settings.key));
+    let identity = rule.and_then(|rule| rule.per_identity.as_ref());
+    let partition = identity.map(|identity| shared.secrets.partition(identity, &parts.headers));
+    let (https, authority) = origin_of(&parts.uri, &parts.headers);
+    shared.secrets.build(&KeyParts { https, authority, path: parts.uri.path(), query: parts.uri.query(), partition })
+}
+
+/// The request's directives, without a look where there can be none.
+pub(crate) fn directives(headers: &HeaderMap) -> RequestDirectives {
+    if headers.contains_key(CACHE_CONTROL) || headers.contains_key(PRAGMA) {
+        RequestDirectives::read(headers)
+    } else {
+        RequestDirectives::default()
+    }
+}
+
+/// Looks up what is stored and judges it.
+pub(crate) fn look_up(shared: &Shared, key: &KeyBuf, headers: &HeaderMap, directives: &RequestDirectives, now: Stamp) -> Found {
+    let Some(resource) = shared.store.get(key) else { return Found::Ask { why: Forward::UriMiss, stored: None } };
+    let wants_part = headers.contains_key(RANGE);
+    let Some(stored) = resource.select(headers, |part| wants_part && part_covers(part, headers)) else {
+        let partial = resource.variants.iter().any(|stored| stored.range.is_some() && stored.head.is_selected_by(headers));
+        return Found::Ask { why: if partial { Forward::Partial } else { Forward::VaryMiss }, stored: None };
+    };
+    let stored = Arc::clone(stored);
+    match judge(&stored.head.life, stored.level(&shared.groups), directives, now) {
+        Verdict::Fresh => Found::Fresh(stored),
+        Verdict::Stale { refresh } => Found::Stale(stored, refresh),
+        Verdict::Validate(Cause::Request) => Found::Ask { why: Forward::Request, stored: Some(stored) },
+        Verdict::Validate(Cause::Stale) => Found::Ask { why: Forward::Stale, stored: Some(stored) },
+        Verdict::Gone => Found::Ask { why: Forward::UriMiss, stored: None },
+    }
+}

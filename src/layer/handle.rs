@@ -1,0 +1,227 @@
+//! The handle to a cache: how it is made, looked into and invalidated.
+
+use crate::cache::groups::{GroupName, Level};
+use crate::cache::key::{KeyParts, origin_of};
+use crate::cache::rules::Rule;
+use crate::cache::settings::Settings;
+use crate::clock::Clock;
+use crate::flow::shared::Shared;
+use crate::flow::visit;
+use crate::telemetry::Outcome;
+use http::{Request, StatusCode, Uri};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A cache. Cheap to clone; clones are the same cache.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    shared: Arc<Shared>,
+}
+
+/// Makes a [`Cache`].
+#[derive(Clone, Debug, Default)]
+pub struct CacheBuilder {
+    settings: Settings,
+    clock: Clock,
+}
+
+/// What a cache has done and holds. Counts are since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Answers from fresh stored responses.
+    pub hits: u64,
+    /// Answers fetched from the origin by the request itself.
+    pub misses: u64,
+    /// Answers from stale stored responses, inside an allowed window.
+    pub stale: u64,
+    /// Answers from stored responses that the origin confirmed.
+    pub revalidated: u64,
+    /// Answers from a fill that another request had started.
+    pub collapsed: u64,
+    /// Requests handed on without a look into the cache.
+    pub passed: u64,
+    /// Requests that warmfront refused by itself.
+    pub refused: u64,
+    /// Requests for which the origin could not be asked.
+    pub failed: u64,
+    /// Stored keys.
+    pub entries: u64,
+    /// Bytes of stored responses and of bodies in flight, as they count towards `max_bytes`.
+    pub bytes: u64,
+    /// The limit of `bytes`.
+    pub max_bytes: u64,
+}
+
+/// What is stored for a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Lookup {
+    /// The status of the stored response.
+    pub status: StatusCode,
+    /// Its current age.
+    pub age: Duration,
+    /// What is left of its lifetime in milliseconds; negative once stale.
+    pub ttl_millis: i64,
+    /// What invalidations have brought it to.
+    pub level: Level,
+    /// Bytes of its body.
+    pub length: usize,
+    /// How many answers it has given.
+    pub hits: u64,
+    /// The rule under which it was stored.
+    pub rule: Option<Arc<str>>,
+}
+
+impl Cache {
+    /// A cache with default settings.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Starts to make a cache.
+    #[must_use]
+    pub fn builder() -> CacheBuilder {
+        CacheBuilder::default()
+    }
+
+    pub(crate) fn into_shared(self) -> Arc<Shared> {
+        self.shared
+    }
+
+    /// Puts `settings` in force for all requests from now on; what is stored stays. [`Settings::max_bytes`] cannot change while the cache lives:
+    /// `false` if it would have to.
+    pub fn reload(&self, settings: Settings) -> bool {
+        let same = settings.max_bytes == self.shared.max_bytes;
+        self.shared.settings.store(Arc::new(settings));
+        same
+    }
+
+    /// What it has done and holds.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let Shared { counters, store, budget, max_bytes, .. } = &*self.shared;
+        Stats {
+            hits: counters.total(Outcome::Hit),
+            misses: counters.total(Outcome::Miss),
+            stale: counters.total(Outcome::Stale),
+            revalidated: counters.total(Outcome::Revalidated),
+            collapsed: counters.total(Outcome::Collapsed),
+            passed: counters.total(Outcome::Pass),
+            refused: counters.total(Outcome::Refused),
+            failed: counters.total(Outcome::Failed),
+            entries: store.entries(),
+            bytes: store.bytes() + budget.used(),
+            max_bytes: *max_bytes,
+        }
+    }
+
+    /// What would be considered to answer `request`, without asking anybody; `None` if nothing is stored for it.
+    #[must_use]
+    pub fn lookup<B>(&self, request: Request<B>) -> Option<Lookup> {
+        let Shared { settings, store, groups, clock, .. } = &*self.shared;
+        let settings = settings.load();
+        let (mut parts, _) = request.into_parts();
+        let rule = visit::match_rule(&settings, parts.uri.path()).and_then(|rule| settings.rules.get(rule));
+        let key = visit::key_for(&self.shared, &settings, rule, &mut parts);
+        let resource = store.get(&key)?;
+        let stored = resource.select(&parts.headers, |_| true)?;
+        let (head, now) = (&stored.head, clock.now());
+        Some(Lookup {
+            status: head.status,
+            age: Duration::from_millis(head.life.age(now)),
+            ttl_millis: head.life.left(now),
+            level: stored.level(groups),
+            length: stored.body.len(),
+            hits: stored.hits(),
+            rule: head.rule.clone(),
+        })
+    }
+
+    /// Invalidates one target, in all its variants and for every identity, and whatever is being fetched for it: an absolute URI, or a path and
+    /// query for requests without a host. How many shared variants there were.
+    pub fn invalidate(&self, uri: &Uri, level: Level) -> usize {
+        let settings = self.shared.settings.load();
+        let (mut parts, ()) = Request::new(()).into_parts();
+        parts.uri = uri.clone();
+        let rule = visit::match_rule(&settings, uri.path()).and_then(|rule| settings.rules.get(rule));
+        let _ = visit::key_for(&self.shared, &settings, rule, &mut parts); // puts the query into the form that is keyed
+        let (https, authority) = origin_of(&parts.uri, &parts.headers);
+        let target = KeyParts { https, authority, path: parts.uri.path(), query: parts.uri.query(), partition: None };
+        self.shared.invalidate_target(&target, level)
+    }
+
+    /// Invalidates everything that carries `tag`; `false` if nothing does. The cost does not depend on how much that is.
+    pub fn invalidate_tag(&self, tag: &str, level: Level) -> bool {
+        let any = self.shared.groups.invalidate(GroupName::Tag(tag), level);
+        if any && level == Level::Dead {
+            self.shared.store.sweep();
+        }
+        any
+    }
+
+    /// Invalidates everything. The cost does not depend on how much that is; memory is given back in the background.
+    pub fn invalidate_all(&self, level: Level) {
+        self.shared.groups.invalidate_all(level);
+        if level == Level::Dead {
+            self.shared.store.sweep();
+        }
+    }
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl CacheBuilder {
+    /// Takes all settings at once.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Sets the clock; tests move one of their own.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Sets [`Settings::max_bytes`].
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.settings.max_bytes = bytes;
+        self
+    }
+
+    /// Sets [`Settings::max_object`].
+    #[must_use]
+    pub fn max_object(mut self, bytes: u64) -> Self {
+        self.settings.max_object = bytes;
+        self
+    }
+
+    /// Sets [`Settings::default_ttl`].
+    #[must_use]
+    pub fn default_ttl(mut self, ttl: Duration) -> Self {
+        self.settings.default_ttl = ttl;
+        self
+    }
+
+    /// Adds a rule behind those that are there.
+    #[must_use]
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.settings.rules.push(rule);
+        self
+    }
+
+    /// Makes the cache.
+    #[must_use]
+    pub fn build(self) -> Cache {
+        Cache { shared: Shared::new(self.settings, self.clock) }
+    }
+}

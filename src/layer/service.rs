@@ -1,0 +1,152 @@
+//! The Service. `call` is a table of contents.
+
+use crate::cache::key::KeyBuf;
+use crate::cache::settings::Settings;
+use crate::clock::Stamp;
+use crate::error::BoxError;
+use crate::flow::answer::{self, Client};
+use crate::flow::body::CacheBody;
+use crate::flow::serve::{Visit, serve};
+use crate::flow::shared::Shared;
+use crate::flow::through::{Handover, hand_over};
+use crate::flow::visit::{self, Found, Route};
+use crate::layer::{Cache, ResponseFuture};
+use crate::rfc::cache_status::{CacheStatus, Forward};
+use crate::rfc::directives::RequestDirectives;
+use crate::telemetry::Outcome;
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body::Body;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tower_service::Service;
+
+/// A service with a cache around it.
+///
+/// It is always ready: an inner service that is not must not hold up hits. A request that needs the inner service waits for a clone of it to
+/// become ready, and calls that one. The error is the inner service's; what the cache itself refuses is a response.
+#[derive(Clone, Debug)]
+pub struct CacheService<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+impl<S> CacheService<S> {
+    /// Puts `cache` around `inner`.
+    pub fn new(inner: S, cache: Cache) -> Self {
+        Self { inner, shared: cache.into_shared() }
+    }
+}
+
+impl<S, B, RB> Service<Request<B>> for CacheService<S>
+where
+    S: Service<Request<B>, Response = Response<RB>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send + 'static,
+    B: Body + Default + Send + 'static,
+    RB: Body<Data = Bytes> + Send + 'static,
+    RB::Error: Into<BoxError>,
+{
+    type Response = Response<CacheBody<RB>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<RB, S::Error>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let settings = self.shared.settings.load();
+        let (mut parts, body) = request.into_parts();
+        let rule = visit::match_rule(&settings, parts.uri.path());
+        let matched = rule.and_then(|rule| settings.rules.get(rule));
+        if let Route::Pass(why, detail) = visit::route(&parts, matched, !body.is_end_stream()) {
+            let stores = parts.method == Method::POST && why == Forward::Method;
+            let key = stores.then(|| visit::key_for(&self.shared, &settings, matched, &mut parts));
+            return self.hand_over(Request::from_parts(parts, body), rule, why, detail, key);
+        }
+        let key = visit::key_for(&self.shared, &settings, matched, &mut parts);
+        let directives = visit::directives(&parts.headers);
+        let now = self.shared.clock.now();
+        match visit::look_up(&self.shared, &key, &parts.headers, &directives, now) {
+            Found::Fresh(stored) => {
+                self.shared.counters.count(Outcome::Hit);
+                stored.touch(now);
+                ResponseFuture::ready(answer::from_stored(&stored, &client(&settings, &parts, now, None)))
+            }
+            Found::Stale(stored, refresh) => {
+                self.shared.counters.count(Outcome::Stale);
+                stored.touch(now);
+                let detail = if refresh { "stale-while-revalidate" } else { "max-stale" };
+                let response = answer::from_stored(&stored, &client(&settings, &parts, now, Some(detail)));
+                if refresh {
+                    let request = Request::from_parts(parts, body);
+                    self.visit(request, rule, &key, directives, Found::Ask { why: Forward::Stale, stored: Some(stored) }).refresh_behind();
+                }
+                ResponseFuture::ready(response)
+            }
+            Found::Ask { why, .. } if parts.method == Method::HEAD && !directives.only_if_cached => {
+                self.hand_over(Request::from_parts(parts, body), rule, why, None, Some(key))
+            }
+            found @ Found::Ask { .. } => {
+                let visit = self.visit(Request::from_parts(parts, body), rule, &key, directives, found);
+                ResponseFuture::slow(serve(visit))
+            }
+        }
+    }
+}
+
+impl<S> CacheService<S> {
+    fn visit<B>(&self, request: Request<B>, rule: Option<usize>, key: &KeyBuf, directives: RequestDirectives, found: Found) -> Visit<S, B>
+    where
+        S: Clone,
+    {
+        let (why, stored) = match found {
+            Found::Ask { why, stored } => (why, stored),
+            Found::Fresh(stored) | Found::Stale(stored, _) => (Forward::Stale, Some(stored)),
+        };
+        Visit {
+            shared: Arc::clone(&self.shared),
+            settings: self.shared.settings.load_full(),
+            rule,
+            key: key.to_key(),
+            directives,
+            why,
+            stored,
+            request,
+            inner: self.inner.clone(),
+        }
+    }
+
+    fn hand_over<B, RB>(
+        &self,
+        request: Request<B>,
+        rule: Option<usize>,
+        why: Forward,
+        detail: Option<&'static str>,
+        key: Option<KeyBuf>,
+    ) -> ResponseFuture<RB, S::Error>
+    where
+        S: Service<Request<B>, Response = Response<RB>> + Clone + Send + 'static,
+        S::Future: Send,
+        B: Send + 'static,
+        RB: Body<Data = Bytes> + Send + 'static,
+        RB::Error: Into<BoxError>,
+    {
+        ResponseFuture::slow(hand_over(Handover {
+            shared: Arc::clone(&self.shared),
+            settings: self.shared.settings.load_full(),
+            rule,
+            why,
+            detail,
+            key: key.map(|key| key.to_key()),
+            request,
+            inner: self.inner.clone(),
+        }))
+    }
+}
+
+fn client<'a>(settings: &Settings, parts: &'a http::request::Parts, now: Stamp, detail: Option<&'static str>) -> Client<'a> {
+    let status = CacheStatus { name: crate::flow::NAME, hit: true, detail, ..CacheStatus::default() };
+    Client { method: &parts.method, headers: &parts.headers, now, status: settings.cache_status.then_some(status) }
+}

@@ -1,0 +1,415 @@
+//! Vary (RFC 9110 section 12.5.5) and the selection of a stored response by it
+//! (RFC 9111 section 4.1).
+
+use std::fmt;
+use std::ops::Range;
+
+use http::header::{ACCEPT_LANGUAGE, HeaderMap, HeaderName, VARY};
+use smallvec::SmallVec;
+
+use super::list::{members_of, trim};
+use super::negotiation::{self, Text};
+
+/// What a response says about the request fields that it depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Vary {
+    /// It names none: there is no Vary, or an empty one.
+    None,
+    /// It depends on more than header fields (`*`), or on something that is no field name. No other
+    /// request matches it (RFC 9111 section 4.1).
+    Star,
+    /// It depends on these fields: at least one, sorted by name, each of them once.
+    Fields(SmallVec<[HeaderName; 4]>),
+}
+
+impl Vary {
+    /// Reads all Vary lines of a response.
+    #[must_use]
+    pub fn read(headers: &HeaderMap) -> Self {
+        let mut fields = SmallVec::<[HeaderName; 4]>::new();
+        for line in headers.get_all(VARY) {
+            // Field names are tokens, so a quote is no reason to overlook a comma.
+            for member in line.as_bytes().split(|&byte| byte == b',').map(trim) {
+                if member.is_empty() {
+                    continue;
+                }
+                match HeaderName::from_bytes(member) {
+                    // `*` is a token and so a field name too, but not in this list.
+                    Ok(name) if name.as_str() != "*" => fields.push(name),
+                    _ => return Self::Star,
+                }
+            }
+        }
+        fields.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+        fields.dedup();
+        if fields.is_empty() { Self::None } else { Self::Fields(fields) }
+    }
+}
+
+/// The selecting fields of a stored response with the values that its request had
+/// (RFC 9111 section 4.1).
+///
+/// Values are compared in a normal form. An absent field differs from an empty one; several lines are
+/// the same as one line with commas; whitespace around commas is nothing. In Accept, Accept-Charset,
+/// Accept-Encoding and Accept-Language the order of the members, their case and the spelling of their
+/// weights are nothing either. Cookie and Authorization are compared octet by octet.
+#[derive(Clone, Default)]
+pub struct Selector {
+    fields: SmallVec<[HeaderName; 4]>,
+    values: SmallVec<[Value; 4]>,
+    fingerprint: Box<[u8]>,
+}
+
+/// The value of one selecting field.
+#[derive(Clone)]
+struct Value {
+    /// Where its normal form stands in the fingerprint; `None` when the field is absent.
+    normal: Option<Range<usize>>,
+    /// How it was written.
+    raw: Raw,
+}
+
+/// How a value was written, which is what most requests will repeat to the octet.
+#[derive(Clone)]
+enum Raw {
+    /// As one line, which is its own normal form.
+    Normal,
+    /// As one line, these octets. A copy: the field itself would keep a whole network buffer alive.
+    Line(Box<[u8]>),
+    /// Not at all, or in several lines.
+    Other,
+}
+
+impl Selector {
+    /// Takes the values of `fields` from the request. Give the fields as [`Vary::Fields`] has them:
+    /// their order is part of the fingerprint. Strip hop-by-hop fields first.
+    #[must_use]
+    pub fn new(fields: &[HeaderName], request: &HeaderMap) -> Self {
+        let mut text = Text::new();
+        let mut values = SmallVec::new();
+        for name in fields {
+            push_length(name.as_str().len(), &mut text);
+            text.extend_from_slice(name.as_str().as_bytes());
+            values.push(Value::read(name, request, &mut text));
+        }
+        Self { fields: SmallVec::from(fields), values, fingerprint: text.as_slice().into() }
+    }
+
+    /// Whether the request has the values of the stored one. It allocates nothing when they are
+    /// written as they were, or are not longer than a few hundred octets.
+    #[must_use]
+    pub fn matches(&self, request: &HeaderMap) -> bool {
+        self.fields.iter().zip(&self.values).all(|(name, value)| value.matches(name, request, &self.fingerprint))
+    }
+
+    /// The selecting fields, in the order in which they were given.
+    #[must_use]
+    pub fn fields(&self) -> &[HeaderName] {
+        &self.fields
+    }
+
+    /// The fields and their values in normal form, as a key: two selectors have the same one exactly
+    /// when they have the same fields, and each matches the request of the other.
+    ///
+    /// It is unambiguous because every part has its length before it. It holds whatever the request
+    /// said, possibly a cookie: do not log it.
+    #[must_use]
+    pub fn fingerprint(&self) -> &[u8] {
+        &self.fingerprint
+    }
+
+    /// About how many octets of memory it takes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let spilled = |is_spilled: bool, count: usize, size: usize| {
+            if is_spilled { count.saturating_mul(size) } else { 0 }
+        };
+        let fields = spilled(self.fields.spilled(), self.fields.len(), size_of::<HeaderName>());
+        let values = spilled(self.values.spilled(), self.values.len(), size_of::<Value>());
+        let names: usize = self.fields.iter().map(|name| name.as_str().len()).sum();
+        let raw: usize = self.values.iter().map(Value::raw_length).sum();
+        [fields, values, names, raw, self.fingerprint.len()].into_iter().fold(size_of::<Self>(), usize::saturating_add)
+    }
+}
+
+impl fmt::Debug for Selector {
+    /// The names only: the values may be credentials.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Selector").field("fields", &self.fields).finish_non_exhaustive()
+    }
+}
+
+impl Value {
+    /// Reads the value and appends it to the fingerprint: 0 when absent; else 1, its length, itself.
+    fn read(name: &HeaderName, request: &HeaderMap, fingerprint: &mut Text) -> Self {
+        let lines = request.get_all(name);
+        let mut rest = lines.iter();
+        let Some(first) = rest.next() else {
+            fingerprint.push(0);
+            return Self { normal: None, raw: Raw::Other };
+        };
+        let mut normal = Text::new();
+        negotiation::normalise(name, lines.iter(), &mut normal);
+        fingerprint.push(1);
+        push_length(normal.len(), fingerprint);
+        let start = fingerprint.len();
+        fingerprint.extend_from_slice(&normal);
+        let raw = match rest.next() {
+            Some(_) => Raw::Other,
+            None if first.as_bytes() == normal.as_slice() => Raw::Normal,
+            None => Raw::Line(first.as_bytes().into()),
+        };
+        Self { normal: Some(start..fingerprint.len()), raw }
+    }
+
+    fn matches(&self, name: &HeaderName, request: &HeaderMap, fingerprint: &[u8]) -> bool {
+        let lines = request.get_all(name);
+        let mut rest = lines.iter();
+        let (Some(first), Some(normal)) = (rest.next(), self.normal.clone()) else {
+            // RFC 9111 section 4.1: absent matches only absent.
+            return self.normal.is_none() && !request.contains_key(name);
+        };
+        let normal = &fingerprint[normal];
+        let is_repeated = match &self.raw {
+            Raw::Normal => first.as_bytes() == normal,
+            Raw::Line(line) => first.as_bytes() == &**line,
+            Raw::Other => false,
+        };
+        if is_repeated && rest.next().is_none() {
+            return true;
+        }
+        let mut text = Text::new();
+        negotiation::normalise(name, lines.iter(), &mut text);
+        text.as_slice() == normal
+    }
+
+    /// The octets of the line that is kept beside the normal form.
+    fn raw_length(&self) -> usize {
+        match &self.raw {
+            Raw::Line(line) => line.len(),
+            Raw::Normal | Raw::Other => 0,
+        }
+    }
+}
+
+/// Appends a length in eight octets, so that no length is beyond them.
+fn push_length(length: usize, text: &mut Text) {
+    text.extend_from_slice(&(length as u64).to_be_bytes());
+}
+
+/// Whether the request's Accept-Language prefers exactly this one language: one member has the
+/// highest weight, above zero and shared with no other, and it is `content_language`, in any case.
+///
+/// A stored response in that language is then what the origin would select, whatever the request was
+/// that it answered. `false` when a member cannot be read, and when `content_language` is not one tag.
+#[must_use]
+pub fn preferred_language_is(request: &HeaderMap, content_language: &[u8]) -> bool {
+    let mut best: (&[u8], u16) = (b"", 0);
+    let mut is_shared = false;
+    for member in members_of(request, &ACCEPT_LANGUAGE) {
+        let Some((tag, weight)) = negotiation::weighted(member) else {
+            return false;
+        };
+        is_shared = weight == best.1 || (is_shared && weight < best.1);
+        if weight > best.1 {
+            best = (tag, weight);
+        }
+    }
+    let wanted = trim(content_language);
+    let is_tag = !wanted.is_empty() && wanted.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    is_tag && best.1 > 0 && !is_shared && best.0.eq_ignore_ascii_case(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::header::{ACCEPT_ENCODING, HeaderValue};
+    use proptest::prelude::*;
+
+    const FOO: HeaderName = HeaderName::from_static("foo");
+    const BAR: HeaderName = HeaderName::from_static("bar");
+
+    fn map(fields: &[(HeaderName, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(name.clone(), HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    fn vary(lines: &[&str]) -> Vary {
+        let lines: Vec<_> = lines.iter().map(|line| (VARY, *line)).collect();
+        Vary::read(&map(&lines))
+    }
+
+    /// Whether a request matches a stored one, by both ways of asking.
+    fn same(names: &[HeaderName], stored: &[(HeaderName, &str)], asked: &[(HeaderName, &str)]) -> bool {
+        let (stored, asked) = (map(stored), map(asked));
+        let selector = Selector::new(names, &stored);
+        assert!(selector.matches(&stored));
+        let other = Selector::new(names, &asked);
+        let matches = selector.matches(&asked);
+        assert_eq!(matches, selector.fingerprint() == other.fingerprint());
+        assert_eq!(matches, other.matches(&stored));
+        matches
+    }
+
+    #[test]
+    fn a_star_anywhere_is_a_star() {
+        for lines in [&["*"][..], &["*, *"], &["*", "*"], &[", *"], &["", "*"], &["*, Foo"], &["Foo, *"], &["\"foo, *"]] {
+            assert_eq!(vary(lines), Vary::Star, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn an_invalid_name_is_a_star() {
+        for line in ["foo bar", "foo, (", "\"foo\"", "foo;bar", "f\u{e9}"] {
+            assert_eq!(vary(&[line]), Vary::Star, "{line}");
+        }
+    }
+
+    #[test]
+    fn no_names_are_none() {
+        assert_eq!(vary(&[]), Vary::None);
+        assert_eq!(vary(&["", " , "]), Vary::None);
+    }
+
+    #[test]
+    fn names_are_sorted_and_each_stands_once() {
+        let expected = Vary::Fields([BAR, FOO].into_iter().collect());
+        assert_eq!(vary(&["Foo, bar", "FOO"]), expected);
+    }
+
+    #[test]
+    fn the_same_values_match_and_others_do_not() {
+        assert!(same(&[FOO], &[(FOO, "1"), (BAR, "2")], &[(FOO, "1"), (BAR, "3")]));
+        assert!(!same(&[FOO], &[(FOO, "1")], &[(FOO, "2")]));
+        assert!(same(&[BAR, FOO], &[(FOO, "1"), (BAR, "abc")], &[(BAR, "abc"), (FOO, "1")]));
+        assert!(!same(&[BAR, FOO], &[(FOO, "1"), (BAR, "abc4")], &[(FOO, "1"), (BAR, "abc")]));
+        assert!(!same(&[FOO], &[(FOO, "a")], &[(FOO, "A")]));
+    }
+
+    #[test]
+    fn absent_matches_only_absent() {
+        assert!(same(&[FOO], &[], &[]));
+        assert!(!same(&[FOO], &[], &[(FOO, "1")]));
+        assert!(!same(&[FOO], &[(FOO, "1")], &[]));
+        assert!(!same(&[FOO], &[], &[(FOO, "")]));
+        assert!(!same(&[FOO], &[(FOO, "")], &[]));
+        assert!(same(&[FOO], &[(FOO, "")], &[(FOO, " ")]));
+    }
+
+    #[test]
+    fn unknown_fields_are_combined_and_lose_whitespace() {
+        assert!(same(&[FOO], &[(FOO, "1, 2")], &[(FOO, "1"), (FOO, "2")]));
+        assert!(same(&[FOO], &[(FOO, "1,2")], &[(FOO, " 1, 2 ")]));
+        assert!(!same(&[FOO], &[(FOO, "1,2")], &[(FOO, "2,1")]));
+        assert!(!same(&[FOO], &[(FOO, "1")], &[(FOO, "1"), (FOO, "1")]));
+    }
+
+    #[test]
+    fn languages_match_in_any_order_case_and_spacing() {
+        let names = [ACCEPT_LANGUAGE];
+        for asked in ["de, en", "eN, De", " en ,   de", "de;q=1.0,en;Q=1"] {
+            assert!(same(&names, &[(ACCEPT_LANGUAGE, "en, de")], &[(ACCEPT_LANGUAGE, asked)]), "{asked}");
+        }
+        assert!(!same(&names, &[(ACCEPT_LANGUAGE, "en, de")], &[(ACCEPT_LANGUAGE, "en, de;q=0.9")]));
+        assert!(same(&[ACCEPT_ENCODING], &[(ACCEPT_ENCODING, "gzip;q=0.50")], &[(ACCEPT_ENCODING, "gzip; q=0.5")]));
+    }
+
+    #[test]
+    fn values_cannot_be_moved_between_fields() {
+        assert!(!same(&[BAR, FOO], &[(BAR, "1"), (FOO, "")], &[(BAR, ""), (FOO, "1")]));
+        assert!(!same(&[BAR, FOO], &[(BAR, "1")], &[(FOO, "1")]));
+        let (a, b) = (map(&[(FOO, "1")]), map(&[(BAR, "1")]));
+        assert_ne!(Selector::new(&[FOO], &a).fingerprint(), Selector::new(&[BAR], &b).fingerprint());
+    }
+
+    #[test]
+    fn no_fields_match_everything() {
+        assert!(Selector::new(&[], &map(&[])).matches(&map(&[(FOO, "1")])));
+        assert!(Selector::default().fingerprint().is_empty());
+    }
+
+    #[test]
+    fn debug_does_not_tell_values() {
+        let text = format!("{:?}", Selector::new(&[FOO], &map(&[(FOO, "s3cret")])));
+        assert!(text.contains("foo") && !text.contains("s3cret"), "{text}");
+    }
+
+    #[test]
+    fn weight_grows_with_the_values() {
+        let weight = |value: &str| Selector::new(&[FOO], &map(&[(FOO, value)])).weight();
+        assert_eq!(weight("aaaa"), weight("") + 4);
+        assert!(weight("a, a") > weight("a,a"));
+    }
+
+    #[test]
+    fn the_one_preferred_language_is_found() {
+        let prefers = |accept: &str, language: &str| preferred_language_is(&map(&[(ACCEPT_LANGUAGE, accept)]), language.as_bytes());
+        assert!(prefers("fr;q=0.5, de;q=1.0", "de"));
+        assert!(prefers("DE, en;q=0.9, fr;q=0.9", " de "));
+        assert!(prefers("en;q=0.9, fr;q=0.9, de", "de"));
+        for (accept, language) in [
+            ("en, de", "de"),
+            ("de, de", "de"),
+            ("de;q=0", "de"),
+            ("fr;q=0.5, de", "fr"),
+            ("de, fr;q=2", "de"),
+            ("*", "*"),
+            ("*", "de"),
+            ("de", "de, en"),
+            ("de", ""),
+            ("", ""),
+            ("de-DE", "de"),
+            ("de;x=1", "de"),
+            ("de;q=0.5, en, fr", "de"),
+            ("en, fr, de;q=0.5", "en"),
+        ] {
+            assert!(!prefers(accept, language), "{accept} {language}");
+        }
+        assert!(!preferred_language_is(&map(&[]), b"de"));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(a: Vec<u8>, b: Vec<u8>) {
+            let (Ok(a), Ok(b)) = (HeaderValue::from_bytes(&a), HeaderValue::from_bytes(&b)) else {
+                return Ok(());
+            };
+            let _ = Vary::read(&[(VARY, a.clone())].into_iter().collect());
+            for name in [ACCEPT_LANGUAGE, FOO] {
+                let stored: HeaderMap = [(name.clone(), a.clone())].into_iter().collect();
+                let asked: HeaderMap = [(name.clone(), b.clone())].into_iter().collect();
+                let selector = Selector::new(&[name], &stored);
+                prop_assert!(selector.matches(&stored));
+                let _ = (selector.matches(&asked), selector.weight());
+                let _ = preferred_language_is(&stored, b.as_bytes());
+            }
+        }
+
+        #[test]
+        fn matching_and_fingerprints_agree(
+            a in proptest::collection::vec(r#"[aA,;q=01." ]{0,6}"#, 0..3),
+            b in proptest::collection::vec(r#"[aA,;q=01." ]{0,6}"#, 0..3),
+        ) {
+            for name in [ACCEPT_LANGUAGE, FOO, http::header::COOKIE] {
+                let fields = |lines: &[String]| -> Vec<(HeaderName, String)> {
+                    lines.iter().map(|line| (name.clone(), line.clone())).collect()
+                };
+                let (a, b) = (fields(&a), fields(&b));
+                let refs = |fields: &[(HeaderName, String)]| {
+                    let mut headers = HeaderMap::new();
+                    for (name, value) in fields {
+                        headers.append(name.clone(), HeaderValue::from_str(value).unwrap());
+                    }
+                    headers
+                };
+                let (a, b) = (refs(&a), refs(&b));
+                let names = [name.clone()];
+                let (left, right) = (Selector::new(&names, &a), Selector::new(&names, &b));
+                prop_assert_eq!(left.matches(&b), left.fingerprint() == right.fingerprint());
+            }
+        }
+    }
+}
