@@ -1,7 +1,7 @@
 //! Moves a body from the origin into its spool, and from there into the store: only after a clean, complete end.
 
 use crate::cache::entry::Stored;
-use crate::error::{BoxError, BrokenBody};
+use crate::error::BrokenBody;
 use crate::flow::combine::combine;
 use crate::flow::errand::Errand;
 use crate::flow::flight::Ticket;
@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Body;
 use http_body_util::BodyExt as _;
+use std::fmt::Display;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ enum End {
 pub(crate) async fn pump<RB>(errand: Errand, spool: Arc<Spool>, body: RB, range: Option<ContentRange>, mut ticket: Option<Ticket>)
 where
     RB: Body<Data = Bytes>,
-    RB::Error: Into<BoxError>,
+    RB::Error: Display,
 {
     let mut received = 0;
     let mut keeping = true;
@@ -69,7 +70,7 @@ where
 async fn transfer<RB>(body: RB, spool: &Spool, mut on_chunk: impl FnMut(Bytes)) -> End
 where
     RB: Body<Data = Bytes>,
-    RB::Error: Into<BoxError>,
+    RB::Error: Display,
 {
     let mut body = pin!(body);
     let mut patience = pin!(sleep(ORPHAN_PATIENCE));
@@ -91,7 +92,7 @@ where
         };
         match frame {
             None => return End::Clean(trailers),
-            Some(Err(error)) => return End::Broken(BrokenBody::new(error.into().to_string())),
+            Some(Err(error)) => return End::Broken(BrokenBody::new(error.to_string())),
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(chunk) if chunk.is_empty() => {}
                 Ok(chunk) => on_chunk(chunk),

@@ -6,7 +6,6 @@ use crate::cache::groups::GroupName;
 use crate::cache::key::Key;
 use crate::cache::policy::{Cause, Verdict, judge, may_cover_error};
 use crate::cache::settings::Settings;
-use crate::error::BoxError;
 use crate::flow::answer::{self, CACHE_STATUS, Client};
 use crate::flow::body::CacheBody;
 use crate::flow::errand::{Answer, Errand, Keep, Phrasing, phrase};
@@ -24,6 +23,7 @@ use bytes::Bytes;
 use http::header::{AGE, RANGE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body::Body;
+use std::fmt::Display;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tower_service::Service;
@@ -71,7 +71,7 @@ where
     S::Error: Send + 'static,
     B: Default + Send + 'static,
     RB: Body<Data = Bytes> + Send + 'static,
-    RB::Error: Into<BoxError>,
+    RB::Error: Display,
 {
     if visit.directives.only_if_cached {
         return Ok(visit.refuse(Refusal::OnlyIfCached, "nothing stored may answer this request, and it said only-if-cached"));
@@ -82,7 +82,7 @@ where
     let mut variant = visit.likely_variant();
     // Twice at most: once more when the first flight turns out to carry another variant.
     for _ in 0..2 {
-        let key = FlightKey { key: visit.key.clone(), variant };
+        let key = visit.flight(variant);
         let shared = &visit.shared;
         let target = || shared.groups.join(GroupName::Target(&visit.key.target()));
         let flight = match shared.flights.join(key, target, &shared.groups) {
@@ -131,6 +131,11 @@ impl<S, B> Visit<S, B> {
         self.stored.as_ref().filter(|stored| stored.range.is_none())
     }
 
+    fn flight(&self, variant: u64) -> FlightKey {
+        let reload = self.directives.no_cache || self.directives.max_age == Some(0);
+        FlightKey { key: self.key.clone(), variant, reload }
+    }
+
     /// The flight of the variant that this request wants, as far as what is stored tells.
     fn likely_variant(&self) -> u64 {
         self.shared.store.get_owned(&self.key).map_or(0, |resource| self.variant(resource.selecting_fields()))
@@ -152,7 +157,7 @@ impl<S, B> Visit<S, B> {
         }
         let level = head.lineage.level(&self.shared.groups);
         match judge(&head.life, level, &self.directives, self.shared.clock.now()) {
-            // The fill has just asked the origin: that is what a reload wants.
+            // A reload only ever boards a fill that another reload began.
             Verdict::Fresh | Verdict::Validate(Cause::Request) => Boarding::Welcome,
             Verdict::Stale { .. } | Verdict::Validate(Cause::Stale) | Verdict::Gone => Boarding::Alone,
         }
@@ -221,7 +226,7 @@ where
     S::Error: Send + 'static,
     B: Default + Send + 'static,
     RB: Body<Data = Bytes> + Send + 'static,
-    RB::Error: Into<BoxError>,
+    RB::Error: Display,
 {
     /// Leads a fill. It runs in a task of its own: a client that leaves does not end it.
     async fn lead(mut self, ticket: Ticket) -> Result<Outgoing<RB>, S::Error> {
@@ -244,7 +249,7 @@ where
 
     /// Refreshes behind an answer that was served stale; nothing to do if that is under way already.
     pub(crate) fn refresh_behind(mut self) {
-        let key = FlightKey { key: self.key.clone(), variant: self.likely_variant() };
+        let key = self.flight(self.likely_variant());
         let shared = Arc::clone(&self.shared);
         let target = || shared.groups.join(GroupName::Target(&self.key.target()));
         if let Seat::Lead(ticket) = shared.flights.join(key, target, &shared.groups) {
@@ -380,7 +385,7 @@ where
     S: Service<Request<B>, Response = Response<RB>> + Clone,
     B: Default,
     RB: Body<Data = Bytes>,
-    RB::Error: Into<BoxError>,
+    RB::Error: Display,
 {
     let answer = errand.ask(inner, request).await;
     let tell = |led| {

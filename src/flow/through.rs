@@ -5,7 +5,7 @@ use crate::cache::freshness::Timing;
 use crate::cache::groups::{GroupName, Level};
 use crate::cache::key::{Key, KeyParts, origin_of};
 use crate::cache::settings::Settings;
-use crate::error::{BoxError, OriginFailure};
+use crate::error::OriginFailure;
 use crate::flow::answer::CACHE_STATUS;
 use crate::flow::body::CacheBody;
 use crate::flow::errand::{Answer, Errand, Keep, Phrasing, call};
@@ -22,6 +22,7 @@ use bytes::Bytes;
 use http::header::DATE;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
+use std::fmt::Display;
 use std::sync::Arc;
 use tower_service::Service;
 
@@ -44,7 +45,7 @@ where
     S: Service<Request<B>, Response = Response<RB>> + Clone + Send + 'static,
     S::Future: Send,
     RB: Body<Data = Bytes> + Send + 'static,
-    RB::Error: Into<BoxError>,
+    RB::Error: Display,
 {
     let Handover { shared, settings, rule, why, detail, key, request, mut inner } = handover;
     let method = request.method().clone();
@@ -129,7 +130,7 @@ fn errand(
 fn keep_answer<RB>(errand: Errand, settings: &Settings, keep: Keep<RB>, status: CacheStatus) -> Response<CacheBody<RB>>
 where
     RB: Body<Data = Bytes> + Send + 'static,
-    RB::Error: Into<BoxError>,
+    RB::Error: Display,
 {
     let mut response = Response::new(CacheBody::empty());
     *response.status_mut() = keep.head.status;

@@ -3,7 +3,6 @@
 use crate::cache::key::KeyBuf;
 use crate::cache::settings::Settings;
 use crate::clock::Stamp;
-use crate::error::BoxError;
 use crate::flow::answer::{self, Client};
 use crate::flow::body::CacheBody;
 use crate::flow::serve::{Visit, serve};
@@ -17,6 +16,7 @@ use crate::telemetry::Outcome;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body::Body;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tower_service::Service;
@@ -45,7 +45,7 @@ where
     S::Error: Send + 'static,
     B: Body + Default + Send + 'static,
     RB: Body<Data = Bytes> + Send + 'static,
-    RB::Error: Into<BoxError>,
+    RB::Error: Display,
 {
     type Response = Response<CacheBody<RB>>;
     type Error = S::Error;
@@ -131,7 +131,7 @@ impl<S> CacheService<S> {
         S::Future: Send,
         B: Send + 'static,
         RB: Body<Data = Bytes> + Send + 'static,
-        RB::Error: Into<BoxError>,
+        RB::Error: Display,
     {
         ResponseFuture::slow(hand_over(Handover {
             shared: Arc::clone(&self.shared),
