@@ -1,5 +1,5 @@
 //! warmfront: a warm HTTP cache in front of an upstream API.
-#![warn(missing_docs)]
+#![warn(clippy::unwrap_used)]
 
 pub mod body;
 pub mod cache;

@@ -127,6 +127,15 @@ pub(crate) fn normalised_query(query: &str, settings: &KeySettings) -> Option<St
     (joined != query).then_some(joined)
 }
 
+/// The query that a key has: the normalised one where there is one, and none at all where nothing of it is left.
+pub(crate) fn keyed<'a>(normalised: Option<&'a str>, sent: Option<&'a str>) -> Option<&'a str> {
+    match normalised {
+        Some("") => None,
+        Some(query) => Some(query),
+        None => sent,
+    }
+}
+
 /// Rewrites the target so that what is asked of the origin is what identifies the stored response.
 pub(crate) fn normalise_target(parts: &mut Parts, settings: &KeySettings) {
     let Some(query) = parts.uri.query().filter(|_| !settings.is_exact()) else { return };

@@ -100,11 +100,7 @@ fn not_modified<B>(head: &Head, client: &Client<'_>) -> Response<CacheBody<B>> {
 }
 
 fn range_applies(head: &Head, client: &Client<'_>) -> bool {
-    matches!(head.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT)
-        && client.headers.get(IF_RANGE).is_none_or(|if_range| {
-            let etag = head.etag().map(HeaderValue::as_bytes);
-            conditional::if_range_holds(if_range.as_bytes(), etag, head.last_modified, head.date)
-        })
+    matches!(head.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) && if_range_holds(head, client.headers)
 }
 
 /// A part of a whole stored response; `None` if the range is to be ignored.
@@ -187,9 +183,17 @@ fn with_head<B>(status: StatusCode, mut headers: HeaderMap, head: &Head, client:
     response
 }
 
-/// Whether a stored part covers what `request` asks for: one range, wholly inside.
-pub(crate) fn part_covers(part: &ContentRange, request: &HeaderMap) -> bool {
-    let wanted = request.get(RANGE).and_then(|range| range::requested(range.as_bytes()));
+/// Whether a stored part answers a GET with these headers: one range, wholly inside, and no If-Range that wants the whole instead.
+pub(crate) fn part_answers(head: &Head, part: &ContentRange, request: &HeaderMap) -> bool {
+    let mut lines = request.get_all(RANGE).iter();
+    let wanted = lines.next().filter(|_| lines.next().is_none()).and_then(|range| range::requested(range.as_bytes()));
     let (Some(wanted), Some(length)) = (wanted, part.complete) else { return false };
-    wanted.within(length).is_some_and(|wanted| part.start <= wanted.start && wanted.end <= part.end)
+    wanted.within(length).is_some_and(|wanted| part.start <= wanted.start && wanted.end <= part.end) && if_range_holds(head, request)
+}
+
+fn if_range_holds(head: &Head, request: &HeaderMap) -> bool {
+    request.get(IF_RANGE).is_none_or(|if_range| {
+        let etag = head.etag().map(HeaderValue::as_bytes);
+        conditional::if_range_holds(if_range.as_bytes(), etag, head.last_modified, head.date)
+    })
 }

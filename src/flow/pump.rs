@@ -9,6 +9,7 @@ use crate::flow::spool::{Room, Spool};
 use crate::rfc::range::ContentRange;
 use bytes::Bytes;
 use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use std::fmt::Display;
@@ -107,7 +108,12 @@ fn store(errand: &Errand, spool: &Spool, trailers: Option<HeaderMap>, range: Opt
     if range.is_some_and(|range| range.end - range.start + 1 != body.len() as u64) {
         return; // it is not the part that it says it is
     }
-    let mut stored = Stored::new(Arc::clone(&spool.head), body, trailers, range);
+    let mut head = Arc::clone(&spool.head);
+    // A body of unknown length has one now: HEAD wants to know it.
+    if trailers.is_none() && !head.headers.contains_key(CONTENT_LENGTH) && head.may_have_content() {
+        head = Arc::new(head.with_length(body.len()));
+    }
+    let mut stored = Stored::new(head, body, trailers, range);
     if stored.range.is_some()
         && let Some(resource) = errand.shared.store.get_owned(&errand.key)
     {

@@ -263,7 +263,7 @@ where
     /// A fill may have landed between the look into the store and the seat in the flight.
     fn landed_meanwhile(&self) -> Option<Arc<Stored>> {
         let resource = self.shared.store.get_owned(&self.key)?;
-        let stored = resource.select(self.request.headers(), |_| false)?;
+        let stored = resource.select(self.request.headers(), |_, _| false)?;
         let same = self.stored.as_ref().is_some_and(|old| Arc::ptr_eq(old, stored));
         let verdict = judge(&stored.head.life, stored.level(&self.shared.groups), &self.directives, self.shared.clock.now());
         (!same && verdict == Verdict::Fresh).then(|| Arc::clone(stored))

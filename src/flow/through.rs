@@ -3,7 +3,7 @@
 use crate::cache::entry::Stored;
 use crate::cache::freshness::Timing;
 use crate::cache::groups::{GroupName, Level};
-use crate::cache::key::{Key, KeyParts, origin_of};
+use crate::cache::key::{Key, KeyParts, keyed, origin_of};
 use crate::cache::settings::Settings;
 use crate::error::OriginFailure;
 use crate::flow::answer::CACHE_STATUS;
@@ -68,7 +68,7 @@ where
         return Ok(response.map(CacheBody::pass));
     };
     if !method::is_safe(&method) && (response.status().is_success() || response.status().is_redirection()) {
-        invalidate(&shared, &uri, &headers, response.headers());
+        invalidate(&shared, &settings, &uri, &headers, response.headers());
     }
     let timing = Timing { requested, received: shared.clock.now() };
     if let Some(key) = key {
@@ -148,12 +148,16 @@ where
 }
 
 /// RFC 9111 section 4.4: what an unsafe request that went well has changed must be validated before it is used again.
-fn invalidate(shared: &Shared, uri: &Uri, request: &HeaderMap, response: &HeaderMap) {
+fn invalidate(shared: &Shared, settings: &Settings, uri: &Uri, request: &HeaderMap, response: &HeaderMap) {
     let (https, authority) = origin_of(uri, request);
-    let target = KeyParts { https, authority, path: uri.path(), query: uri.query(), partition: None };
-    shared.invalidate_target(&target, Level::Invalid);
+    let drop_target = |path: &str, query: Option<&str>| {
+        let normalised = visit::keyed_query(settings, path, query);
+        let target = KeyParts { https, authority, path, query: keyed(normalised.as_deref(), query), partition: None };
+        shared.invalidate_target(&target, Level::Invalid);
+    };
+    drop_target(uri.path(), uri.query());
     for named in target::named(response, uri, request) {
-        shared.invalidate_target(&KeyParts { path: named.path(), query: named.query(), ..target }, Level::Invalid);
+        drop_target(named.path(), named.query());
     }
 }
 
@@ -164,7 +168,7 @@ fn learn_from_head<RB>(errand: &Errand, response: &Response<RB>, timing: Timing)
     }
     let store = &errand.shared.store;
     let Some(resource) = store.get_owned(&errand.key) else { return };
-    let Some(stored) = resource.select(&errand.asked, |_| false).filter(|stored| stored.head.status == StatusCode::OK) else { return };
+    let Some(stored) = resource.select(&errand.asked, |_, _| false).filter(|stored| stored.head.status == StatusCode::OK) else { return };
     match head_updates(&stored.head.headers, response.headers(), Some(stored.body.len() as u64)) {
         HeadVerdict::Invalidate => stored.mark(Level::Invalid),
         HeadVerdict::Freshen => {

@@ -1,12 +1,12 @@
 //! The first look at a request: may the cache have a part in it, and what is stored for it?
 
 use crate::cache::entry::Stored;
-use crate::cache::key::{KeyBuf, KeyParts, normalise_target, origin_of};
+use crate::cache::key::{KeyBuf, KeyParts, normalise_target, normalised_query, origin_of};
 use crate::cache::policy::{Cause, Verdict, judge};
 use crate::cache::rules::Rule;
 use crate::cache::settings::Settings;
 use crate::clock::Stamp;
-use crate::flow::answer::part_covers;
+use crate::flow::answer::part_answers;
 use crate::flow::shared::Shared;
 use crate::rfc::cache_status::Forward;
 use crate::rfc::directives::RequestDirectives;
@@ -92,10 +92,11 @@ pub(crate) fn directives(headers: &HeaderMap) -> RequestDirectives {
 }
 
 /// Looks up what is stored and judges it.
-pub(crate) fn look_up(shared: &Shared, key: &KeyBuf, headers: &HeaderMap, directives: &RequestDirectives, now: Stamp) -> Found {
+pub(crate) fn look_up(shared: &Shared, key: &KeyBuf, parts: &Parts, directives: &RequestDirectives, now: Stamp) -> Found {
     let Some(resource) = shared.store.get(key) else { return Found::Ask { why: Forward::UriMiss, stored: None } };
-    let wants_part = headers.contains_key(RANGE);
-    let Some(stored) = resource.select(headers, |part| wants_part && part_covers(part, headers)) else {
+    let headers = &parts.headers;
+    let wants_part = parts.method == Method::GET && headers.contains_key(RANGE);
+    let Some(stored) = resource.select(headers, |head, part| wants_part && part_answers(head, part, headers)) else {
         let partial = resource.variants.iter().any(|stored| stored.range.is_some() && stored.head.is_selected_by(headers));
         return Found::Ask { why: if partial { Forward::Partial } else { Forward::VaryMiss }, stored: None };
     };
@@ -107,4 +108,11 @@ pub(crate) fn look_up(shared: &Shared, key: &KeyBuf, headers: &HeaderMap, direct
         Verdict::Validate(Cause::Stale) => Found::Ask { why: Forward::Stale, stored: Some(stored) },
         Verdict::Gone => Found::Ask { why: Forward::UriMiss, stored: None },
     }
+}
+
+/// The query of a target as its key has it, where that differs: by the settings of the rule for its path.
+pub(crate) fn keyed_query(settings: &Settings, path: &str, query: Option<&str>) -> Option<String> {
+    let rule = match_rule(settings, path).and_then(|rule| settings.rules.get(rule));
+    let key = rule.and_then(|rule| rule.key.as_ref()).unwrap_or(&settings.key);
+    query.filter(|_| !key.is_exact()).and_then(|query| normalised_query(query, key))
 }

@@ -61,14 +61,15 @@ where
         let rule = visit::match_rule(&settings, parts.uri.path());
         let matched = rule.and_then(|rule| settings.rules.get(rule));
         if let Route::Pass(why, detail) = visit::route(&parts, matched, !body.is_end_stream()) {
+            // The answer to a POST may be one for later GETs; the POST itself is sent on as it came.
             let stores = parts.method == Method::POST && why == Forward::Method;
-            let key = stores.then(|| visit::key_for(&self.shared, &settings, matched, &mut parts));
+            let key = stores.then(|| visit::key_for(&self.shared, &settings, matched, &mut parts.clone()));
             return self.hand_over(Request::from_parts(parts, body), rule, why, detail, key);
         }
         let key = visit::key_for(&self.shared, &settings, matched, &mut parts);
         let directives = visit::directives(&parts.headers);
         let now = self.shared.clock.now();
-        match visit::look_up(&self.shared, &key, &parts.headers, &directives, now) {
+        match visit::look_up(&self.shared, &key, &parts, &directives, now) {
             Found::Fresh(stored) => {
                 self.shared.counters.count(Outcome::Hit);
                 stored.touch(now);
