@@ -9,6 +9,8 @@ pub mod cache {
     pub mod settings;
 }
 #[cfg(feature = "sidecar")]
+pub mod cli;
+#[cfg(feature = "sidecar")]
 pub mod config;
 #[cfg(feature = "sidecar")]
 pub mod sidecar {
