@@ -23,20 +23,18 @@ pub(super) struct House {
 pub(super) struct Knobs {
     cache: Cache,
     sidecar: Sidecar,
-    max_bytes: u64,
 }
 
 impl House {
     /// Builds everything and binds the listeners. Inside a runtime only.
     pub(super) async fn open(config: Config) -> Result<Self, String> {
-        let max_bytes = config.cache.max_bytes;
         let cache = Cache::builder().settings(config.cache).build();
         let sidecar = Sidecar::new(config.server, config.upstream);
         let service = CacheLayer::new(cache.clone()).layer(sidecar.upstream());
         let bound = sidecar.bind().await.map_err(|error| error.to_string())?;
         let addresses = bound.addresses();
         let serve = Box::new(move |stop| Box::pin(bound.run(service, stop)) as Boxed<Drained>);
-        Ok(Self { knobs: Knobs { cache, sidecar, max_bytes }, addresses, serve })
+        Ok(Self { knobs: Knobs { cache, sidecar }, addresses, serve })
     }
 }
 
@@ -44,10 +42,9 @@ impl Knobs {
     /// Applies another configuration, and returns the keys whose new values need a restart. The cache keeps what it holds.
     pub(super) fn apply(&self, config: Config) -> Vec<&'static str> {
         let mut restart = self.sidecar.reload(config.server, config.upstream);
-        if config.cache.max_bytes != self.max_bytes {
+        if !self.cache.reload(config.cache) {
             restart.push("cache.max_bytes");
         }
-        self.cache.reload(config.cache);
         restart
     }
 }

@@ -43,8 +43,14 @@ pub(super) fn runtime(workers: usize) -> Result<Runtime, Failure> {
     builder.thread_name("warmfront").enable_all().build().map_err(|error| Failure::Work(format!("cannot start the runtime: {error}")))
 }
 
-/// Serves until a signal ends it. The first stop drains, the second ends at once.
-pub(super) async fn serve(house: House, mut signals: Signals, drain: Duration, reload: impl Fn(&Knobs)) -> Result<(), Failure> {
+/// Serves until a signal ends it. The first stop drains, the second ends at once. `drain` is how long draining may take; `reload` returns what it is from
+/// then on.
+pub(super) async fn serve(
+    house: House,
+    mut signals: Signals,
+    mut drain: Duration,
+    reload: impl Fn(&Knobs) -> Option<Duration>,
+) -> Result<(), Failure> {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let mut stop = Some(stop);
     let mut serving = (house.serve)(Box::pin(async {
@@ -61,7 +67,7 @@ pub(super) async fn serve(house: House, mut signals: Signals, drain: Duration, r
                 return Err(Failure::Work(found));
             }
             request = signals.next() => match request {
-                Request::Reload if stop.is_some() => reload(&house.knobs),
+                Request::Reload if stop.is_some() => drain = reload(&house.knobs).unwrap_or(drain),
                 Request::Reload => {}
                 Request::Stop(name) => match stop.take() {
                     Some(stop) => {
@@ -75,12 +81,16 @@ pub(super) async fn serve(house: House, mut signals: Signals, drain: Duration, r
     }
 }
 
-/// Reads the configuration again. One with faults changes nothing.
-fn reload(knobs: &Knobs, sources: Sources) {
+/// Reads the configuration again, and returns its `drain_timeout`. One with faults changes nothing.
+fn reload(knobs: &Knobs, sources: Sources) -> Option<Duration> {
     let config = match load(sources) {
         Ok(config) => config,
-        Err(faults) => return report::error(&format!("reload refused, nothing changed: {faults}")),
+        Err(faults) => {
+            report::error(&format!("reload refused, nothing changed: {faults}"));
+            return None;
+        }
     };
+    let drain = config.server.drain_timeout;
     report::warnings(&config.warnings);
     let source = config.source.as_ref().map_or_else(|| "the configuration (no file)".into(), |path| path.display().to_string());
     let restart = knobs.apply(config);
@@ -88,6 +98,7 @@ fn reload(knobs: &Knobs, sources: Sources) {
     if !restart.is_empty() {
         report::note(&format!("unchanged until the next start: {}", restart.join(", ")));
     }
+    Some(drain)
 }
 
 /// Events of the crate on stderr, as `WARMFRONT_LOG` says.

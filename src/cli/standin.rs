@@ -14,25 +14,29 @@ use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 
 #[derive(Clone)]
-pub(super) struct Cache;
+pub(super) struct Cache {
+    max_bytes: u64,
+}
 
-pub(super) struct Builder;
+pub(super) struct Builder(Settings);
 
 impl Cache {
     pub(super) fn builder() -> Builder {
-        Builder
+        Builder(Settings::default())
     }
 
-    pub(super) fn reload(&self, _: Settings) {}
+    pub(super) fn reload(&self, settings: Settings) -> bool {
+        settings.max_bytes == self.max_bytes
+    }
 }
 
 impl Builder {
-    pub(super) fn settings(self, _: Settings) -> Self {
-        self
+    pub(super) fn settings(self, settings: Settings) -> Self {
+        Self(settings)
     }
 
     pub(super) fn build(self) -> Cache {
-        Cache
+        Cache { max_bytes: self.0.max_bytes }
     }
 }
 

@@ -64,7 +64,7 @@ impl<'a> Document<'a> {
                         &self.place(name.span(), Excerpt::UpToHere),
                         &shown,
                         "found a plain value where a table belongs",
-                        format!("write [{shown}] and its keys below: {}", schema::names_below(&path).join(", ")),
+                        table_fix(&path, &shown, name.get_ref()),
                     ),
                 }
             } else if plain && schema::has_below(&array) {
@@ -158,6 +158,16 @@ fn masked(line: &str) -> String {
         }
     }
     text
+}
+
+/// How the table at `path` is written: under a heading of its own, or in one line where it is part of another.
+fn table_fix(path: &str, shown: &str, name: &str) -> String {
+    let keys = schema::names_below(path);
+    if path.contains('.') {
+        format!("write {name} = {{ {} }}", keys.iter().map(|key| format!("{key} = ..")).collect::<Vec<_>>().join(", "))
+    } else {
+        format!("write [{shown}] and its keys below: {}", keys.join(", "))
+    }
 }
 
 fn is_bare(name: &str) -> bool {

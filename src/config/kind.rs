@@ -88,7 +88,10 @@ impl Kind {
             }
             (Self::AnyMap, DeValue::Table(_)) => Ok(Value::Unread),
             (Self::AnyMaps, DeValue::Array(items)) if items.iter().all(|item| item.get_ref().is_table()) => Ok(Value::Unread),
-            (Self::Duration { .. }, DeValue::Integer(number)) => {
+            (Self::List, DeValue::String(text)) => {
+                Err(Mismatch { found: format!("found {}", quote(text)), fix: format!("write it as a list: [{}]", quote(text)) })
+            }
+            (Self::Duration { .. }, DeValue::Integer(number)) if !number.as_str().starts_with('-') => {
                 let fix = format!("write it with its unit: \"{number}s\", or ms, m, h, d");
                 Err(Mismatch { found: format!("found the number {number}, which has no unit"), fix })
             }
@@ -206,6 +209,8 @@ mod tests {
             "found the number 30, which has no unit; write it with its unit: \"30s\", or ms, m, h, d"
         );
         assert!(read(kind, "\"0s\"").unwrap_err().contains("from 1ms to 1d"));
+        assert!(read(kind, "-5").unwrap_err().starts_with("found the number -5; write a duration"));
+        assert!(read(Kind::List, "\"a\"").unwrap_err().ends_with("write it as a list: [\"a\"]"));
         assert!(read(kind, "\"soon\"").unwrap_err().starts_with("found \"soon\""));
     }
 

@@ -150,6 +150,8 @@ fn tables_and_arrays_of_tables_are_told_apart() {
         faults("[rules]\npath = \"/\"\n"),
         ["1: rules: found something else than an array of tables; write [[rules]] with two brackets for each"]
     );
+    let identity = "[[rules]]\npath = \"/\"\nper_identity = \"authorization\"\n";
+    assert!(faults(identity)[0].ends_with("; write per_identity = { header = .. }"));
     assert!(faults("[[cache]]\nmax_bytes = 1\n")[0].starts_with("1: cache: found a plain value where a table belongs; write [cache]"));
 }
 

@@ -28,7 +28,7 @@ const LINES: &[(&str, &[(&str, &str)])] = &[
         "The same answer under other spellings: one stored copy",
         &[(
             "curl -si '{}/api/schools/primary?pageSize=20&utm_source=x&page=1&district=wan-chai' | head -12",
-            "a hit: sorted, utm_* dropped",
+            "a hit at once: sorted, utm_* dropped",
         )],
     ),
     (
@@ -44,7 +44,7 @@ const LINES: &[(&str, &[(&str, &str)])] = &[
         &[
             ("curl -si {}/api/channels/2", "twice: stored"),
             ("curl -si -X PUT {}/api/channels/2 -d '{\"name\":\"renamed\",\"enabled\":true}'", "the change goes through"),
-            ("curl -si {}/api/channels/2", "at once the new name: uri-miss, not a hit"),
+            ("curl -si {}/api/channels/2", "the new name at once, and not a hit"),
         ],
     ),
     (

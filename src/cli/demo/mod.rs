@@ -46,7 +46,10 @@ fn start(listen: Option<String>) -> Result<(), Failure> {
         let front = house.addresses.iter().find_map(|address| if let ListenAddr::Tcp(address) = address { Some(*address) } else { None });
         let where_to = house.addresses.first().map(address).unwrap_or_default();
         report::print(&lines::heading(&where_to, upstream, CONFIG_NAME));
-        let serving = sidecar::serve(house, signals, drain, |_| report::note("the demo has no file to read again"));
+        let serving = sidecar::serve(house, signals, drain, |_| {
+            report::note("the demo has no file to read again");
+            None
+        });
         let result = tokio::join!(serving, show(front)).0;
         api.abort();
         result
