@@ -10,6 +10,10 @@ pub mod layer;
 pub mod problem;
 pub mod rfc;
 #[cfg(feature = "sidecar")]
+pub mod cli;
+#[cfg(feature = "sidecar")]
+pub mod config;
+#[cfg(feature = "sidecar")]
 pub mod sidecar {
     //! placeholder
     pub mod settings;
