@@ -9,9 +9,7 @@ pub mod cache {
     pub mod settings;
 }
 #[cfg(feature = "sidecar")]
-pub mod sidecar {
-    pub mod settings;
-}
+pub mod sidecar;
 pub use body::RequestBody;
 pub use cache::rules::Rule;
 pub use cache::settings::Settings;

@@ -1,0 +1,6 @@
+//! The sidecar.
+mod chunk;
+mod fault;
+mod head;
+mod scan;
+pub mod settings;
