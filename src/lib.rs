@@ -3,21 +3,18 @@
 
 pub mod body;
 pub mod cache;
+#[cfg(feature = "sidecar")]
+pub mod cli;
 pub mod clock;
+#[cfg(feature = "sidecar")]
+pub mod config;
 pub mod error;
 mod flow;
 pub mod layer;
 pub mod problem;
 pub mod rfc;
 #[cfg(feature = "sidecar")]
-pub mod cli;
-#[cfg(feature = "sidecar")]
-pub mod config;
-#[cfg(feature = "sidecar")]
-pub mod sidecar {
-    //! placeholder
-    pub mod settings;
-}
+pub mod sidecar;
 pub mod telemetry;
 
 pub use body::RequestBody;

@@ -1,8 +1,9 @@
 //! The house put together: cache, sidecar and listeners from one configuration. `run` and `demo` open the same one.
 
-use super::standin::{Cache, CacheLayer, Drained, Sidecar};
 use crate::config::Config;
 use crate::sidecar::settings::ListenAddr;
+use crate::sidecar::{Drained, Sidecar};
+use crate::{Cache, CacheLayer};
 use std::pin::Pin;
 use tower_layer::Layer as _;
 

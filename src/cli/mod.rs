@@ -9,7 +9,6 @@ mod house;
 mod report;
 mod run;
 mod signals;
-mod standin;
 
 use args::{Args, Command};
 use clap::Parser as _;

@@ -80,8 +80,8 @@ where
         return visit.alone().await;
     }
     let mut variant = visit.likely_variant();
-    // Twice at most: once more when the first flight turns out to carry another variant.
-    for _ in 0..2 {
+    // Twice at most: once more when the first flight turns out to carry another variant, or its leader's request to have met a bad end.
+    for first in [true, false] {
         let key = visit.flight(variant);
         let shared = &visit.shared;
         let target = || shared.groups.join(GroupName::Target(&visit.key.target()));
@@ -109,11 +109,19 @@ where
                     return Ok(response);
                 }
                 let Some(refusal) = refusal else { break };
+                if first && may_be_the_leaders_fault(refusal) {
+                    continue;
+                }
                 return Ok(visit.refuse(refusal, "the request to the origin that this one waited for failed"));
             }
         }
     }
     visit.alone().await
+}
+
+/// Failures that another request may not meet: those who waited try once more, as a group. Time-outs and refused connections are everybody's.
+fn may_be_the_leaders_fault(refusal: Refusal) -> bool {
+    matches!(refusal, Refusal::UpstreamClosed | Refusal::BadResponse | Refusal::FillAborted)
 }
 
 impl<S, B> Visit<S, B> {
