@@ -26,7 +26,7 @@ pub(super) enum Stop {
     /// An error, and what was wrong in words.
     Refuse(Refusal, Cow<'static, str>),
     /// An answer that is ours to give (RFC 9110 section 7.6.2).
-    Answer(Response<Bytes>),
+    Answer(Box<Response<Bytes>>),
 }
 
 /// Checks a request and makes it fit to be handed on: an absolute target, a Host that agrees with it, no field that ends here,
@@ -92,8 +92,8 @@ fn spend_max_forwards(parts: &mut Parts) -> Result<(), Stop> {
             parts.headers.insert(MAX_FORWARDS, HeaderValue::from(left));
             Ok(())
         }
-        None if parts.method == Method::TRACE => Err(Stop::Answer(echo(parts))),
-        None => Err(Stop::Answer(options())),
+        None if parts.method == Method::TRACE => Err(Stop::Answer(Box::new(echo(parts)))),
+        None => Err(Stop::Answer(Box::new(options()))),
     }
 }
 

@@ -25,8 +25,14 @@ enum Kind {
 /// What is held until a body has ended or is dropped: the place at the upstream, and the upload that nobody needs any more.
 #[derive(Debug)]
 pub(super) struct Hold {
-    pub(super) place: Place,
-    pub(super) upload: Option<Monitor>,
+    _place: Place,
+    upload: Option<Monitor>,
+}
+
+impl Hold {
+    pub(super) const fn new(place: Place, upload: Option<Monitor>) -> Self {
+        Self { _place: place, upload }
+    }
 }
 
 impl Drop for Hold {

@@ -158,7 +158,7 @@ where
     B::Error: Into<BoxError>,
 {
     let response = match stop {
-        Stop::Answer(response) => response,
+        Stop::Answer(response) => *response,
         Stop::Refuse(refusal, detail) => {
             seat.live.count(refusal);
             tracing::debug!(reason = refusal.as_str(), %detail, "request refused");

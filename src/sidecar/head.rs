@@ -60,28 +60,24 @@ impl Head {
     }
 
     fn framing_field(&mut self, name: &[u8], value: &[u8]) -> Result<(), Fault> {
-        match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => {
-                // RFC 9112 section 3.2: more than one Host line is a 400.
-                if std::mem::replace(&mut self.host, true) {
-                    return Err(Fault::Host);
-                }
-            }
-            14 if name.eq_ignore_ascii_case(b"content-length") => {
+        let is = |field: &[u8]| name.eq_ignore_ascii_case(field);
+        let fault = match name.len() {
+            // RFC 9112 section 3.2: more than one Host line is a 400.
+            4 if is(b"host") => std::mem::replace(&mut self.host, true).then_some(Fault::Host),
+            14 if is(b"content-length") => {
                 // RFC 9112 section 6.3 rule 5; identical repetitions are refused too, as RFC 9110 section 8.6 allows.
-                if self.length.replace(digits(value).ok_or(Fault::ContentLength)?).is_some() {
-                    return Err(Fault::ContentLength);
-                }
+                let length = digits(value).ok_or(Fault::ContentLength)?;
+                self.length.replace(length).map(|_| Fault::ContentLength)
             }
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding")
+            17 if is(b"transfer-encoding") => {
                 // RFC 9112 sections 6.1 and 6.3 rule 4: one coding, the only one we know, and never in HTTP/1.0.
-                && (self.old || !value.eq_ignore_ascii_case(b"chunked") || std::mem::replace(&mut self.chunked, true)) =>
-            {
-                return Err(Fault::TransferEncoding);
+                let known = !self.old && value.eq_ignore_ascii_case(b"chunked");
+                let again = std::mem::replace(&mut self.chunked, true);
+                (!known || again).then_some(Fault::TransferEncoding)
             }
-            _ => {}
-        }
-        Ok(())
+            _ => None,
+        };
+        fault.map_or(Ok(()), Err)
     }
 
     fn end(&mut self) -> Result<Framing, Fault> {

@@ -61,11 +61,6 @@ impl Scan {
         matches!(self.state, State::Head)
     }
 
-    /// Whether a head has begun and is not complete.
-    pub(super) fn mid_head(&self) -> bool {
-        self.at_head() && !self.held.is_empty()
-    }
-
     /// The bytes of a complete head that came in pieces.
     pub(super) fn take_held(&mut self) -> BytesMut {
         std::mem::take(&mut self.held)

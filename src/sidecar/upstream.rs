@@ -132,7 +132,7 @@ impl Upstream {
                 if let Some(proven) = response.extensions().get::<Proven>() {
                     proven.prove();
                 }
-                Ok(Answered { response, hold: Hold { place, upload } })
+                Ok(Answered { response, hold: Hold::new(place, upload) })
             }
             Some(Err(error)) => Err((Failure::of(&error), place)),
             None => Err((Failure::new(Refusal::ResponseTimeout, format!("upstream.response_timeout ({limit:?}) passed")), place)),
@@ -245,6 +245,7 @@ fn settle_framing(headers: &mut HeaderMap, status: StatusCode) -> Result<(), Fai
     if headers.contains_key(TRANSFER_ENCODING) {
         let codings: SmallVec<[&str; 2]> = tokens(headers, &TRANSFER_ENCODING).collect();
         let known = matches!(codings[..], [coding] if coding.eq_ignore_ascii_case("chunked"));
+        drop(codings);
         if !known {
             return Err(Failure::new(Refusal::BadResponse, "the upstream uses a Transfer-Encoding other than chunked"));
         }

@@ -17,11 +17,14 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 /// An uploader may be silent for so many times `server.header_timeout` (30 s by default) between two pieces of a body.
 const BODY_SILENCE: u32 = 3;
+/// A client that has shut down its sending half may still be reading, or may have gone; for so long it gets the benefit of the doubt.
+const HALF_CLOSED: Duration = Duration::from_secs(1);
 
 /// Under hyper, over a socket.
 pub(super) struct Wire<T: Socket> {
@@ -38,6 +41,8 @@ pub(super) struct Wire<T: Socket> {
     wait: Wait,
     /// Since when the client has not read what we write.
     stuck: Option<Instant>,
+    /// Since when the client has had nothing more to send.
+    ended: Option<Instant>,
     alarm: Alarm,
     farewell: Option<Farewell>,
 }
@@ -60,7 +65,7 @@ impl<T: Socket> Wire<T> {
     pub(super) fn new(io: T, live: Arc<Live>, exchange: Arc<Exchange>) -> Self {
         let scan = Scan::new(live.settings.load().server.max_header_bytes);
         let (surplus, head, wait) = (BytesMut::new(), BytesMut::new(), Wait::Head(Instant::now()));
-        Self { io, live, exchange, scan, surplus, head, busy: false, wait, stuck: None, alarm: Alarm::new(), farewell: None }
+        Self { io, live, exchange, scan, surplus, head, busy: false, wait, stuck: None, ended: None, alarm: Alarm::new(), farewell: None }
     }
 
     /// The next bytes that hyper may see.
@@ -162,7 +167,8 @@ impl<T: Socket> Wire<T> {
         let start = buf.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
         if buf.filled().len() == start {
-            return Poll::Ready(Ok(()));
+            let ended = *self.ended.get_or_insert_with(Instant::now);
+            return if self.alarm.passed(cx, ended + HALF_CLOSED) { Poll::Ready(Ok(())) } else { Poll::Pending };
         }
         self.surplus.extend_from_slice(&buf.filled()[start..]);
         buf.set_filled(start);
@@ -178,9 +184,11 @@ impl<T: Socket> Wire<T> {
         let (wait, limit) = if self.surplus.is_empty() {
             (Wait::Idle(now), settings.server.idle_timeout)
         } else {
-            cx.waker().wake_by_ref();
             (Wait::Head(now), settings.server.header_timeout)
         };
+        if !self.surplus.is_empty() || self.ended.is_some() {
+            cx.waker().wake_by_ref(); // hyper waits for the socket, which has nothing new to say
+        }
         self.wait = if self.scan.at_head() { wait } else { Wait::Nothing };
         self.alarm.set(cx, now + limit);
     }

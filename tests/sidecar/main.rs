@@ -1,0 +1,12 @@
+//! The sidecar from outside: raw sockets on both sides, because a friendly HTTP client would hide what matters.
+
+mod bodies;
+mod client;
+mod faults;
+mod forwarding;
+mod framing;
+mod lifecycle;
+mod origin;
+mod rig;
+mod timing;
+mod upgrades;
