@@ -1,5 +1,7 @@
 //! The sidecar from outside: raw sockets on both sides, because a friendly HTTP client would hide what matters.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps has failed")]
+
 mod bodies;
 mod client;
 mod faults;
