@@ -34,6 +34,7 @@ mod hop;
 mod limited;
 mod listen;
 mod live;
+mod notable;
 mod open;
 mod refuse;
 mod reply;

@@ -1,6 +1,7 @@
 //! The sidecar from outside: raw sockets on both sides, because a friendly HTTP client would hide what matters.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps has failed")]
+#![allow(unreachable_pub, reason = "the modules of one test binary")]
 
 mod bodies;
 mod client;
