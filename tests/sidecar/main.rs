@@ -10,6 +10,7 @@ mod forwarding;
 mod framing;
 mod lifecycle;
 mod origin;
+mod random;
 mod rig;
 mod timing;
 mod upgrades;
