@@ -4,6 +4,8 @@
 //! A head is held back until it is complete and [scanned](super::scan); the head after it is not looked at before the response to this one is
 //! written, so that whatever is wrong with it can be answered in order, on the socket, with nothing of hyper's in flight.
 
+mod faces;
+
 use crate::sidecar::alarm::Alarm;
 use crate::sidecar::exchange::Exchange;
 use crate::sidecar::farewell::Farewell;
@@ -13,12 +15,12 @@ use crate::sidecar::scan::{Progress, Scan};
 use crate::sidecar::stream::Socket;
 use crate::telemetry::Refusal;
 use bytes::{Buf as _, BytesMut};
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
 /// An uploader may be silent for so many times `server.header_timeout` (30 s by default) between two pieces of a body.
@@ -273,73 +275,5 @@ fn give(from: &mut BytesMut, buf: &mut ReadBuf<'_>) {
     from.advance(fits);
     if from.is_empty() {
         *from = BytesMut::new();
-    }
-}
-
-impl<T: Socket> AsyncRead for Wire<T> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.farewell.is_some() {
-            return this.say_farewell(cx);
-        }
-        if !this.exchange.has_switched() {
-            return this.read(cx, buf);
-        }
-        if this.surplus.is_empty() {
-            return Pin::new(&mut this.io).poll_read(cx, buf);
-        }
-        give(&mut this.surplus, buf);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<T: Socket> AsyncWrite for Wire<T> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        ready!(this.may_write(cx))?;
-        let written = Pin::new(&mut this.io).poll_write(cx, buf);
-        this.wrote(cx, written)
-    }
-
-    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        ready!(this.may_write(cx))?;
-        let written = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
-        this.wrote(cx, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    /// hyper flushes when it has written all it has: with the response body gone too, the exchange is over.
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        ready!(Pin::new(&mut this.io).poll_flush(cx))?;
-        if this.busy && this.exchange.is_done() && !this.exchange.has_switched() {
-            this.complete(cx);
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Unread input would turn our close into a reset, and the reset could overtake the response: it is read and dropped for a while.
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let unread = !this.scan.at_head() || !this.surplus.is_empty();
-        if this.farewell.is_none() && unread && !this.exchange.has_switched() {
-            this.farewell = Some(Farewell::with(Vec::new()));
-        }
-        if this.farewell.is_some() {
-            return this.say_farewell(cx);
-        }
-        Pin::new(&mut this.io).poll_shutdown(cx)
-    }
-}
-
-impl<T: Socket> Drop for Wire<T> {
-    fn drop(&mut self) {
-        if self.exchange.is_broken() {
-            self.io.reset_on_close();
-        }
     }
 }
