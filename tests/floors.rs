@@ -7,14 +7,13 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 7] =
     [&["error", "clock", "telemetry", "problem", "body"], &["rfc"], &["cache"], &["flow"], &["layer"], &["sidecar", "config"], &["cli"]];
 
-/// Crates with one door each: the crate's name in code, and the only place that may name it.
-const DOORS: [(&str, &str); 6] = [
-    ("moka::", "src/cache/store.rs"),
-    ("hyper_util::", "src/sidecar/"),
-    ("hyper::", "src/sidecar/"),
-    ("toml::", "src/config/"),
-    ("clap::", "src/cli/"),
-    ("ipnet::", "src/"),
+/// Heavy crates: the crate's name in code, and the only places that may name it. The demo is a program of its own inside the command line.
+const DOORS: [(&str, &[&str]); 5] = [
+    ("moka::", &["src/cache/store.rs"]),
+    ("hyper_util::", &["src/sidecar/", "src/cli/demo/"]),
+    ("hyper::", &["src/sidecar/", "src/cli/demo/"]),
+    ("toml::", &["src/config/"]),
+    ("clap::", &["src/cli/"]),
 ];
 
 fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
@@ -22,7 +21,7 @@ fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             sources(&path, into);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
             into.push(path);
         }
     }
@@ -70,12 +69,12 @@ fn no_room_leans_on_a_higher_one() {
 }
 
 #[test]
-fn heavy_crates_have_one_door_each() {
+fn heavy_crates_stay_behind_their_doors() {
     for (path, _, text) in code() {
-        for (name, door) in DOORS {
+        for (name, doors) in DOORS {
             let named =
                 text.match_indices(name).any(|(at, _)| !text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'));
-            assert!(!named || path.starts_with(door), "{path} names {name}, whose door is {door}");
+            assert!(!named || doors.iter().any(|door| path.starts_with(door)), "{path} names {name}, whose doors are {doors:?}");
         }
     }
 }

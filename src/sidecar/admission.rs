@@ -3,6 +3,7 @@
 use crate::rfc::hop;
 use crate::sidecar::forwarded::{self, Peer};
 use crate::sidecar::live::Settings;
+use crate::sidecar::notable::Notable;
 use crate::sidecar::target::{self, Memory};
 use crate::telemetry::Refusal;
 use bytes::Bytes;
@@ -10,6 +11,9 @@ use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, Head
 use http::request::Parts;
 use http::{Method, Response, StatusCode, Version};
 use std::borrow::Cow;
+
+/// Fields that a request gets from us: `X-Forwarded-For`, `-Host`, `-Proto`, `Forwarded` and `Via`.
+const OUR_FIELDS: usize = 5;
 
 /// How a request that was admitted goes on.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,17 +36,27 @@ pub(super) enum Stop {
 /// Checks a request and makes it fit to be handed on: an absolute target, a Host that agrees with it, no field that ends here,
 /// and forwarding fields that are true. `empty` says that it has no body.
 pub(super) fn admit(parts: &mut Parts, empty: bool, settings: &Settings, peer: &Peer, memory: &Memory) -> Result<Way, Stop> {
-    check(parts, empty, settings)?;
+    let notable = Notable::of(&parts.headers);
+    check(parts, empty, notable, settings)?;
     let host = target::resolve(parts, memory, &settings.upstream.authority).map_err(bad_request)?;
     spend_max_forwards(parts)?;
-    let way = offered_protocols(parts, empty).map_or(Way::Service, Way::Upgrade);
-    let trailers = wants_trailers(&parts.headers);
-    hop::strip_unstorable(&mut parts.headers);
-    parts.headers.remove(EXPECT); // hyper says 100 when the body is first read
-    if trailers {
-        parts.headers.insert(TE, HeaderValue::from_static("trailers"));
+    let mut way = Way::Service;
+    if notable.hop {
+        way = offered_protocols(parts, empty).map_or(Way::Service, Way::Upgrade);
+        let trailers = wants_trailers(&parts.headers);
+        hop::strip_unstorable(&mut parts.headers);
+        if trailers {
+            parts.headers.insert(TE, HeaderValue::from_static("trailers"));
+        }
     }
-    forwarded::set(&mut parts.headers, &parts.method, &host, peer, &settings.server, &settings.upstream);
+    if notable.expect {
+        parts.headers.remove(EXPECT); // hyper says 100 when the body is first read
+    }
+    parts.headers.reserve(OUR_FIELDS);
+    if notable.told {
+        forwarded::drop_untold(&mut parts.headers, &parts.method, peer, &settings.server, &settings.upstream);
+    }
+    forwarded::set(&mut parts.headers, &host, peer, &settings.server, &settings.upstream);
     via(&mut parts.headers, parts.version);
     Ok(way)
 }
@@ -51,11 +65,11 @@ fn bad_request(detail: &'static str) -> Stop {
     Stop::Refuse(Refusal::BadRequest, detail.into())
 }
 
-fn check(parts: &Parts, empty: bool, settings: &Settings) -> Result<(), Stop> {
+fn check(parts: &Parts, empty: bool, notable: Notable, settings: &Settings) -> Result<(), Stop> {
     if parts.method == Method::CONNECT {
         return Err(Stop::Refuse(Refusal::ConnectMethod, "warmfront is no tunnel".into()));
     }
-    if hop::nominates_protected(&parts.headers) {
+    if notable.hop && hop::nominates_protected(&parts.headers) {
         return Err(bad_request("Connection names a field that must reach the origin"));
     }
     // RFC 9110 section 9.3.8: a TRACE request has no content.
@@ -63,10 +77,14 @@ fn check(parts: &Parts, empty: bool, settings: &Settings) -> Result<(), Stop> {
         return Err(bad_request("TRACE with content"));
     }
     // RFC 9110 section 10.1.1; an HTTP/1.0 client cannot expect anything.
-    if parts.version != Version::HTTP_10
+    if notable.expect
+        && parts.version != Version::HTTP_10
         && parts.headers.get_all(EXPECT).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
     {
         return Err(Stop::Refuse(Refusal::Expectation, "only 100-continue can be expected".into()));
+    }
+    if !notable.length {
+        return Ok(());
     }
     let limit = settings.server.max_request_body;
     let length = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());

@@ -51,19 +51,25 @@ mod tests {
     use std::time::Duration;
     use tokio::time::Instant;
 
-    #[tokio::test(start_paused = true)]
-    async fn it_rings_when_due_though_the_deadline_has_moved_both_ways() {
+    /// Asks with one deadline after the other, and then waits with the last. After how many seconds it rang.
+    async fn rings_after(deadlines: [u64; 3]) -> u64 {
         let (start, mut alarm) = (Instant::now(), Alarm::new());
-        let mut due = [30, 10, 40].map(|seconds| start + Duration::from_secs(seconds)).into_iter();
-        let mut now_due = due.next().unwrap();
+        let mut dues = deadlines.map(|seconds| start + Duration::from_secs(seconds)).into_iter();
+        let mut due = start + Duration::from_secs(60);
         poll_fn(|cx| {
-            for later in due.by_ref() {
-                assert!(!alarm.passed(cx, now_due));
-                now_due = later;
+            for next in dues.by_ref() {
+                assert!(!alarm.passed(cx, due));
+                due = next;
             }
-            if alarm.passed(cx, now_due) { Poll::Ready(()) } else { Poll::Pending }
+            if alarm.passed(cx, due) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
-        assert_eq!(start.elapsed().as_secs(), 40);
+        start.elapsed().as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_rings_when_due_though_the_deadline_has_moved_both_ways() {
+        assert_eq!(rings_after([30, 10, 40]).await, 40);
+        assert_eq!(rings_after([30, 40, 10]).await, 10);
     }
 }

@@ -9,6 +9,7 @@ use crate::sidecar::exchange::{Exchange, UntilWritten};
 use crate::sidecar::forwarded::Peer;
 use crate::sidecar::limited::{Limited, Outgrown};
 use crate::sidecar::live::Live;
+use crate::sidecar::notable::Notable;
 use crate::sidecar::reply::Reply;
 use crate::sidecar::target::Memory;
 use crate::sidecar::tunnel::Tunnel;
@@ -37,7 +38,7 @@ pub(super) struct Seat {
 
 /// What must be remembered of a request to answer it.
 struct Asked {
-    accept: HeaderMap,
+    accept: Option<HeaderValue>,
     head: bool,
     old: bool,
 }
@@ -61,7 +62,7 @@ where
     let response = match admitted {
         Err(stop) => stopped(&seat, stop, &asked),
         Ok(Way::Service) => serve(service, &seat, parts, body, limit, &asked).await,
-        Ok(Way::Upgrade(offered)) => upgrade(&seat, parts, on_upgrade, offered, &asked).await,
+        Ok(Way::Upgrade(offered)) => Box::pin(upgrade(&seat, parts, on_upgrade, offered, &asked)).await, // rare, and large
     };
     seat.exchange.begin();
     response
@@ -72,10 +73,7 @@ pub(super) type EitherBody<B> = http_body_util::Either<B, UpstreamBody>;
 
 impl Asked {
     fn of(parts: &Parts) -> Self {
-        let mut accept = HeaderMap::new();
-        if let Some(value) = parts.headers.get(ACCEPT) {
-            accept.insert(ACCEPT, value.clone());
-        }
+        let accept = parts.headers.get(ACCEPT).cloned();
         Self { accept, head: parts.method == Method::HEAD, old: parts.version == Version::HTTP_10 }
     }
 }
@@ -134,7 +132,9 @@ where
     B::Error: Into<BoxError>,
 {
     let (mut parts, body) = response.into_parts();
-    hop::strip_unstorable(&mut parts.headers);
+    if Notable::of(&parts.headers).hop {
+        hop::strip_unstorable(&mut parts.headers);
+    }
     admission::via(&mut parts.headers, parts.version);
     parts.version = Version::HTTP_11; // a proxy speaks its own version (RFC 9110 section 2.5)
     let exact = body.size_hint().exact();
@@ -162,7 +162,8 @@ where
         Stop::Refuse(refusal, detail) => {
             seat.live.count(refusal);
             tracing::debug!(reason = refusal.as_str(), %detail, "request refused");
-            let mut response = problem::response(refusal, &detail, &asked.accept);
+            let accept = asked.accept.clone().map(|accept| (ACCEPT, accept));
+            let mut response = problem::response(refusal, &detail, &accept.into_iter().collect::<HeaderMap>());
             // What could not be read safely, or will not be read at all, ends the connection.
             if matches!(refusal, Refusal::BadRequest | Refusal::BodyTooLarge | Refusal::Expectation) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -39,6 +39,10 @@ impl Peer {
         self.ip.is_some_and(|ip| server.trusted_proxies.iter().any(|network| network.contains(&ip)))
     }
 
+    fn may_append(&self, server: &ServerSettings, upstream: &UpstreamSettings) -> bool {
+        upstream.forwarded == Forwarded::Append && self.is_trusted(server)
+    }
+
     /// `for=..;host=..;proto=http`: IPv6 addresses in brackets and quotes (RFC 7239 section 6), hosts in quotes because of their colon.
     fn element(&self, host: &Host) -> Option<HeaderValue> {
         let mut last = self.last.lock();
@@ -58,18 +62,9 @@ impl Peer {
     }
 }
 
-/// Writes our forwarding fields, and drops what `peer` may not say.
-pub(super) fn set(
-    headers: &mut HeaderMap,
-    method: &Method,
-    host: &Host,
-    peer: &Peer,
-    server: &ServerSettings,
-    upstream: &UpstreamSettings,
-) {
-    let trusted = peer.is_trusted(server);
-    let append = trusted && upstream.forwarded == Forwarded::Append;
-    drop_untold(headers, method, trusted, append);
+/// Writes our forwarding fields, or continues those of a peer that is believed.
+pub(super) fn set(headers: &mut HeaderMap, host: &Host, peer: &Peer, server: &ServerSettings, upstream: &UpstreamSettings) {
+    let append = peer.may_append(server, upstream);
     match &peer.address {
         Some(address) => join(headers, FOR, address, append),
         None if !append => drop(headers.remove(FOR)),
@@ -95,7 +90,9 @@ fn join(headers: &mut HeaderMap, name: HeaderName, ours: &HeaderValue, append: b
     headers.insert(name, chain.flatten().unwrap_or_else(|| ours.clone()));
 }
 
-fn drop_untold(headers: &mut HeaderMap, method: &Method, trusted: bool, append: bool) {
+/// Drops what `peer` may not say.
+pub(super) fn drop_untold(headers: &mut HeaderMap, method: &Method, peer: &Peer, server: &ServerSettings, upstream: &UpstreamSettings) {
+    let (trusted, append) = (peer.is_trusted(server), peer.may_append(server, upstream));
     let untold = |name: &str| match name.as_bytes().first() {
         Some(b'f') => name == "forwarded" && !append,
         Some(b'x') => {
@@ -112,7 +109,7 @@ fn drop_untold(headers: &mut HeaderMap, method: &Method, trusted: bool, append: 
 
 #[cfg(test)]
 mod tests {
-    use super::{Peer, set};
+    use super::{Peer, drop_untold, set};
     use crate::sidecar::settings::{Forwarded, ServerSettings, UpstreamSettings};
     use crate::sidecar::target::Host;
     use http::uri::Authority;
@@ -137,7 +134,9 @@ mod tests {
         let server =
             ServerSettings { trusted_proxies: trusted.iter().map(|net| net.parse().unwrap()).collect(), ..ServerSettings::default() };
         let upstream = UpstreamSettings { forwarded: mode, ..UpstreamSettings::new(Authority::from_static("o:1")) };
-        set(&mut headers, method, &Host::parse(b"h:8080").unwrap(), &Peer::new(Some(peer.parse().unwrap())), &server, &upstream);
+        let peer = Peer::new(Some(peer.parse().unwrap()));
+        drop_untold(&mut headers, method, &peer, &server, &upstream);
+        set(&mut headers, &Host::parse(b"h:8080").unwrap(), &peer, &server, &upstream);
         headers
     }
 

@@ -1,6 +1,6 @@
 //! The sidecar: warmfront as a process of its own, in front of one upstream.
 //!
-//! From the outside in: [`listen`] accepts, [`wire`] hands hyper whole and unambiguous requests one at a time, [`forward`] makes each fit to be
+//! From the outside in: `listen` accepts, `wire` hands hyper whole and unambiguous requests one at a time, `forward` makes each fit to be
 //! handed on and calls the service (the cache), and what the service cannot answer goes to the [`Upstream`].
 //!
 //! ```
@@ -33,6 +33,7 @@ mod head;
 mod limited;
 mod listen;
 mod live;
+mod notable;
 mod open;
 mod refuse;
 mod reply;

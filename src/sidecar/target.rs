@@ -102,7 +102,9 @@ pub(super) fn resolve(parts: &mut Parts, memory: &Memory, upstream: &Authority) 
     uri.authority = Some(host.authority.clone());
     uri.path_and_query = Some(path);
     parts.uri = Uri::from_parts(uri).map_err(|_| "invalid request target")?;
-    parts.headers.insert(HOST, host.value.clone());
+    if parts.headers.get(HOST) != Some(&host.value) {
+        parts.headers.insert(HOST, host.value.clone());
+    }
     Ok(host)
 }
 

@@ -161,10 +161,7 @@ impl Upstream {
     fn failed(&self, failure: &Failure, accept: Option<HeaderValue>) -> Response<UpstreamBody> {
         self.live.count(failure.refusal);
         tracing::debug!(reason = failure.refusal.as_str(), detail = failure.detail, "upstream failed");
-        let mut headers = HeaderMap::new();
-        if let Some(accept) = accept {
-            headers.insert(ACCEPT, accept);
-        }
+        let headers: HeaderMap = accept.map(|accept| (ACCEPT, accept)).into_iter().collect();
         let mut response = problem::response(failure.refusal, &failure.detail, &headers).map(UpstreamBody::ours);
         response.extensions_mut().insert(OriginFailure(failure.refusal));
         response

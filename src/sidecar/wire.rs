@@ -4,6 +4,8 @@
 //! A head is held back until it is complete and [scanned](super::scan); the head after it is not looked at before the response to this one is
 //! written, so that whatever is wrong with it can be answered in order, on the socket, with nothing of hyper's in flight.
 
+mod faces;
+
 use crate::sidecar::alarm::Alarm;
 use crate::sidecar::exchange::Exchange;
 use crate::sidecar::farewell::Farewell;
@@ -13,15 +15,18 @@ use crate::sidecar::scan::{Progress, Scan};
 use crate::sidecar::stream::Socket;
 use crate::telemetry::Refusal;
 use bytes::{Buf as _, BytesMut};
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use std::time::Duration;
+use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
 /// An uploader may be silent for so many times `server.header_timeout` (30 s by default) between two pieces of a body.
 const BODY_SILENCE: u32 = 3;
+/// A client that has shut down its sending half may still be reading, or may have gone; for so long it gets the benefit of the doubt.
+const HALF_CLOSED: Duration = Duration::from_secs(1);
 
 /// Under hyper, over a socket.
 pub(super) struct Wire<T: Socket> {
@@ -38,6 +43,8 @@ pub(super) struct Wire<T: Socket> {
     wait: Wait,
     /// Since when the client has not read what we write.
     stuck: Option<Instant>,
+    /// Since when the client has had nothing more to send.
+    ended: Option<Instant>,
     alarm: Alarm,
     farewell: Option<Farewell>,
 }
@@ -60,7 +67,7 @@ impl<T: Socket> Wire<T> {
     pub(super) fn new(io: T, live: Arc<Live>, exchange: Arc<Exchange>) -> Self {
         let scan = Scan::new(live.settings.load().server.max_header_bytes);
         let (surplus, head, wait) = (BytesMut::new(), BytesMut::new(), Wait::Head(Instant::now()));
-        Self { io, live, exchange, scan, surplus, head, busy: false, wait, stuck: None, alarm: Alarm::new(), farewell: None }
+        Self { io, live, exchange, scan, surplus, head, busy: false, wait, stuck: None, ended: None, alarm: Alarm::new(), farewell: None }
     }
 
     /// The next bytes that hyper may see.
@@ -162,7 +169,8 @@ impl<T: Socket> Wire<T> {
         let start = buf.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
         if buf.filled().len() == start {
-            return Poll::Ready(Ok(()));
+            let ended = *self.ended.get_or_insert_with(Instant::now);
+            return if self.alarm.passed(cx, ended + HALF_CLOSED) { Poll::Ready(Ok(())) } else { Poll::Pending };
         }
         self.surplus.extend_from_slice(&buf.filled()[start..]);
         buf.set_filled(start);
@@ -178,9 +186,11 @@ impl<T: Socket> Wire<T> {
         let (wait, limit) = if self.surplus.is_empty() {
             (Wait::Idle(now), settings.server.idle_timeout)
         } else {
-            cx.waker().wake_by_ref();
             (Wait::Head(now), settings.server.header_timeout)
         };
+        if !self.surplus.is_empty() || self.ended.is_some() {
+            cx.waker().wake_by_ref(); // hyper waits for the socket, which has nothing new to say
+        }
         self.wait = if self.scan.at_head() { wait } else { Wait::Nothing };
         self.alarm.set(cx, now + limit);
     }
@@ -265,73 +275,5 @@ fn give(from: &mut BytesMut, buf: &mut ReadBuf<'_>) {
     from.advance(fits);
     if from.is_empty() {
         *from = BytesMut::new();
-    }
-}
-
-impl<T: Socket> AsyncRead for Wire<T> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.farewell.is_some() {
-            return this.say_farewell(cx);
-        }
-        if !this.exchange.has_switched() {
-            return this.read(cx, buf);
-        }
-        if this.surplus.is_empty() {
-            return Pin::new(&mut this.io).poll_read(cx, buf);
-        }
-        give(&mut this.surplus, buf);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<T: Socket> AsyncWrite for Wire<T> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        ready!(this.may_write(cx))?;
-        let written = Pin::new(&mut this.io).poll_write(cx, buf);
-        this.wrote(cx, written)
-    }
-
-    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        ready!(this.may_write(cx))?;
-        let written = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
-        this.wrote(cx, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    /// hyper flushes when it has written all it has: with the response body gone too, the exchange is over.
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        ready!(Pin::new(&mut this.io).poll_flush(cx))?;
-        if this.busy && this.exchange.is_done() && !this.exchange.has_switched() {
-            this.complete(cx);
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Unread input would turn our close into a reset, and the reset could overtake the response: it is read and dropped for a while.
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let unread = !this.scan.at_head() || !this.surplus.is_empty();
-        if this.farewell.is_none() && unread && !this.exchange.has_switched() {
-            this.farewell = Some(Farewell::with(Vec::new()));
-        }
-        if this.farewell.is_some() {
-            return this.say_farewell(cx);
-        }
-        Pin::new(&mut this.io).poll_shutdown(cx)
-    }
-}
-
-impl<T: Socket> Drop for Wire<T> {
-    fn drop(&mut self) {
-        if self.exchange.is_broken() {
-            self.io.reset_on_close();
-        }
     }
 }
