@@ -159,7 +159,8 @@ impl Errand {
     /// RFC 9111 section 4.3.4: the 304 freshens the stored response.
     fn confirm<RB, E>(&self, stored: &Arc<Stored>, new: &HeaderMap, timing: Timing) -> Answer<RB, E> {
         let mut merged = freshen::merge_304(&stored.head.headers, new);
-        if !merged.contains_key(DATE) {
+        if !new.contains_key(DATE) {
+            // The stored Date is that of the older response: the age would be counted from there.
             merged.insert(DATE, date::format(timing.received.seconds()));
         }
         let mut extra = HeaderMap::new();

@@ -179,11 +179,34 @@ async fn a_stored_part_answers_ranges_inside_it_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stored_part_is_not_used_against_if_range() {
+    let world = world(Origin::by(|asked| if asked.has("if-range") { fresh("another one").etag("\"v2\"") } else { ranged(asked) }));
+    world.send(range("bytes=2-6")).await;
+    let got = world.send(range("bytes=2-6").h("if-range", "\"v2\"")).await;
+    assert_eq!((got.code(), got.text()), (200, "another one"));
+    assert_eq!((world.origin.calls(), world.origin.last().h("if-range")), (2, "\"v2\"".into()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stored_part_is_used_where_if_range_names_it() {
     let world = world(Origin::by(ranged));
     world.send(range("bytes=2-6")).await;
     let got = world.send(range("bytes=3-4").h("if-range", "\"v1\"")).await;
     assert!(got.is_hit() && got.text() == "34");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stored_part_answers_no_head_and_no_doubled_range() {
+    let world = world(Origin::by(|asked| match asked.method.as_str() {
+        "HEAD" => fresh("").h("content-length", "10"),
+        _ if asked.headers.get_all("range").iter().count() == 2 => fresh(WHOLE).etag("\"v1\""),
+        _ => ranged(asked),
+    }));
+    world.send(range("bytes=2-6")).await;
+    let head = world.send(method("HEAD", "/a").h("range", "bytes=2-6")).await;
+    assert_eq!((head.code(), head.is_hit()), (200, false));
+    let doubled = world.send(range("bytes=2-6").h("range", "bytes=0-0")).await;
+    assert_eq!((doubled.code(), doubled.text()), (200, WHOLE));
 }
 
 #[tokio::test(start_paused = true)]
@@ -246,6 +269,18 @@ async fn malformed_parts_reach_the_client_and_are_not_stored() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_part_never_answers_a_request_for_the_whole_even_while_it_is_being_filled() {
+    // An origin that answers 206 although nobody asked for a range.
+    let world = world(Origin::by(|asked| match asked.number {
+        0 => part(0, 4).after(50),
+        _ => fresh(WHOLE),
+    }));
+    let got = world.crowd(10, |_| get("/a")).await;
+    assert_eq!(got.iter().filter(|got| got.code() == 206).count(), 1, "only the one who got it from the origin");
+    assert!(got.iter().filter(|got| got.code() == 200).all(|got| got.text() == WHOLE));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_range_of_nothing_stored_asks_for_that_range_and_a_416_is_not_stored() {
     let world =
         world(Origin::by(
@@ -267,6 +302,29 @@ async fn a_stale_whole_is_validated_as_a_whole_and_then_cut() {
     let got = world.send(range("bytes=2-4")).await;
     assert_eq!((got.code(), got.text()), (206, "234"));
     assert!(!world.origin.last().has("range"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_part_is_validated_with_its_range() {
+    let world = world(Origin::replies([part(2, 6), status(304).cc("max-age=60")]));
+    world.send(range("bytes=2-6")).await;
+    world.pass(61);
+    let got = world.send(range("bytes=3-4")).await;
+    assert_eq!((got.code(), got.text(), got.h("content-range")), (206, "34", "bytes 3-4/10".into()));
+    assert_eq!((world.origin.last().h("range"), world.origin.last().h("if-none-match")), ("bytes=3-4".into(), "\"v1\"".into()));
+    assert!(world.send(range("bytes=2-6")).await.is_hit());
+}
+
+#[tokio::test(start_paused = true)]
+async fn odd_ranges_of_a_cold_key_do_not_scatter_the_next_crowd() {
+    let world = world(Origin::by(|asked| match asked.h("range").as_str() {
+        "" => fresh(WHOLE).after(50),
+        _ => fresh("x").status(206).h("content-type", "multipart/byteranges; boundary=x"),
+    }));
+    world.send(range("bytes=0-0,2-2")).await;
+    world.send(get("/a").h("range", "bytes=0-0").h("if-match", "\"x\"").h("if-none-match", "\"y\"")).await;
+    world.crowd(20, |_| get("/a")).await;
+    assert_eq!(world.origin.calls(), 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -131,6 +131,14 @@ async fn stale_if_error_covers_failures_inside_its_window_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_panic_of_the_service_is_covered_for_leader_and_followers_alike() {
+    let world = expiring(ok("a").cc("max-age=60, stale-if-error=30"), ok("").first(Step::Sleep(seconds(1))).first(Step::Panic)).await;
+    world.pass(61);
+    let got = world.crowd(5, |_| get("/a")).await;
+    assert!(got.iter().all(|got| got.code() == 200 && got.text() == "a"), "{got:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_crowd_is_covered_by_one_question() {
     for (name, failure) in failures() {
         let world = expiring(ok("a").cc("max-age=60, stale-if-error=30"), failure.after(50)).await;
@@ -155,6 +163,15 @@ async fn what_must_be_validated_is_never_served_stale() {
             }
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_must_be_validated_and_cannot_be_is_a_504_for_everybody() {
+    let failure = status(502).failure(Refusal::UpstreamConnect).after(50);
+    let world = expiring(ok("a").cc("max-age=60, must-revalidate"), failure).await;
+    world.pass(61);
+    let got = world.crowd(5, |_| get("/a")).await;
+    assert_eq!(got.iter().map(|got| got.code()).collect::<Vec<_>>(), [504; 5]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -23,10 +23,44 @@ async fn expired(replies: impl IntoIterator<Item = Reply>) -> World {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stale_response_is_validated_with_the_validators_that_it_has() {
+    for (etag, modified) in [(Some("\"v1\""), Some(THEN)), (Some("W/\"v1\""), None), (None, Some(THEN))] {
+        let mut reply = fresh("a");
+        for (name, value) in [("etag", etag), ("last-modified", modified)] {
+            if let Some(value) = value {
+                reply = reply.h(name, value);
+            }
+        }
+        let world = expired([reply, not_modified()]).await;
+        let got = world.get("/a").await;
+        assert_eq!((got.text(), got.code(), got.said()), ("a", 200, "warmfront; fwd=stale; fwd-status=304; stored"));
+        let asked = world.origin.last();
+        assert_eq!((asked.h("if-none-match"), asked.h("if-modified-since")), (etag.unwrap_or("").into(), modified.unwrap_or("").into()));
+        assert!(world.get("/a").await.is_hit());
+        assert_eq!((world.cache.stats().revalidated, world.origin.calls()), (1, 2));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_validator_the_question_has_no_condition() {
     let world = expired([fresh("a"), fresh("b")]).await;
     assert_eq!(world.get("/a").await.text(), "b");
     assert!(!world.origin.last().has("if-none-match") && !world.origin.last().has("if-modified-since"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_304_freshens_headers_and_the_body_stays() {
+    let first = tagged("hello").h("x-old", "1").h("x-both", "1").h("x-both", "2").h("content-type", "text/plain");
+    let second = not_modified().h("x-both", "3").h("x-new", "4").h("content-length", "999").h("etag", "\"v1\"").h("age", "7");
+    let world = expired([first, second]).await;
+    for is_hit in [false, true] {
+        let got = world.get("/a").await;
+        assert_eq!((got.text(), got.is_hit()), ("hello", is_hit));
+        assert_eq!((got.h("x-old"), got.h("x-both"), got.h("x-new")), ("1".into(), "3".into(), "4".into()));
+        assert_eq!((got.h("content-length"), got.h("age"), got.h("date")), ("5".into(), "7".into(), date(61)));
+    }
+    world.pass(53);
+    assert!(!world.has_fresh("/a"), "its Age counts");
 }
 
 #[tokio::test(start_paused = true)]
@@ -105,9 +139,23 @@ async fn a_304_about_another_entity_is_asked_again_without_conditions() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_origin_that_insists_on_a_304_about_another_entity_confirms_nothing() {
+    let world = expired([tagged("a"), not_modified().etag("\"other\"")]).await;
+    let got = world.get("/a").await;
+    assert!(got.body.is_empty() && !world.has_fresh("/a"), "{got:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_304_with_another_date_than_the_only_one_stored_is_asked_again() {
     let world = expired([fresh("a").h("last-modified", THEN), not_modified().h("last-modified", &date(0)), fresh("b")]).await;
     assert_eq!((world.get("/a").await.text(), world.origin.calls()), ("b", 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_304_without_any_validator_confirms() {
+    let world = expired([tagged("a"), not_modified()]).await;
+    assert_eq!((world.get("/a").await.text(), world.origin.calls()), ("a", 2));
+    assert!(world.has_fresh("/a"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -120,6 +168,26 @@ async fn a_304_that_forbids_storing_answers_once_and_ends_the_stored_response() 
         assert_eq!(world.get("/a").await.text(), "b");
         assert!(!world.origin.last().has("if-none-match"));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cookie_on_a_304_is_for_the_one_who_asked() {
+    let world = expired([tagged("a"), not_modified().h("set-cookie", "a=b")]).await;
+    let got = world.get("/a").await;
+    assert_eq!((got.text(), got.h("set-cookie")), ("a", "a=b".into()));
+    let hit = world.get("/a").await;
+    assert!(hit.is_hit() && !hit.has("set-cookie"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_crowd_that_revalidates_one_gets_the_cookie_and_all_get_the_body() {
+    let world = world(Origin::replies([tagged("a"), not_modified().h("set-cookie", "a=b").after(50)]));
+    world.get("/a").await;
+    world.pass(61);
+    let got = world.crowd(20, |_| get("/a")).await;
+    assert!(got.iter().all(|got| got.text() == "a"));
+    assert_eq!(got.iter().filter(|got| got.has("set-cookie")).count(), 1);
+    assert_eq!(world.origin.calls(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -169,6 +237,18 @@ async fn a_head_that_disagrees_makes_it_be_validated() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_head_without_a_validator_does_not_undo_an_invalidation() {
+    let world = world(Origin::by(|asked| match asked.method.as_str() {
+        "GET" => fresh(&asked.number.to_string()),
+        _ => fresh(""),
+    }));
+    world.get("/a").await;
+    world.send(method("POST", "/a")).await;
+    world.send(method("HEAD", "/a")).await;
+    assert_eq!(world.get("/a").await.text(), "3");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_head_that_fails_changes_nothing() {
     for head in [status(500).etag("\"v2\""), status(404).h("content-length", "9"), status(304)] {
         let world = world(Origin::replies([tagged("hello"), head]));
@@ -188,4 +268,48 @@ async fn preconditions_that_only_the_origin_may_decide_go_to_it_word_for_word() 
         assert_eq!(world.get("/a").await.text(), "a", "a 412 is nobody else's");
         assert!(world.get("/a").await.is_hit());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_304_may_change_what_is_varied_by_and_whom_it_answers() {
+    let world = world(Origin::by(|asked| {
+        let reply = if asked.has("if-none-match") { not_modified() } else { tagged(&asked.h("x-a")) };
+        reply.h("vary", "x-a")
+    }));
+    for value in ["1", "2"] {
+        world.send(get("/a").h("x-a", value)).await;
+    }
+    world.pass(61);
+    for value in ["1", "2"] {
+        assert_eq!(world.send(get("/a").h("x-a", value)).await.text(), value);
+    }
+    for value in ["1", "2"] {
+        let hit = world.send(get("/a").h("x-a", value)).await;
+        assert!(hit.is_hit() && hit.text() == value, "each variant was freshened");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_304_under_a_rule_takes_the_lifetime_of_the_rule() {
+    let origin = Origin::replies([ok("a").etag("\"v1\""), status(304)]);
+    let world = world_under(everywhere().ttl(seconds(30)), origin);
+    world.get("/a").await;
+    world.pass(31);
+    world.get("/a").await;
+    assert_eq!((world.lookup("/a").unwrap().ttl_millis, world.origin.calls()), (30_000, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unshareable_key_that_becomes_cacheable_is_cached_soon_even_if_all_requests_are_conditional() {
+    let world = world(Origin::by(|asked| match asked.number {
+        0 => status(500),
+        _ if asked.h("if-none-match") == "\"v1\"" => not_modified().etag("\"v1\""),
+        _ => tagged("a"),
+    }));
+    world.get("/a").await;
+    for _ in 0..20 {
+        world.send(get("/a").h("if-none-match", "\"v1\"")).await;
+        world.pass(30);
+    }
+    assert!(world.send(get("/a").h("if-none-match", "\"v1\"")).await.is_hit() || world.origin.calls() < 15, "{}", world.origin.calls());
 }
