@@ -6,11 +6,11 @@ use crate::cache::policy::{Cause, Verdict, judge};
 use crate::cache::rules::Rule;
 use crate::cache::settings::Settings;
 use crate::clock::Stamp;
-use crate::flow::answer::part_covers;
+use crate::flow::answer::{part_covers, range_applies};
 use crate::flow::shared::Shared;
 use crate::rfc::cache_status::Forward;
 use crate::rfc::directives::RequestDirectives;
-use http::header::{CACHE_CONTROL, PRAGMA, RANGE, UPGRADE};
+use http::header::{CACHE_CONTROL, PRAGMA, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method};
 use std::sync::Arc;
@@ -92,10 +92,18 @@ pub(crate) fn directives(headers: &HeaderMap) -> RequestDirectives {
 }
 
 /// Looks up what is stored and judges it.
-pub(crate) fn look_up(shared: &Shared, key: &KeyBuf, headers: &HeaderMap, directives: &RequestDirectives, now: Stamp) -> Found {
+pub(crate) fn look_up(
+    shared: &Shared,
+    key: &KeyBuf,
+    method: &Method,
+    headers: &HeaderMap,
+    directives: &RequestDirectives,
+    now: Stamp,
+) -> Found {
     let Some(resource) = shared.store.get(key) else { return Found::Ask { why: Forward::UriMiss, stored: None } };
-    let wants_part = headers.contains_key(RANGE);
-    let Some(stored) = resource.select(headers, |part| wants_part && part_covers(part, headers)) else {
+    // A part is of use only to a request for what is in it, and not to one whose If-Range names another version.
+    let selected = resource.select(headers, |part| part_covers(part, method, headers));
+    let Some(stored) = selected.filter(|stored| stored.range.is_none() || range_applies(&stored.head, headers)) else {
         let partial = resource.variants.iter().any(|stored| stored.range.is_some() && stored.head.is_selected_by(headers));
         return Found::Ask { why: if partial { Forward::Partial } else { Forward::VaryMiss }, stored: None };
     };

@@ -68,7 +68,7 @@ where
         let key = visit::key_for(&self.shared, &settings, matched, &mut parts);
         let directives = visit::directives(&parts.headers);
         let now = self.shared.clock.now();
-        match visit::look_up(&self.shared, &key, &parts.headers, &directives, now) {
+        match visit::look_up(&self.shared, &key, &parts.method, &parts.headers, &directives, now) {
             Found::Fresh(stored) => {
                 self.shared.counters.count(Outcome::Hit);
                 stored.touch(now);
