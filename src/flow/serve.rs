@@ -22,7 +22,7 @@ use crate::rfc::vary::Selector;
 use crate::telemetry::{Outcome, Refusal};
 use bytes::Bytes;
 use http::header::{AGE, RANGE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -146,6 +146,9 @@ impl<S, B> Visit<S, B> {
     /// RFC 9111 section 4: a response may answer other requests than its own only where it may be reused for them.
     fn boards(&self, head: &Head) -> Boarding {
         let headers = self.request.headers();
+        if head.status == StatusCode::PARTIAL_CONTENT {
+            return Boarding::Alone; // a part answers only requests for what is in it (RFC 9111 section 3.3)
+        }
         if !head.is_selected_by(headers) {
             let fields = head.selector.as_ref().map_or(&[][..], Selector::fields);
             return Boarding::OtherFlight(self.variant(fields));
