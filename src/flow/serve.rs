@@ -404,6 +404,11 @@ where
     }
 }
 
+/// Whether a request asks for something that others of its key do not.
+fn is_special(request: &HeaderMap) -> bool {
+    conditional::is_for_origin(request) || request.contains_key(RANGE)
+}
+
 /// An answer, ready for the one who asked, and perhaps a body to be pumped.
 enum Settled<RB, E> {
     Led(Led<RB, E>),
@@ -441,7 +446,9 @@ fn settle<RB, E>(errand: &Errand, answer: Answer<RB, E>, ticket: Option<&Ticket>
             Led::Confirmed { stored, extra, shared }
         }
         Answer::Pass { response, why } => {
-            if !matches!(why, NotStored::RequestNoStore | NotStored::Memory | NotStored::Conditional) {
+            // What answers the conditions or the range of one request says nothing about the answers to others.
+            let special = response.status() == StatusCode::NOT_MODIFIED || is_special(&errand.asked);
+            if !special && !matches!(why, NotStored::RequestNoStore | NotStored::Memory) {
                 remember(false);
             }
             land(Landing::Alone);
