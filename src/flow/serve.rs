@@ -109,7 +109,7 @@ where
                     return Ok(response);
                 }
                 let Some(refusal) = refusal else { break };
-                return Ok(visit.refuse(refusal, "the request to the origin that this one waited for failed"));
+                return Ok(visit.fail(refusal));
             }
         }
     }
@@ -198,6 +198,11 @@ impl<S, B> Visit<S, B> {
         answer::from_stored(stored, &self.client(CacheStatus { fwd_status, detail: Some("stale-if-error"), ..self.forwarded() }))
     }
 
+    /// The answer where the fill that this request relied on failed.
+    fn fail<RB>(&self, refusal: Refusal) -> Outgoing<RB> {
+        self.refuse(refusal, "the request to the origin that this one waited for failed")
+    }
+
     fn refuse<RB>(&self, refusal: Refusal, detail: &str) -> Outgoing<RB> {
         let outcome = if refusal == Refusal::OnlyIfCached { Outcome::Refused } else { Outcome::Failed };
         self.shared.counters.count(outcome);
@@ -241,7 +246,7 @@ where
         match receive.await {
             Ok(led) => self.finish(led),
             // The task died: a panic of the inner service, or the runtime is going down.
-            Err(_) => Ok(self.refuse(Refusal::FillAborted, "the request to the origin ended without an answer")),
+            Err(_) => Ok(self.covered(None).unwrap_or_else(|| self.fail(Refusal::FillAborted))),
         }
     }
 
