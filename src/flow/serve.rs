@@ -200,7 +200,15 @@ impl<S, B> Visit<S, B> {
 
     /// The answer where the fill that this request relied on failed.
     fn fail<RB>(&self, refusal: Refusal) -> Outgoing<RB> {
+        if self.must_validate() {
+            return self.refuse(Refusal::MustRevalidate, "the stored response must be validated, and the origin could not be asked");
+        }
         self.refuse(refusal, "the request to the origin that this one waited for failed")
+    }
+
+    /// RFC 9111 section 5.2.2.2: what must be validated and cannot be is a 504.
+    fn must_validate(&self) -> bool {
+        self.stored.as_ref().is_some_and(|stored| stored.head.life.must_revalidate || stored.head.life.no_cache)
     }
 
     fn refuse<RB>(&self, refusal: Refusal, detail: &str) -> Outgoing<RB> {
@@ -361,9 +369,8 @@ where
     }
 
     fn failed(&self, response: Response<RB>, refusal: Refusal) -> Outgoing<RB> {
-        // RFC 9111 section 5.2.2.2: what must be validated and cannot be is a 504.
-        if self.stored.as_ref().is_some_and(|stored| stored.head.life.must_revalidate || stored.head.life.no_cache) {
-            return self.refuse(Refusal::MustRevalidate, "the stored response must be validated, and the origin could not be asked");
+        if self.must_validate() {
+            return self.fail(refusal);
         }
         self.shared.counters.count(Outcome::Failed);
         let mut response = response.map(CacheBody::pass);
