@@ -166,6 +166,8 @@ fn learn_from_head<RB>(errand: &Errand, response: &Response<RB>, timing: Timing)
     let Some(stored) = resource.select(&errand.asked, |_| false).filter(|stored| stored.head.status == StatusCode::OK) else { return };
     match head_updates(&stored.head.headers, response.headers(), Some(stored.body.len() as u64)) {
         HeadVerdict::Invalidate => stored.mark(Level::Invalid),
+        // An invalidated response wants a validation of its own; a HEAD without validators is none (RFC 9111 section 4.4).
+        HeadVerdict::Freshen if stored.level(&errand.shared.groups) > Level::Valid => {}
         HeadVerdict::Freshen => {
             let (mut parts, ()) = Response::new(()).into_parts();
             parts.headers = merge_304(&stored.head.headers, response.headers());
