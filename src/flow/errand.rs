@@ -92,7 +92,7 @@ impl Errand {
         RB: Body<Data = Bytes>,
     {
         let again = self.unconditional(&request);
-        let conditional = again.is_some();
+        let mut conditional = again.is_some();
         let mut requested = self.shared.clock.now();
         let mut result = call(&mut inner, request).await;
         // The origin confirmed something that it was not asked about (RFC 9111 section 4.3.4): ask without conditions.
@@ -102,6 +102,7 @@ impl Errand {
         };
         if let Some(again) = again.filter(|_| senseless) {
             requested = self.shared.clock.now();
+            conditional = false;
             result = call(&mut inner, again).await;
         }
         let response = match result {
