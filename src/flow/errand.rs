@@ -4,7 +4,7 @@ use crate::cache::admit::{Asked, Kept, NotStored, admit};
 use crate::cache::budget::Reserved;
 use crate::cache::entry::{Head, Lineage, Stored};
 use crate::cache::freshness::Timing;
-use crate::cache::groups::{Group, GroupName};
+use crate::cache::groups::Membership;
 use crate::cache::key::Key;
 use crate::cache::policy::may_cover_error;
 use crate::cache::rules::Rule;
@@ -34,8 +34,8 @@ pub(crate) struct Errand {
     /// The place of the matching rule in `settings.rules`.
     pub(crate) rule: Option<usize>,
     pub(crate) key: Key,
-    /// The group of the key's target; held until the answer has been stored.
-    pub(crate) target: Arc<Group>,
+    /// The groups of the answer; held until it has been stored.
+    pub(crate) member: Membership,
     /// The sequence number at which the question was put.
     pub(crate) born: u64,
     pub(crate) method: Method,
@@ -179,7 +179,7 @@ impl Errand {
                 move_fields(&mut parts.headers, &mut extra, &kept.omit);
                 let head = self.head(&parts, &kept);
                 let fresh = Arc::new(Stored::new(head, stored.body.clone(), stored.trailers.clone(), stored.range));
-                self.shared.store.freshen(&self.key, stored, &fresh, &self.target, self.settings.max_variants);
+                self.shared.store.freshen(&self.key, stored, &fresh, &self.member.target, self.settings.max_variants);
                 Answer::Confirmed { stored: fresh, extra, shared: true }
             }
             Err(_) => {
@@ -257,10 +257,13 @@ impl Errand {
 
     /// The groups of what is about to be stored: its tags, and its target where that is one of several partitions.
     fn lineage(&self, tagged: bool) -> Lineage {
-        let tags = self.rule().filter(|_| tagged).map_or(&[][..], |rule| &rule.tags);
-        let tags = tags.iter().map(|tag| self.shared.groups.join(GroupName::Tag(tag)));
-        let target = self.key.is_partitioned().then(|| Arc::clone(&self.target));
-        Lineage { born: self.born, groups: tags.chain(target).collect() }
+        let Membership { target, tags } = &self.member;
+        let groups = match (tagged, self.key.is_partitioned()) {
+            (true, false) => Arc::clone(tags),
+            (true, true) => tags.iter().chain([target]).cloned().collect(),
+            (false, _) => Arc::from([]),
+        };
+        Lineage { born: self.born, groups }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::cache::admit::NotStored;
 use crate::cache::entry::{Head, Stored};
-use crate::cache::groups::GroupName;
+use crate::cache::groups::Membership;
 use crate::cache::key::Key;
 use crate::cache::policy::{Cause, Verdict, judge, may_cover_error};
 use crate::cache::settings::Settings;
@@ -84,8 +84,7 @@ where
     for _ in 0..2 {
         let key = FlightKey { key: visit.key.clone(), variant };
         let shared = &visit.shared;
-        let target = || shared.groups.join(GroupName::Target(&visit.key.target()));
-        let flight = match shared.flights.join(key, target, &shared.groups) {
+        let flight = match shared.flights.join(key, || visit.enlist(), &shared.groups) {
             Seat::Lead(ticket) => return visit.lead(ticket).await,
             Seat::Follow(flight) => flight,
         };
@@ -124,6 +123,12 @@ impl<S, B> Visit<S, B> {
             || conditional::is_for_origin(headers)
             || (headers.contains_key(RANGE) && self.whole().is_none())
             || self.shared.predictor.is_unshareable(self.key.hash_value(), self.shared.clock.now())
+    }
+
+    /// Joins the groups of what will be fetched.
+    fn enlist(&self) -> Membership {
+        let rule = self.rule.and_then(|rule| self.settings.rules.get(rule));
+        self.shared.groups.enlist(&self.key.target(), rule)
     }
 
     /// What is stored, if it is the whole representation.
@@ -249,8 +254,8 @@ where
         let (send, receive) = oneshot::channel();
         let (errand, request) = self.errand(Phrasing::Whole);
         let inner = self.inner.clone();
-        let born = ticket.flight.born;
-        tokio::spawn(fill(Errand { born, ..errand }, inner, request, ticket, Some(send)));
+        let (born, member) = (ticket.flight.born, ticket.flight.member.clone());
+        tokio::spawn(fill(Errand { born, member, ..errand }, inner, request, ticket, Some(send)));
         match receive.await {
             Ok(led) => self.finish(led),
             // The task died: a panic of the inner service, or the runtime is going down.
@@ -262,12 +267,11 @@ where
     pub(crate) fn refresh_behind(mut self) {
         let key = FlightKey { key: self.key.clone(), variant: self.likely_variant() };
         let shared = Arc::clone(&self.shared);
-        let target = || shared.groups.join(GroupName::Target(&self.key.target()));
-        if let Seat::Lead(ticket) = shared.flights.join(key, target, &shared.groups) {
+        if let Seat::Lead(ticket) = shared.flights.join(key, || self.enlist(), &shared.groups) {
             *self.request.method_mut() = Method::GET;
             let (errand, request) = self.errand(Phrasing::Whole);
-            let born = ticket.flight.born;
-            tokio::spawn(fill(Errand { born, ..errand }, self.inner, request, ticket, None));
+            let (born, member) = (ticket.flight.born, ticket.flight.member.clone());
+            tokio::spawn(fill(Errand { born, member, ..errand }, self.inner, request, ticket, None));
         }
     }
 
@@ -316,7 +320,7 @@ where
             settings: Arc::clone(&self.settings),
             rule: self.rule,
             key: self.key.clone(),
-            target: self.shared.groups.join(GroupName::Target(&self.key.target())),
+            member: self.enlist(),
             born: self.shared.groups.now(),
             method: parts.method.clone(),
             asked,

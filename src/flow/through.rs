@@ -2,7 +2,7 @@
 
 use crate::cache::entry::Stored;
 use crate::cache::freshness::Timing;
-use crate::cache::groups::{GroupName, Level};
+use crate::cache::groups::{Level, Membership};
 use crate::cache::key::{Key, KeyParts, origin_of};
 use crate::cache::settings::Settings;
 use crate::error::{BoxError, OriginFailure};
@@ -71,11 +71,12 @@ where
     }
     let timing = Timing { requested, received: shared.clock.now() };
     if let Some(key) = key {
-        let target = shared.groups.join(GroupName::Target(&key.target()));
+        let rule_of = rule.and_then(|rule| settings.rules.get(rule));
+        let member = shared.groups.enlist(&key.target(), rule_of);
         // Its own answer is newer than the invalidation that it has just caused.
         let born = if method == Method::POST { shared.groups.now() } else { born };
         let directives = visit::directives(&headers);
-        let errand = errand(&shared, &settings, rule, key, target, born, &method, headers, directives, uri);
+        let errand = errand(&shared, &settings, rule, key, member, born, &method, headers, directives, uri);
         if method == Method::HEAD {
             learn_from_head(&errand, &response, timing);
         } else if method == Method::POST && response.status().is_success() {
@@ -102,7 +103,7 @@ fn errand(
     settings: &Arc<Settings>,
     rule: Option<usize>,
     key: Key,
-    target: Arc<crate::cache::groups::Group>,
+    member: Membership,
     born: u64,
     method: &Method,
     asked: HeaderMap,
@@ -114,7 +115,7 @@ fn errand(
         settings: Arc::clone(settings),
         rule,
         key,
-        target,
+        member,
         born,
         method: method.clone(),
         asked: Arc::new(asked),
@@ -177,7 +178,7 @@ fn learn_from_head<RB>(errand: &Errand, response: &Response<RB>, timing: Timing)
             let as_get = Errand { method: Method::GET, ..errand.clone() };
             if let Some(head) = as_get.freshened_head(&parts, timing) {
                 let fresh = Stored::new(head, stored.body.clone(), stored.trailers.clone(), None);
-                store.freshen(&errand.key, stored, &Arc::new(fresh), &errand.target, errand.settings.max_variants);
+                store.freshen(&errand.key, stored, &Arc::new(fresh), &errand.member.target, errand.settings.max_variants);
             }
         }
     }

@@ -73,9 +73,9 @@ impl World {
         self.try_head(ask).await.unwrap()
     }
 
-    /// The whole answer.
+    /// The whole answer. Whoever waits for ever learns it after an hour of time that is not real.
     pub(crate) async fn send(&self, ask: Ask) -> Got {
-        Got::of(self.head(ask).await).await
+        tokio::time::timeout(seconds(3600), async { Got::of(self.head(ask).await).await }).await.unwrap()
     }
 
     pub(crate) async fn get(&self, target: &str) -> Got {
@@ -204,5 +204,49 @@ impl Got {
 
     pub(crate) fn is_hit(&self) -> bool {
         self.said().starts_with("warmfront; hit")
+    }
+}
+
+/// A client that reads as it likes.
+pub(crate) struct Tap {
+    body: CacheBody<OriginBody>,
+}
+
+impl Tap {
+    pub(crate) fn of(answer: Answer) -> Self {
+        Self { body: answer.into_body() }
+    }
+
+    /// The next piece: data as text, trailers as `|`, an error as `!`, the end as nothing.
+    pub(crate) async fn next(&mut self) -> Option<String> {
+        Some(match self.body.frame().await? {
+            Ok(frame) if frame.is_data() => String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap(),
+            Ok(_) => "|".into(),
+            Err(_) => "!".into(),
+        })
+    }
+
+    /// What is there without time going by.
+    pub(crate) async fn now(&mut self) -> String {
+        let mut text = String::new();
+        while let Ok(Some(piece)) = tokio::time::timeout(Duration::ZERO, self.next()).await {
+            text.push_str(&piece);
+            if piece == "!" {
+                break;
+            }
+        }
+        text
+    }
+
+    /// All that is left.
+    pub(crate) async fn rest(mut self) -> String {
+        let mut text = String::new();
+        while let Some(piece) = self.next().await {
+            text.push_str(&piece);
+            if piece == "!" {
+                break;
+            }
+        }
+        text
     }
 }
