@@ -391,3 +391,14 @@ async fn after_a_purge_by_tag_the_next_crowd_is_one_question() {
     gate.open();
     assert_eq!(leader.await.unwrap().text(), "old");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_sweep_after_a_purge_takes_nothing_that_came_after_it() {
+    let world = world_under(everywhere().tag("t"), numbered(status(204)).forgetful());
+    for _ in 0..2_000 {
+        world.get("/a").await;
+        world.cache.invalidate_tag("t", Level::Dead);
+        assert!(!world.get("/a").await.is_hit());
+        assert!(world.get("/a").await.is_hit());
+    }
+}
