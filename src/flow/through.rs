@@ -50,6 +50,8 @@ where
     let method = request.method().clone();
     let learns = key.is_some() || !method::is_safe(&method);
     let asked = learns.then(|| (request.uri().clone(), request.headers().clone()));
+    // The groups before the question: a purge that comes while it is answered must find them.
+    let member = key.as_ref().map(|key| shared.groups.enlist(&key.target(), rule.and_then(|rule| settings.rules.get(rule))));
     let born = shared.groups.now();
     let requested = shared.clock.now();
     let mut response = match call(&mut inner, request).await {
@@ -66,15 +68,14 @@ where
         note(&settings, response.headers_mut(), status);
         return Ok(response.map(CacheBody::pass));
     };
+    let overtaken = member.as_ref().is_some_and(|member| member.level_since(born, &shared.groups) > Level::Valid);
     if !method::is_safe(&method) && (response.status().is_success() || response.status().is_redirection()) {
         invalidate(&shared, &uri, &headers, response.headers());
     }
     let timing = Timing { requested, received: shared.clock.now() };
-    if let Some(key) = key {
-        let rule_of = rule.and_then(|rule| settings.rules.get(rule));
-        let member = shared.groups.enlist(&key.target(), rule_of);
-        // Its own answer is newer than the invalidation that it has just caused.
-        let born = if method == Method::POST { shared.groups.now() } else { born };
+    if let Some((key, member)) = key.zip(member) {
+        // Its own answer is newer than the invalidation that it has just caused, and than no other one.
+        let born = if method == Method::POST && !overtaken { shared.groups.now() } else { born };
         let directives = visit::directives(&headers);
         let errand = errand(&shared, &settings, rule, key, member, born, &method, headers, directives, uri);
         if method == Method::HEAD {

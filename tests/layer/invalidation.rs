@@ -365,6 +365,28 @@ async fn a_purge_during_a_head_is_not_undone_by_its_answer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_purge_during_a_post_leaves_nothing_of_the_answer_that_it_would_have_stored() {
+    for by in PURGES {
+        let gate = Gate::new();
+        let slow = gate.clone();
+        let world = world_under(
+            everywhere().tag("t"),
+            Origin::by(move |asked| match (asked.method.as_str(), asked.number) {
+                ("POST", 0) => fresh("old").h("content-location", "/a").first(Step::Gate(slow.clone())),
+                ("POST", _) => status(201).h("location", "/a"),
+                _ => fresh("new"),
+            }),
+        );
+        let post = world.spawn(method("POST", "/a"));
+        world.settle().await;
+        purge(&world, by).await;
+        gate.open();
+        assert_eq!(post.await.unwrap().text(), "old");
+        assert_eq!(world.get("/a").await.text(), "new", "{by:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_while_a_private_partition_is_filled_reaches_that_partition() {
     let gate = Gate::new();
     let rule = everywhere().per_identity(HeaderName::from_static("x-user"));
