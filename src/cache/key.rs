@@ -11,7 +11,7 @@ use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Uri};
 use smallvec::SmallVec;
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::Arc;
@@ -125,6 +125,15 @@ pub(crate) fn normalised_query(query: &str, settings: &KeySettings) -> Option<St
     }
     let joined = pairs.join("&");
     (joined != query).then_some(joined)
+}
+
+/// The query of a target as it is keyed; `None` if there is none, or nothing of it is left.
+pub(crate) fn keyed_query<'a>(query: Option<&'a str>, settings: &KeySettings) -> Option<Cow<'a, str>> {
+    let query = query?;
+    match normalised_query(query, settings).filter(|_| !settings.is_exact()) {
+        None => Some(Cow::Borrowed(query)),
+        Some(rest) => (!rest.is_empty()).then_some(Cow::Owned(rest)),
+    }
 }
 
 /// Rewrites the target so that what is asked of the origin is what identifies the stored response.

@@ -70,7 +70,7 @@ where
     };
     let overtaken = member.as_ref().is_some_and(|member| member.level_since(born, &shared.groups) > Level::Valid);
     if !method::is_safe(&method) && (response.status().is_success() || response.status().is_redirection()) {
-        invalidate(&shared, &uri, &headers, response.headers());
+        invalidate(&shared, &settings, &uri, &headers, response.headers());
     }
     let timing = Timing { requested, received: shared.clock.now() };
     if let Some((key, member)) = key.zip(member) {
@@ -149,13 +149,15 @@ where
 }
 
 /// RFC 9111 section 4.4: what an unsafe request that went well has changed must be validated before it is used again.
-fn invalidate(shared: &Shared, uri: &Uri, request: &HeaderMap, response: &HeaderMap) {
+fn invalidate(shared: &Shared, settings: &Settings, uri: &Uri, request: &HeaderMap, response: &HeaderMap) {
     let (https, authority) = origin_of(uri, request);
-    let target = KeyParts { https, authority, path: uri.path(), query: uri.query(), partition: None };
-    shared.invalidate_target(&target, Level::Invalid);
-    for named in target::named(response, uri, request) {
-        shared.invalidate_target(&KeyParts { path: named.path(), query: named.query(), ..target }, Level::Invalid);
-    }
+    let forget = |path: &str, query: Option<&str>| {
+        let query = visit::keyed_query(settings, path, query);
+        let target = KeyParts { https, authority, path, query: query.as_deref(), partition: None };
+        shared.invalidate_target(&target, Level::Invalid);
+    };
+    forget(uri.path(), uri.query());
+    target::named(response, uri, request).for_each(|named| forget(named.path(), named.query()));
 }
 
 /// RFC 9111 section 4.3.5: the answer to a HEAD freshens what is stored for GET, or shows that it is out of date.

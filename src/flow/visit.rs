@@ -1,7 +1,7 @@
 //! The first look at a request: may the cache have a part in it, and what is stored for it?
 
 use crate::cache::entry::Stored;
-use crate::cache::key::{KeyBuf, KeyParts, normalise_target, origin_of};
+use crate::cache::key::{self, KeyBuf, KeyParts, normalise_target, origin_of};
 use crate::cache::policy::{Cause, Verdict, judge};
 use crate::cache::rules::Rule;
 use crate::cache::settings::Settings;
@@ -13,6 +13,7 @@ use crate::rfc::directives::RequestDirectives;
 use http::header::{CACHE_CONTROL, PRAGMA, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Fields by which some frameworks let a request be another one than it says. A key that does not know them must not be used: such requests pass.
@@ -80,6 +81,12 @@ pub(crate) fn key_for(shared: &Shared, settings: &Settings, rule: Option<&Rule>,
     let partition = identity.map(|identity| shared.secrets.partition(identity, &parts.headers));
     let (https, authority) = origin_of(&parts.uri, &parts.headers);
     shared.secrets.build(&KeyParts { https, authority, path: parts.uri.path(), query: parts.uri.query(), partition })
+}
+
+/// The query of a target as it is keyed, for a target that is not that of a request.
+pub(crate) fn keyed_query<'a>(settings: &Settings, path: &str, query: Option<&'a str>) -> Option<Cow<'a, str>> {
+    let rule = match_rule(settings, path).and_then(|rule| settings.rules.get(rule));
+    key::keyed_query(query, rule.and_then(|rule| rule.key.as_ref()).unwrap_or(&settings.key))
 }
 
 /// The request's directives, without a look where there can be none.

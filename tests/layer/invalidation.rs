@@ -93,6 +93,20 @@ async fn all_variants_and_all_partitions_of_a_target_are_invalidated_and_no_othe
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_change_finds_its_target_however_the_query_was_written() {
+    let key = KeySettings { query_ignore: vec!["utm_*".into()], query_sort: true };
+    for name in ["POST", "PUT", "DELETE"] {
+        let settings = Settings { key: key.clone(), ..Settings::default() };
+        let world = world_with(settings, numbered(status(201).h("location", "/b?y=1&x=1&utm_a=1")));
+        world.get("/a?x=1&y=2").await;
+        world.get("/b?x=1&y=1").await;
+        world.send(method(name, "/a?y=2&utm_source=m&x=1")).await;
+        assert!(!world.get("/a?x=1&y=2").await.is_hit(), "{name}");
+        assert!(!world.get("/b?x=1&y=1").await.is_hit(), "{name}, Location");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_under_a_rule_that_passes_still_invalidates() {
     let rules = vec![Rule::path("/live").unwrap().pass()];
     let world = world_with(Settings { rules, ..Settings::default() }, numbered(status(201).h("location", "/b")));
