@@ -27,12 +27,22 @@ enum End {
     Abandoned,
 }
 
+/// Breaks off what was not finished: a body that panics, or a runtime that goes down, must leave no reader waiting.
+struct Unfinished<'a>(&'a Spool);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        self.0.break_off(BrokenBody::new("the fill was aborted"));
+    }
+}
+
 /// Fills `spool` from `body` and stores the result. `ticket` keeps the flight open for joiners as long as the body is being kept.
 pub(crate) async fn pump<RB>(errand: Errand, spool: Arc<Spool>, body: RB, range: Option<ContentRange>, mut ticket: Option<Ticket>)
 where
     RB: Body<Data = Bytes>,
     RB::Error: Into<BoxError>,
 {
+    let _unfinished = Unfinished(&spool);
     let mut received = 0;
     let mut keeping = true;
     let end = {

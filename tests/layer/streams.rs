@@ -144,6 +144,20 @@ async fn a_content_length_that_is_not_kept_is_broken_to_every_reader_and_never_s
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_panic_of_the_body_is_broken_to_every_reader_and_never_stored() {
+    let gate = Gate::new();
+    let steps = [data("a"), Step::Gate(gate.clone()), Step::Panic];
+    let world = world(Origin::replies([fresh("").steps(steps), fresh("whole")]));
+    let readers: Vec<_> = (0..3).map(|_| world.spawn(get("/a"))).collect();
+    world.settle().await;
+    gate.open();
+    for reader in readers {
+        assert!(reader.await.unwrap().broken.is_some());
+    }
+    assert_eq!(world.get("/a").await.text(), "whole");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_known_to_be_too_large_passes_directly() {
     let settings = Settings { max_object: 4, ..Settings::default() };
     for reply in [fresh("12345"), fresh("").h("content-length", "5").steps([data("12345")])] {
