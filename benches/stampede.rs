@@ -115,7 +115,8 @@ async fn main() -> Result<(), Infallible> {
     let calls = Arc::new(AtomicUsize::new(0));
     let upstream = origin(Arc::clone(&calls)).await;
     let (sidecar, bound) = sidecar(upstream).await;
-    let address = bound.addresses().into_iter().find_map(|address| if let ListenAddr::Tcp(address) = address { Some(address) } else { None });
+    let address =
+        bound.addresses().into_iter().find_map(|address| if let ListenAddr::Tcp(address) = address { Some(address) } else { None });
     let address = address.expect("a TCP address");
     let service = CacheLayer::new(Cache::new()).layer(sidecar.upstream());
     tokio::spawn(bound.run(service, pending()));

@@ -1,6 +1,7 @@
 //! Invalidation by sequence numbers. A purge writes one number, however many responses it affects; a stored response is judged by comparing
 //! the number under which its fetch began. That also closes the race of a purge with a fetch that is under way.
 
+use crate::cache::rules::Rule;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -100,6 +101,21 @@ impl Group {
     }
 }
 
+/// The groups of something that is being fetched. It joins them before the origin is asked: a purge that comes meanwhile must find it in them.
+#[derive(Clone, Debug)]
+pub(crate) struct Membership {
+    pub(crate) target: Arc<Group>,
+    pub(crate) tags: Arc<[Arc<Group>]>,
+}
+
+impl Membership {
+    /// What has happened to its groups, and to everything, since `born`.
+    pub(crate) fn level_since(&self, born: u64, everything: &Groups) -> Level {
+        let tags = self.tags.iter().map(|tag| tag.level_since(born)).max().unwrap_or_default();
+        tags.max(self.target.level_since(born)).max(everything.level_since(born))
+    }
+}
+
 impl Groups {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self { sequence: AtomicU64::new(1), everything: Epoch::default(), shards: Default::default() })
@@ -125,6 +141,13 @@ impl Groups {
         let group = Arc::new(Group { epoch: Epoch::default(), name: name.clone(), home: Arc::downgrade(self) });
         shard.insert(name, Arc::downgrade(&group));
         group
+    }
+
+    /// Joins the groups of a fetch for `target` under `rule`.
+    pub(crate) fn enlist(self: &Arc<Self>, target: &[u8], rule: Option<&Rule>) -> Membership {
+        let tags = rule.map_or(&[][..], |rule| &rule.tags);
+        let tags = tags.iter().map(|tag| self.join(GroupName::Tag(tag))).collect();
+        Membership { target: self.join(GroupName::Target(target)), tags }
     }
 
     /// Invalidates one group; `false` if nothing belongs to it.

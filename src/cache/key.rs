@@ -11,7 +11,7 @@ use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Uri};
 use smallvec::SmallVec;
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::Arc;
@@ -127,12 +127,12 @@ pub(crate) fn normalised_query(query: &str, settings: &KeySettings) -> Option<St
     (joined != query).then_some(joined)
 }
 
-/// The query that a key has: the normalised one where there is one, and none at all where nothing of it is left.
-pub(crate) fn keyed<'a>(normalised: Option<&'a str>, sent: Option<&'a str>) -> Option<&'a str> {
-    match normalised {
-        Some("") => None,
-        Some(query) => Some(query),
-        None => sent,
+/// The query of a target as it is keyed; `None` if there is none, or nothing of it is left.
+pub(crate) fn keyed_query<'a>(query: Option<&'a str>, settings: &KeySettings) -> Option<Cow<'a, str>> {
+    let query = query?;
+    match normalised_query(query, settings).filter(|_| !settings.is_exact()) {
+        None => Some(Cow::Borrowed(query)),
+        Some(rest) => (!rest.is_empty()).then_some(Cow::Owned(rest)),
     }
 }
 

@@ -134,8 +134,12 @@ impl Store {
 
     fn sweep_once(&self) {
         for (at, (key, resource)) in self.moka.iter().enumerate() {
-            if resource.variants.iter().all(|stored| stored.level(&self.groups) == Level::Dead) {
-                self.moka.invalidate(&*key);
+            if self.is_dead(&resource) {
+                // Looked at again inside the lock of the key: it may have been filled anew.
+                self.moka.entry(Key::clone(&key)).and_compute_with(|entry| match entry {
+                    Some(entry) if self.is_dead(entry.value()) => Op::Remove,
+                    _ => Op::Nop,
+                });
             }
             if at % 256 == 255 {
                 self.moka.run_pending_tasks();
@@ -143,6 +147,10 @@ impl Store {
             }
         }
         self.moka.run_pending_tasks();
+    }
+
+    fn is_dead(&self, resource: &Resource) -> bool {
+        resource.variants.iter().all(|stored| stored.level(&self.groups) == Level::Dead)
     }
 
     /// Stored keys.

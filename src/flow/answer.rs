@@ -33,11 +33,15 @@ impl Client<'_> {
         *self.method != Method::HEAD
     }
 
-    /// The only Range line, if the method has ranges (RFC 9110 section 14.2).
     fn range(&self) -> Option<&HeaderValue> {
-        let mut lines = self.headers.get_all(RANGE).iter();
-        lines.next().filter(|_| *self.method == Method::GET && lines.next().is_none())
+        only_range(self.method, self.headers)
     }
+}
+
+/// The only Range line, if the method has ranges (RFC 9110 section 14.2).
+fn only_range<'a>(method: &Method, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
+    let mut lines = headers.get_all(RANGE).iter();
+    lines.next().filter(|_| *method == Method::GET && lines.next().is_none())
 }
 
 /// An answer from a stored response.
@@ -46,7 +50,7 @@ pub(crate) fn from_stored<B>(stored: &Stored, client: &Client<'_>) -> Response<C
     if is_unmodified(head, client) {
         return not_modified(head, client);
     }
-    if let Some(range) = client.range().filter(|_| range_applies(head, client)) {
+    if let Some(range) = client.range().filter(|_| range_applies(head, client.headers)) {
         match &stored.range {
             None => {
                 if let Some(response) = ranged(stored, range, client) {
@@ -99,8 +103,13 @@ fn not_modified<B>(head: &Head, client: &Client<'_>) -> Response<CacheBody<B>> {
     with_head(StatusCode::NOT_MODIFIED, headers, head, client)
 }
 
-fn range_applies(head: &Head, client: &Client<'_>) -> bool {
-    matches!(head.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) && if_range_holds(head, client.headers)
+/// Whether the `If-Range` of `request`, if there is one, lets its range count (RFC 9110 section 13.1.5).
+fn range_applies(head: &Head, request: &HeaderMap) -> bool {
+    matches!(head.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT)
+        && request.get(IF_RANGE).is_none_or(|if_range| {
+            let etag = head.etag().map(HeaderValue::as_bytes);
+            conditional::if_range_holds(if_range.as_bytes(), etag, head.last_modified, head.date)
+        })
 }
 
 /// A part of a whole stored response; `None` if the range is to be ignored.
@@ -183,17 +192,9 @@ fn with_head<B>(status: StatusCode, mut headers: HeaderMap, head: &Head, client:
     response
 }
 
-/// Whether a stored part answers a GET with these headers: one range, wholly inside, and no If-Range that wants the whole instead.
-pub(crate) fn part_answers(head: &Head, part: &ContentRange, request: &HeaderMap) -> bool {
-    let mut lines = request.get_all(RANGE).iter();
-    let wanted = lines.next().filter(|_| lines.next().is_none()).and_then(|range| range::requested(range.as_bytes()));
+/// Whether a stored part answers a request with these headers: one range, wholly inside, and no If-Range that wants the whole instead.
+pub(crate) fn part_answers(head: &Head, part: &ContentRange, method: &Method, request: &HeaderMap) -> bool {
+    let wanted = only_range(method, request).and_then(|range| range::requested(range.as_bytes()));
     let (Some(wanted), Some(length)) = (wanted, part.complete) else { return false };
-    wanted.within(length).is_some_and(|wanted| part.start <= wanted.start && wanted.end <= part.end) && if_range_holds(head, request)
-}
-
-fn if_range_holds(head: &Head, request: &HeaderMap) -> bool {
-    request.get(IF_RANGE).is_none_or(|if_range| {
-        let etag = head.etag().map(HeaderValue::as_bytes);
-        conditional::if_range_holds(if_range.as_bytes(), etag, head.last_modified, head.date)
-    })
+    wanted.within(length).is_some_and(|wanted| part.start <= wanted.start && wanted.end <= part.end) && range_applies(head, request)
 }

@@ -4,7 +4,7 @@ use crate::cache::admit::{Asked, Kept, NotStored, admit};
 use crate::cache::budget::Reserved;
 use crate::cache::entry::{Head, Lineage, Stored};
 use crate::cache::freshness::Timing;
-use crate::cache::groups::{Group, GroupName};
+use crate::cache::groups::Membership;
 use crate::cache::key::Key;
 use crate::cache::policy::may_cover_error;
 use crate::cache::rules::Rule;
@@ -34,8 +34,8 @@ pub(crate) struct Errand {
     /// The place of the matching rule in `settings.rules`.
     pub(crate) rule: Option<usize>,
     pub(crate) key: Key,
-    /// The group of the key's target; held until the answer has been stored.
-    pub(crate) target: Arc<Group>,
+    /// The groups of the answer; held until it has been stored.
+    pub(crate) member: Membership,
     /// The sequence number at which the question was put.
     pub(crate) born: u64,
     pub(crate) method: Method,
@@ -92,7 +92,7 @@ impl Errand {
         RB: Body<Data = Bytes>,
     {
         let again = self.unconditional(&request);
-        let conditional = again.is_some();
+        let mut conditional = again.is_some();
         let mut requested = self.shared.clock.now();
         let mut result = call(&mut inner, request).await;
         // The origin confirmed something that it was not asked about (RFC 9111 section 4.3.4): ask without conditions.
@@ -102,6 +102,7 @@ impl Errand {
         };
         if let Some(again) = again.filter(|_| senseless) {
             requested = self.shared.clock.now();
+            conditional = false;
             result = call(&mut inner, again).await;
         }
         let response = match result {
@@ -159,7 +160,8 @@ impl Errand {
     /// RFC 9111 section 4.3.4: the 304 freshens the stored response.
     fn confirm<RB, E>(&self, stored: &Arc<Stored>, new: &HeaderMap, timing: Timing) -> Answer<RB, E> {
         let mut merged = freshen::merge_304(&stored.head.headers, new);
-        if !merged.contains_key(DATE) {
+        if !new.contains_key(DATE) {
+            // The stored Date is that of the older response: the age would be counted from there.
             merged.insert(DATE, date::format(timing.received.seconds()));
         }
         let mut extra = HeaderMap::new();
@@ -177,7 +179,7 @@ impl Errand {
                 move_fields(&mut parts.headers, &mut extra, &kept.omit);
                 let head = self.head(&parts, &kept);
                 let fresh = Arc::new(Stored::new(head, stored.body.clone(), stored.trailers.clone(), stored.range));
-                self.shared.store.freshen(&self.key, stored, &fresh, &self.target, self.settings.max_variants);
+                self.shared.store.freshen(&self.key, stored, &fresh, &self.member.target, self.settings.max_variants);
                 Answer::Confirmed { stored: fresh, extra, shared: true }
             }
             Err(_) => {
@@ -258,10 +260,13 @@ impl Errand {
 
     /// The groups of what is about to be stored: its tags, and its target where that is one of several partitions.
     fn lineage(&self, tagged: bool) -> Lineage {
-        let tags = self.rule().filter(|_| tagged).map_or(&[][..], |rule| &rule.tags);
-        let tags = tags.iter().map(|tag| self.shared.groups.join(GroupName::Tag(tag)));
-        let target = self.key.is_partitioned().then(|| Arc::clone(&self.target));
-        Lineage { born: self.born, groups: tags.chain(target).collect() }
+        let Membership { target, tags } = &self.member;
+        let groups = match (tagged, self.key.is_partitioned()) {
+            (true, false) => Arc::clone(tags),
+            (true, true) => tags.iter().chain([target]).cloned().collect(),
+            (false, _) => Arc::from([]),
+        };
+        Lineage { born: self.born, groups }
     }
 }
 

@@ -1,7 +1,7 @@
 //! One fill per key. The first request for a key leads, the others follow until the fill has landed: at its response headers.
 
 use crate::cache::entry::Stored;
-use crate::cache::groups::{Group, Groups, Level};
+use crate::cache::groups::{Groups, Level, Membership};
 use crate::cache::key::{Key, PassHash};
 use crate::flow::spool::Spool;
 use crate::telemetry::Refusal;
@@ -32,8 +32,8 @@ pub(crate) struct Flight {
     landing: watch::Sender<Option<Landing>>,
     /// The sequence number at which it began.
     pub(crate) born: u64,
-    /// The group of its target, for purges that come while it is under way.
-    pub(crate) target: Arc<Group>,
+    /// Its groups, for purges that come while it is under way.
+    pub(crate) member: Membership,
 }
 
 /// What identifies a flight.
@@ -86,14 +86,14 @@ impl Flights {
         Arc::new(Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect() })
     }
 
-    /// Takes a seat. A flight whose target was purged after it began is left to its passengers, and a new one starts.
-    pub(crate) fn join(self: &Arc<Self>, key: FlightKey, target: impl FnOnce() -> Arc<Group>, groups: &Groups) -> Seat {
+    /// Takes a seat. A flight that a purge has touched after it began is left to its passengers, and a new one starts.
+    pub(crate) fn join(self: &Arc<Self>, key: FlightKey, enlist: impl FnOnce() -> Membership, groups: &Groups) -> Seat {
         let mut shard = self.shard(&key).lock();
         if let Some(flight) = shard.get(&key).filter(|flight| flight.is_current(groups)) {
             return Seat::Follow(Arc::clone(flight));
         }
-        let target = target();
-        let flight = Arc::new(Flight { landing: watch::Sender::new(None), born: groups.now(), target });
+        let member = enlist();
+        let flight = Arc::new(Flight { landing: watch::Sender::new(None), born: groups.now(), member });
         shard.insert(key.clone(), Arc::clone(&flight));
         Seat::Lead(Ticket { flights: Arc::clone(self), key, flight })
     }
@@ -105,7 +105,7 @@ impl Flights {
 
 impl Flight {
     fn is_current(&self, groups: &Groups) -> bool {
-        self.target.level_since(self.born).max(groups.level_since(self.born)) == Level::Valid
+        self.member.level_since(self.born, groups) == Level::Valid
     }
 
     /// Waits for the landing.

@@ -29,12 +29,22 @@ enum End {
     Abandoned,
 }
 
+/// Breaks off what was not finished: a body that panics, or a runtime that goes down, must leave no reader waiting.
+struct Unfinished<'a>(&'a Spool);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        self.0.break_off(BrokenBody::new("the fill was aborted"));
+    }
+}
+
 /// Fills `spool` from `body` and stores the result. `ticket` keeps the flight open for joiners as long as the body is being kept.
 pub(crate) async fn pump<RB>(errand: Errand, spool: Arc<Spool>, body: RB, range: Option<ContentRange>, mut ticket: Option<Ticket>)
 where
     RB: Body<Data = Bytes>,
     RB::Error: Display,
 {
+    let _unfinished = Unfinished(&spool);
     let mut received = 0;
     let mut keeping = true;
     let end = {
@@ -47,7 +57,8 @@ where
             keeping = false;
             ticket = None;
             errand.shared.predictor.remember(errand.key.hash_value(), errand.shared.clock.now());
-            spool.open_window(received - chunk.len() as u64);
+            // Whoever has read nothing yet is not too slow.
+            spool.open_window(received);
             spool.push(&chunk, 0);
         };
         transfer(body, &spool, on_chunk).await
@@ -122,5 +133,5 @@ fn store(errand: &Errand, spool: &Spool, trailers: Option<HeaderMap>, range: Opt
             return;
         }
     }
-    errand.shared.store.put(&errand.key, &Arc::new(stored), &errand.target, errand.settings.max_variants);
+    errand.shared.store.put(&errand.key, &Arc::new(stored), &errand.member.target, errand.settings.max_variants);
 }

@@ -2,7 +2,7 @@
 
 use crate::cache::admit::NotStored;
 use crate::cache::entry::{Head, Stored};
-use crate::cache::groups::GroupName;
+use crate::cache::groups::Membership;
 use crate::cache::key::Key;
 use crate::cache::policy::{Cause, Verdict, judge, may_cover_error};
 use crate::cache::settings::Settings;
@@ -21,7 +21,7 @@ use crate::rfc::vary::Selector;
 use crate::telemetry::{Outcome, Refusal};
 use bytes::Bytes;
 use http::header::{AGE, RANGE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use std::fmt::Display;
 use std::sync::Arc;
@@ -84,8 +84,7 @@ where
     for first in [true, false] {
         let key = visit.flight(variant);
         let shared = &visit.shared;
-        let target = || shared.groups.join(GroupName::Target(&visit.key.target()));
-        let flight = match shared.flights.join(key, target, &shared.groups) {
+        let flight = match shared.flights.join(key, || visit.enlist(), &shared.groups) {
             Seat::Lead(ticket) => return visit.lead(ticket).await,
             Seat::Follow(flight) => flight,
         };
@@ -112,7 +111,7 @@ where
                 if first && may_be_the_leaders_fault(refusal) {
                     continue;
                 }
-                return Ok(visit.refuse(refusal, "the request to the origin that this one waited for failed"));
+                return Ok(visit.fail(refusal));
             }
         }
     }
@@ -132,6 +131,12 @@ impl<S, B> Visit<S, B> {
             || conditional::is_for_origin(headers)
             || (headers.contains_key(RANGE) && self.whole().is_none())
             || self.shared.predictor.is_unshareable(self.key.hash_value(), self.shared.clock.now())
+    }
+
+    /// Joins the groups of what will be fetched.
+    fn enlist(&self) -> Membership {
+        let rule = self.rule.and_then(|rule| self.settings.rules.get(rule));
+        self.shared.groups.enlist(&self.key.target(), rule)
     }
 
     /// What is stored, if it is the whole representation.
@@ -159,6 +164,9 @@ impl<S, B> Visit<S, B> {
     /// RFC 9111 section 4: a response may answer other requests than its own only where it may be reused for them.
     fn boards(&self, head: &Head) -> Boarding {
         let headers = self.request.headers();
+        if head.status == StatusCode::PARTIAL_CONTENT {
+            return Boarding::Alone; // a part answers only requests for what is in it (RFC 9111 section 3.3)
+        }
         if !head.is_selected_by(headers) {
             let fields = head.selector.as_ref().map_or(&[][..], Selector::fields);
             return Boarding::OtherFlight(self.variant(fields));
@@ -208,6 +216,19 @@ impl<S, B> Visit<S, B> {
         answer::from_stored(stored, &self.client(CacheStatus { fwd_status, detail: Some("stale-if-error"), ..self.forwarded() }))
     }
 
+    /// The answer where the fill that this request relied on failed.
+    fn fail<RB>(&self, refusal: Refusal) -> Outgoing<RB> {
+        if self.must_validate() {
+            return self.refuse(Refusal::MustRevalidate, "the stored response must be validated, and the origin could not be asked");
+        }
+        self.refuse(refusal, "the request to the origin that this one waited for failed")
+    }
+
+    /// RFC 9111 section 5.2.2.2: what must be validated and cannot be is a 504.
+    fn must_validate(&self) -> bool {
+        self.stored.as_ref().is_some_and(|stored| stored.head.life.must_revalidate || stored.head.life.no_cache)
+    }
+
     fn refuse<RB>(&self, refusal: Refusal, detail: &str) -> Outgoing<RB> {
         let outcome = if refusal == Refusal::OnlyIfCached { Outcome::Refused } else { Outcome::Failed };
         self.shared.counters.count(outcome);
@@ -246,12 +267,12 @@ where
         let (send, receive) = oneshot::channel();
         let (errand, request) = self.errand(Phrasing::Whole);
         let inner = self.inner.clone();
-        let born = ticket.flight.born;
-        tokio::spawn(fill(Errand { born, ..errand }, inner, request, ticket, Some(send)));
+        let (born, member) = (ticket.flight.born, ticket.flight.member.clone());
+        tokio::spawn(fill(Errand { born, member, ..errand }, inner, request, ticket, Some(send)));
         match receive.await {
             Ok(led) => self.finish(led),
             // The task died: a panic of the inner service, or the runtime is going down.
-            Err(_) => Ok(self.refuse(Refusal::FillAborted, "the request to the origin ended without an answer")),
+            Err(_) => Ok(self.covered(None).unwrap_or_else(|| self.fail(Refusal::FillAborted))),
         }
     }
 
@@ -259,12 +280,11 @@ where
     pub(crate) fn refresh_behind(mut self) {
         let key = self.flight(self.likely_variant());
         let shared = Arc::clone(&self.shared);
-        let target = || shared.groups.join(GroupName::Target(&self.key.target()));
-        if let Seat::Lead(ticket) = shared.flights.join(key, target, &shared.groups) {
+        if let Seat::Lead(ticket) = shared.flights.join(key, || self.enlist(), &shared.groups) {
             *self.request.method_mut() = Method::GET;
             let (errand, request) = self.errand(Phrasing::Whole);
-            let born = ticket.flight.born;
-            tokio::spawn(fill(Errand { born, ..errand }, self.inner, request, ticket, None));
+            let (born, member) = (ticket.flight.born, ticket.flight.member.clone());
+            tokio::spawn(fill(Errand { born, member, ..errand }, self.inner, request, ticket, None));
         }
     }
 
@@ -313,7 +333,7 @@ where
             settings: Arc::clone(&self.settings),
             rule: self.rule,
             key: self.key.clone(),
-            target: self.shared.groups.join(GroupName::Target(&self.key.target())),
+            member: self.enlist(),
             born: self.shared.groups.now(),
             method: parts.method.clone(),
             asked,
@@ -366,9 +386,8 @@ where
     }
 
     fn failed(&self, response: Response<RB>, refusal: Refusal) -> Outgoing<RB> {
-        // RFC 9111 section 5.2.2.2: what must be validated and cannot be is a 504.
-        if self.stored.as_ref().is_some_and(|stored| stored.head.life.must_revalidate || stored.head.life.no_cache) {
-            return self.refuse(Refusal::MustRevalidate, "the stored response must be validated, and the origin could not be asked");
+        if self.must_validate() {
+            return self.fail(refusal);
         }
         self.shared.counters.count(Outcome::Failed);
         let mut response = response.map(CacheBody::pass);
@@ -414,6 +433,11 @@ where
     }
 }
 
+/// Whether a request asks for something that others of its key do not.
+fn is_special(request: &HeaderMap) -> bool {
+    conditional::is_for_origin(request) || request.contains_key(RANGE)
+}
+
 /// An answer, ready for the one who asked, and perhaps a body to be pumped.
 enum Settled<RB, E> {
     Led(Led<RB, E>),
@@ -451,7 +475,9 @@ fn settle<RB, E>(errand: &Errand, answer: Answer<RB, E>, ticket: Option<&Ticket>
             Led::Confirmed { stored, extra, shared }
         }
         Answer::Pass { response, why } => {
-            if !matches!(why, NotStored::RequestNoStore | NotStored::Memory | NotStored::Conditional) {
+            // What answers the conditions or the range of one request says nothing about the answers to others.
+            let special = response.status() == StatusCode::NOT_MODIFIED || is_special(&errand.asked);
+            if !special && !matches!(why, NotStored::RequestNoStore | NotStored::Memory) {
                 remember(false);
             }
             land(Landing::Alone);

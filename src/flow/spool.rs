@@ -182,7 +182,7 @@ impl Spool {
         self.finish(End::Complete(trailers));
     }
 
-    /// The end of a body that broke off: an error to every reader.
+    /// The end of a body that broke off: an error to every reader. Nothing happens if it has ended already.
     pub(crate) fn break_off(&self, reason: BrokenBody) {
         self.finish(End::Broken(reason));
     }

@@ -2,8 +2,8 @@
 
 use crate::cache::entry::Stored;
 use crate::cache::freshness::Timing;
-use crate::cache::groups::{GroupName, Level};
-use crate::cache::key::{Key, KeyParts, keyed, origin_of};
+use crate::cache::groups::{Level, Membership};
+use crate::cache::key::{Key, KeyParts, origin_of};
 use crate::cache::settings::Settings;
 use crate::error::OriginFailure;
 use crate::flow::answer::CACHE_STATUS;
@@ -51,6 +51,8 @@ where
     let method = request.method().clone();
     let learns = key.is_some() || !method::is_safe(&method);
     let asked = learns.then(|| (request.uri().clone(), request.headers().clone()));
+    // The groups before the question: a purge that comes while it is answered must find them.
+    let member = key.as_ref().map(|key| shared.groups.enlist(&key.target(), rule.and_then(|rule| settings.rules.get(rule))));
     let born = shared.groups.now();
     let requested = shared.clock.now();
     let mut response = match call(&mut inner, request).await {
@@ -67,16 +69,16 @@ where
         note(&settings, response.headers_mut(), status);
         return Ok(response.map(CacheBody::pass));
     };
+    let overtaken = member.as_ref().is_some_and(|member| member.level_since(born, &shared.groups) > Level::Valid);
     if !method::is_safe(&method) && (response.status().is_success() || response.status().is_redirection()) {
         invalidate(&shared, &settings, &uri, &headers, response.headers());
     }
     let timing = Timing { requested, received: shared.clock.now() };
-    if let Some(key) = key {
-        let target = shared.groups.join(GroupName::Target(&key.target()));
-        // Its own answer is newer than the invalidation that it has just caused.
-        let born = if method == Method::POST { shared.groups.now() } else { born };
+    if let Some((key, member)) = key.zip(member) {
+        // Its own answer is newer than the invalidation that it has just caused, and than no other one.
+        let born = if method == Method::POST && !overtaken { shared.groups.now() } else { born };
         let directives = visit::directives(&headers);
-        let errand = errand(&shared, &settings, rule, key, target, born, &method, headers, directives, uri);
+        let errand = errand(&shared, &settings, rule, key, member, born, &method, headers, directives, uri);
         if method == Method::HEAD {
             learn_from_head(&errand, &response, timing);
         } else if method == Method::POST && response.status().is_success() {
@@ -103,7 +105,7 @@ fn errand(
     settings: &Arc<Settings>,
     rule: Option<usize>,
     key: Key,
-    target: Arc<crate::cache::groups::Group>,
+    member: Membership,
     born: u64,
     method: &Method,
     asked: HeaderMap,
@@ -115,7 +117,7 @@ fn errand(
         settings: Arc::clone(settings),
         rule,
         key,
-        target,
+        member,
         born,
         method: method.clone(),
         asked: Arc::new(asked),
@@ -150,15 +152,13 @@ where
 /// RFC 9111 section 4.4: what an unsafe request that went well has changed must be validated before it is used again.
 fn invalidate(shared: &Shared, settings: &Settings, uri: &Uri, request: &HeaderMap, response: &HeaderMap) {
     let (https, authority) = origin_of(uri, request);
-    let drop_target = |path: &str, query: Option<&str>| {
-        let normalised = visit::keyed_query(settings, path, query);
-        let target = KeyParts { https, authority, path, query: keyed(normalised.as_deref(), query), partition: None };
+    let forget = |path: &str, query: Option<&str>| {
+        let query = visit::keyed_query(settings, path, query);
+        let target = KeyParts { https, authority, path, query: query.as_deref(), partition: None };
         shared.invalidate_target(&target, Level::Invalid);
     };
-    drop_target(uri.path(), uri.query());
-    for named in target::named(response, uri, request) {
-        drop_target(named.path(), named.query());
-    }
+    forget(uri.path(), uri.query());
+    target::named(response, uri, request).for_each(|named| forget(named.path(), named.query()));
 }
 
 /// RFC 9111 section 4.3.5: the answer to a HEAD freshens what is stored for GET, or shows that it is out of date.
@@ -171,6 +171,8 @@ fn learn_from_head<RB>(errand: &Errand, response: &Response<RB>, timing: Timing)
     let Some(stored) = resource.select(&errand.asked, |_, _| false).filter(|stored| stored.head.status == StatusCode::OK) else { return };
     match head_updates(&stored.head.headers, response.headers(), Some(stored.body.len() as u64)) {
         HeadVerdict::Invalidate => stored.mark(Level::Invalid),
+        // An invalidated response wants a validation of its own; a HEAD without validators is none (RFC 9111 section 4.4).
+        HeadVerdict::Freshen if stored.level(&errand.shared.groups) > Level::Valid => {}
         HeadVerdict::Freshen => {
             let (mut parts, ()) = Response::new(()).into_parts();
             parts.headers = merge_304(&stored.head.headers, response.headers());
@@ -180,7 +182,7 @@ fn learn_from_head<RB>(errand: &Errand, response: &Response<RB>, timing: Timing)
             let as_get = Errand { method: Method::GET, ..errand.clone() };
             if let Some(head) = as_get.freshened_head(&parts, timing) {
                 let fresh = Stored::new(head, stored.body.clone(), stored.trailers.clone(), None);
-                store.freshen(&errand.key, stored, &Arc::new(fresh), &errand.target, errand.settings.max_variants);
+                store.freshen(&errand.key, stored, &Arc::new(fresh), &errand.member.target, errand.settings.max_variants);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The first look at a request: may the cache have a part in it, and what is stored for it?
 
 use crate::cache::entry::Stored;
-use crate::cache::key::{KeyBuf, KeyParts, normalise_target, normalised_query, origin_of};
+use crate::cache::key::{self, KeyBuf, KeyParts, normalise_target, origin_of};
 use crate::cache::policy::{Cause, Verdict, judge};
 use crate::cache::rules::Rule;
 use crate::cache::settings::Settings;
@@ -10,9 +10,10 @@ use crate::flow::answer::part_answers;
 use crate::flow::shared::Shared;
 use crate::rfc::cache_status::Forward;
 use crate::rfc::directives::RequestDirectives;
-use http::header::{CACHE_CONTROL, PRAGMA, RANGE, UPGRADE};
+use http::header::{CACHE_CONTROL, PRAGMA, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Fields by which some frameworks let a request be another one than it says. A key that does not know them must not be used: such requests pass.
@@ -82,6 +83,12 @@ pub(crate) fn key_for(shared: &Shared, settings: &Settings, rule: Option<&Rule>,
     shared.secrets.build(&KeyParts { https, authority, path: parts.uri.path(), query: parts.uri.query(), partition })
 }
 
+/// The query of a target as it is keyed, for a target that is not that of a request.
+pub(crate) fn keyed_query<'a>(settings: &Settings, path: &str, query: Option<&'a str>) -> Option<Cow<'a, str>> {
+    let rule = match_rule(settings, path).and_then(|rule| settings.rules.get(rule));
+    key::keyed_query(query, rule.and_then(|rule| rule.key.as_ref()).unwrap_or(&settings.key))
+}
+
 /// The request's directives, without a look where there can be none.
 pub(crate) fn directives(headers: &HeaderMap) -> RequestDirectives {
     if headers.contains_key(CACHE_CONTROL) || headers.contains_key(PRAGMA) {
@@ -95,8 +102,7 @@ pub(crate) fn directives(headers: &HeaderMap) -> RequestDirectives {
 pub(crate) fn look_up(shared: &Shared, key: &KeyBuf, parts: &Parts, directives: &RequestDirectives, now: Stamp) -> Found {
     let Some(resource) = shared.store.get(key) else { return Found::Ask { why: Forward::UriMiss, stored: None } };
     let headers = &parts.headers;
-    let wants_part = parts.method == Method::GET && headers.contains_key(RANGE);
-    let Some(stored) = resource.select(headers, |head, part| wants_part && part_answers(head, part, headers)) else {
+    let Some(stored) = resource.select(headers, |head, part| part_answers(head, part, &parts.method, headers)) else {
         let partial = resource.variants.iter().any(|stored| stored.range.is_some() && stored.head.is_selected_by(headers));
         return Found::Ask { why: if partial { Forward::Partial } else { Forward::VaryMiss }, stored: None };
     };
@@ -108,11 +114,4 @@ pub(crate) fn look_up(shared: &Shared, key: &KeyBuf, parts: &Parts, directives: 
         Verdict::Validate(Cause::Stale) => Found::Ask { why: Forward::Stale, stored: Some(stored) },
         Verdict::Gone => Found::Ask { why: Forward::UriMiss, stored: None },
     }
-}
-
-/// The query of a target as its key has it, where that differs: by the settings of the rule for its path.
-pub(crate) fn keyed_query(settings: &Settings, path: &str, query: Option<&str>) -> Option<String> {
-    let rule = match_rule(settings, path).and_then(|rule| settings.rules.get(rule));
-    let key = rule.and_then(|rule| rule.key.as_ref()).unwrap_or(&settings.key);
-    query.filter(|_| !key.is_exact()).and_then(|query| normalised_query(query, key))
 }

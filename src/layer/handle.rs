@@ -1,7 +1,7 @@
 //! The handle to a cache: how it is made, looked into and invalidated.
 
 use crate::cache::groups::{GroupName, Level};
-use crate::cache::key::{KeyParts, keyed, origin_of};
+use crate::cache::key::{KeyParts, origin_of};
 use crate::cache::rules::Rule;
 use crate::cache::settings::Settings;
 use crate::clock::Clock;
@@ -146,7 +146,7 @@ impl Cache {
         let query = visit::keyed_query(&settings, uri.path(), uri.query());
         let none = HeaderMap::new();
         let (https, authority) = origin_of(uri, &none);
-        let target = KeyParts { https, authority, path: uri.path(), query: keyed(query.as_deref(), uri.query()), partition: None };
+        let target = KeyParts { https, authority, path: uri.path(), query: query.as_deref(), partition: None };
         self.shared.invalidate_target(&target, level)
     }
 

@@ -1,0 +1,20 @@
+//! What the cache does, seen from outside: a scripted origin behind a `CacheLayer`, and what readers get in front of it.
+//!
+//! Time is paused (tokio's) or moved by hand (the cache's clock); nothing here waits for the wall clock.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod collapsing;
+mod differential;
+mod headers;
+mod identity;
+mod integrity;
+mod invalidation;
+mod memory;
+mod origin;
+mod ranges;
+mod stale;
+mod storing;
+mod streams;
+mod validation;
+mod vary;
+mod world;
