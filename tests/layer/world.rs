@@ -250,3 +250,8 @@ impl Tap {
         text
     }
 }
+
+/// Where the first byte of an answer is in memory.
+pub(crate) async fn first_byte(answer: Answer) -> *const u8 {
+    answer.into_body().frame().await.unwrap().unwrap().into_data().unwrap().as_ptr()
+}
