@@ -159,7 +159,7 @@ impl Errand {
 
     /// RFC 9111 section 4.3.4: the 304 freshens the stored response.
     fn confirm<RB, E>(&self, stored: &Arc<Stored>, new: &HeaderMap, timing: Timing) -> Answer<RB, E> {
-        let mut merged = freshen::merge_304(&stored.head.headers, new);
+        let mut merged = freshen::merge_304(&stored.head.fields.to_map(), new);
         if !new.contains_key(DATE) {
             // The stored Date is that of the older response: the age would be counted from there.
             merged.insert(DATE, date::format(timing.received.seconds()));
@@ -305,7 +305,7 @@ pub(crate) fn phrase(headers: &mut HeaderMap, phrasing: Phrasing, stored: Option
     if let Some(etag) = stored.head.etag() {
         headers.insert(IF_NONE_MATCH, etag.clone());
     }
-    if let Some(modified) = stored.head.headers.get(LAST_MODIFIED) {
+    if let Some(modified) = stored.head.fields.get(&LAST_MODIFIED) {
         headers.insert(IF_MODIFIED_SINCE, modified.clone());
     }
 }
@@ -318,7 +318,7 @@ fn confirms(new: &HeaderMap, stored: &Stored) -> bool {
         (Some(_), None) => false,
         (None, _) => new.get(LAST_MODIFIED).is_none_or(|new| {
             old.is_some()
-                || stored.head.headers.get(LAST_MODIFIED).is_none_or(|old| date::parse(old.as_bytes()) == date::parse(new.as_bytes()))
+                || stored.head.fields.get(&LAST_MODIFIED).is_none_or(|old| date::parse(old.as_bytes()) == date::parse(new.as_bytes()))
         }),
     }
 }

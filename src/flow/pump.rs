@@ -121,10 +121,10 @@ fn store(errand: &Errand, spool: &Spool, trailers: Option<HeaderMap>, range: Opt
     }
     let mut head = Arc::clone(&spool.head);
     // A body of unknown length has one now: HEAD wants to know it.
-    if trailers.is_none() && !head.headers.contains_key(CONTENT_LENGTH) && head.may_have_content() {
+    if trailers.is_none() && head.fields.get(&CONTENT_LENGTH).is_none() && head.may_have_content() {
         head = Arc::new(head.with_length(body.len()));
     }
-    let mut stored = Stored::new(head, body, trailers, range);
+    let mut stored = Stored::new(head, body, trailers.map(Box::new), range);
     if stored.range.is_some()
         && let Some(resource) = errand.shared.store.get_owned(&errand.key)
     {

@@ -136,7 +136,7 @@ where
 {
     let mut response = Response::new(CacheBody::empty());
     *response.status_mut() = keep.head.status;
-    response.headers_mut().clone_from(&keep.head.headers);
+    *response.headers_mut() = keep.head.fields.to_map();
     note(settings, response.headers_mut(), status);
     for (name, value) in &keep.extra {
         response.headers_mut().append(name.clone(), value.clone());
@@ -169,13 +169,13 @@ fn learn_from_head<RB>(errand: &Errand, response: &Response<RB>, timing: Timing)
     let store = &errand.shared.store;
     let Some(resource) = store.get_owned(&errand.key) else { return };
     let Some(stored) = resource.select(&errand.asked, |_, _| false).filter(|stored| stored.head.status == StatusCode::OK) else { return };
-    match head_updates(&stored.head.headers, response.headers(), Some(stored.body.len() as u64)) {
+    match head_updates(&stored.head.fields.to_map(), response.headers(), Some(stored.body.len() as u64)) {
         HeadVerdict::Invalidate => stored.mark(Level::Invalid),
         // An invalidated response wants a validation of its own; a HEAD without validators is none (RFC 9111 section 4.4).
         HeadVerdict::Freshen if stored.level(&errand.shared.groups) > Level::Valid => {}
         HeadVerdict::Freshen => {
             let (mut parts, ()) = Response::new(()).into_parts();
-            parts.headers = merge_304(&stored.head.headers, response.headers());
+            parts.headers = merge_304(&stored.head.fields.to_map(), response.headers());
             if !response.headers().contains_key(DATE) {
                 parts.headers.insert(DATE, crate::rfc::date::format(timing.received.seconds()));
             }
