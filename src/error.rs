@@ -1,6 +1,7 @@
 //! Errors that cross module walls.
 
 use crate::telemetry::Refusal;
+use std::fmt;
 
 /// Any error, as tower and http-body-util box it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -21,10 +22,32 @@ impl BrokenBody {
     }
 }
 
-impl std::fmt::Display for BrokenBody {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for BrokenBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "response body broke off: {}", self.0)
     }
 }
 
 impl std::error::Error for BrokenBody {}
+
+/// The error of a [`CacheBody`](crate::layer::CacheBody) and of a [`RequestBody`](crate::RequestBody): a fill that broke off, or the inner
+/// body's own error, in its words.
+///
+/// Only the words: `Display` is all that is asked of an inner body's error. With the usual `Into<BoxError>`, or with any bound that needs
+/// `'static`, servers in spawned tasks do not compile around bodies whose error is a boxed one ("implementation of `From` is not general enough").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BodyError(Box<str>);
+
+impl BodyError {
+    pub(crate) fn new(error: impl fmt::Display) -> Self {
+        Self(error.to_string().into())
+    }
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BodyError {}

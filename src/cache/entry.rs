@@ -7,7 +7,7 @@ use crate::rfc::date;
 use crate::rfc::range::ContentRange;
 use crate::rfc::vary::Selector;
 use bytes::Bytes;
-use http::header::{ACCEPT_LANGUAGE, CONTENT_LANGUAGE, ETAG, LAST_MODIFIED};
+use http::header::{ACCEPT_LANGUAGE, CONTENT_LANGUAGE, CONTENT_LENGTH, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -86,6 +86,22 @@ impl Head {
                 .headers
                 .get(CONTENT_LANGUAGE)
                 .is_some_and(|language| crate::rfc::vary::preferred_language_is(request, language.as_bytes()))
+    }
+
+    /// Whether the status allows content (RFC 9110 sections 15.3.5 and 15.3.6).
+    pub(crate) fn may_have_content(&self) -> bool {
+        !matches!(self.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
+    }
+
+    /// The same head, with the length that its body turned out to have.
+    pub(crate) fn with_length(&self, length: usize) -> Self {
+        let mut headers = self.headers.clone();
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        Self {
+            selector: self.selector.clone(),
+            rule: self.rule.clone(),
+            ..Self::new(self.status, &headers, self.life, self.lineage.clone())
+        }
     }
 
     fn weight(&self) -> usize {
@@ -167,8 +183,8 @@ pub(crate) struct Resource {
 
 impl Resource {
     /// The stored response that `request` selects; whole ones before parts, newer ones before older ones. `part` decides whether a stored part will do.
-    pub(crate) fn select(&self, request: &HeaderMap, part: impl Fn(&ContentRange) -> bool) -> Option<&Arc<Stored>> {
-        let fits = |stored: &&Arc<Stored>| stored.range.as_ref().is_none_or(&part);
+    pub(crate) fn select(&self, request: &HeaderMap, part: impl Fn(&Head, &ContentRange) -> bool) -> Option<&Arc<Stored>> {
+        let fits = |stored: &&Arc<Stored>| stored.range.as_ref().is_none_or(|range| part(&stored.head, range));
         let selected = |whole: bool| {
             self.variants.iter().filter(fits).find(|stored| stored.range.is_none() == whole && stored.head.is_selected_by(request))
         };

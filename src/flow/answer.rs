@@ -104,7 +104,7 @@ fn not_modified<B>(head: &Head, client: &Client<'_>) -> Response<CacheBody<B>> {
 }
 
 /// Whether the `If-Range` of `request`, if there is one, lets its range count (RFC 9110 section 13.1.5).
-pub(crate) fn range_applies(head: &Head, request: &HeaderMap) -> bool {
+fn range_applies(head: &Head, request: &HeaderMap) -> bool {
     matches!(head.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT)
         && request.get(IF_RANGE).is_none_or(|if_range| {
             let etag = head.etag().map(HeaderValue::as_bytes);
@@ -192,9 +192,9 @@ fn with_head<B>(status: StatusCode, mut headers: HeaderMap, head: &Head, client:
     response
 }
 
-/// Whether a stored part covers what `request` asks for: one range, wholly inside.
-pub(crate) fn part_covers(part: &ContentRange, method: &Method, request: &HeaderMap) -> bool {
+/// Whether a stored part answers a request with these headers: one range, wholly inside, and no If-Range that wants the whole instead.
+pub(crate) fn part_answers(head: &Head, part: &ContentRange, method: &Method, request: &HeaderMap) -> bool {
     let wanted = only_range(method, request).and_then(|range| range::requested(range.as_bytes()));
     let (Some(wanted), Some(length)) = (wanted, part.complete) else { return false };
-    wanted.within(length).is_some_and(|wanted| part.start <= wanted.start && wanted.end <= part.end)
+    wanted.within(length).is_some_and(|wanted| part.start <= wanted.start && wanted.end <= part.end) && range_applies(head, request)
 }

@@ -1,6 +1,6 @@
 //! The response body of the cache: stored bytes, a body that grows while it is read, or the inner service's own, untouched.
 
-use crate::error::BoxError;
+use crate::error::BodyError;
 use crate::flow::spool::{Piece, Reader};
 use bytes::Bytes;
 use http::HeaderMap;
@@ -8,6 +8,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use std::collections::VecDeque;
 use std::fmt;
+use std::fmt::Display;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -70,12 +71,12 @@ impl<B> CacheBody<B> {
 impl<B> Body for CacheBody<B>
 where
     B: Body<Data = Bytes>,
-    B::Error: Into<BoxError>,
+    B::Error: Display,
 {
     type Data = Bytes;
-    type Error = BoxError;
+    type Error = BodyError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.project().kind.project() {
             KindProjection::Bytes { pieces } => {
                 let next = pieces.next.take().or_else(|| pieces.rest.pop_front()).map(Frame::data);
@@ -86,10 +87,10 @@ where
                 Poll::Ready(piece.map(|piece| match piece {
                     Ok(Piece::Data(data)) => Ok(Frame::data(data)),
                     Ok(Piece::Trailers(trailers)) => Ok(Frame::trailers(trailers)),
-                    Err(broken) => Err(broken.into()),
+                    Err(broken) => Err(BodyError::new(broken)),
                 }))
             }
-            KindProjection::Pass { inner } => inner.poll_frame(cx).map_err(Into::into),
+            KindProjection::Pass { inner } => inner.poll_frame(cx).map_err(BodyError::new),
         }
     }
 

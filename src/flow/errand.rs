@@ -197,7 +197,10 @@ impl Errand {
     /// A full answer: keep it, or pass it on.
     pub(crate) fn consider<RB: Body<Data = Bytes>, E>(&self, response: Response<RB>, timing: Timing) -> Answer<RB, E> {
         let (mut parts, body) = response.into_parts();
-        let kept = match self.admit(&parts, timing) {
+        // A part that nobody asked for answers nobody else.
+        let unasked = parts.status == StatusCode::PARTIAL_CONTENT && (self.phrasing == Phrasing::Whole || !self.asked.contains_key(RANGE));
+        let admitted = if unasked { Err(NotStored::Partial) } else { self.admit(&parts, timing) };
+        let kept = match admitted {
             Ok(kept) => kept,
             Err(why) => return Answer::Pass { response: Response::from_parts(parts, body), why },
         };
@@ -220,7 +223,7 @@ impl Errand {
         if !parts.headers.contains_key(DATE) {
             parts.headers.insert(DATE, date::format(timing.received.seconds())); // RFC 9110 section 6.6.1
         }
-        let has_content = !matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
+        let has_content = !matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED);
         if let Some(length) = length.filter(|_| has_content && !parts.headers.contains_key(TRAILER)) {
             parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         }

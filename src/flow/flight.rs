@@ -36,16 +36,25 @@ pub(crate) struct Flight {
     pub(crate) member: Membership,
 }
 
-/// What identifies a flight: a key, and the variant as far as it is known beforehand (0: it is not).
+/// What identifies a flight.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FlightKey {
     pub(crate) key: Key,
+    /// The variant as far as it is known beforehand; 0: it is not.
     pub(crate) variant: u64,
+    /// Reloads (`no-cache`, `max-age=0`) share flights with each other, but not with fills that somebody else may have begun long before.
+    pub(crate) reload: bool,
+}
+
+impl FlightKey {
+    fn hash_value(&self) -> u64 {
+        self.key.hash_value() ^ self.variant ^ u64::from(self.reload)
+    }
 }
 
 impl Hash for FlightKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.key.hash_value() ^ self.variant);
+        state.write_u64(self.hash_value());
     }
 }
 
@@ -90,7 +99,7 @@ impl Flights {
     }
 
     fn shard(&self, key: &FlightKey) -> &Shard {
-        &self.shards[(key.key.hash_value() ^ key.variant) as usize % SHARDS]
+        &self.shards[key.hash_value() as usize % SHARDS]
     }
 }
 

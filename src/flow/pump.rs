@@ -1,7 +1,7 @@
 //! Moves a body from the origin into its spool, and from there into the store: only after a clean, complete end.
 
 use crate::cache::entry::Stored;
-use crate::error::{BoxError, BrokenBody};
+use crate::error::BrokenBody;
 use crate::flow::combine::combine;
 use crate::flow::errand::Errand;
 use crate::flow::flight::Ticket;
@@ -9,8 +9,10 @@ use crate::flow::spool::{Room, Spool};
 use crate::rfc::range::ContentRange;
 use bytes::Bytes;
 use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
 use http_body::Body;
 use http_body_util::BodyExt as _;
+use std::fmt::Display;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -40,7 +42,7 @@ impl Drop for Unfinished<'_> {
 pub(crate) async fn pump<RB>(errand: Errand, spool: Arc<Spool>, body: RB, range: Option<ContentRange>, mut ticket: Option<Ticket>)
 where
     RB: Body<Data = Bytes>,
-    RB::Error: Into<BoxError>,
+    RB::Error: Display,
 {
     let _unfinished = Unfinished(&spool);
     let mut received = 0;
@@ -80,7 +82,7 @@ where
 async fn transfer<RB>(body: RB, spool: &Spool, mut on_chunk: impl FnMut(Bytes)) -> End
 where
     RB: Body<Data = Bytes>,
-    RB::Error: Into<BoxError>,
+    RB::Error: Display,
 {
     let mut body = pin!(body);
     let mut patience = pin!(sleep(ORPHAN_PATIENCE));
@@ -102,7 +104,7 @@ where
         };
         match frame {
             None => return End::Clean(trailers),
-            Some(Err(error)) => return End::Broken(BrokenBody::new(error.into().to_string())),
+            Some(Err(error)) => return End::Broken(BrokenBody::new(error.to_string())),
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(chunk) if chunk.is_empty() => {}
                 Ok(chunk) => on_chunk(chunk),
@@ -117,7 +119,12 @@ fn store(errand: &Errand, spool: &Spool, trailers: Option<HeaderMap>, range: Opt
     if range.is_some_and(|range| range.end - range.start + 1 != body.len() as u64) {
         return; // it is not the part that it says it is
     }
-    let mut stored = Stored::new(Arc::clone(&spool.head), body, trailers, range);
+    let mut head = Arc::clone(&spool.head);
+    // A body of unknown length has one now: HEAD wants to know it.
+    if trailers.is_none() && !head.headers.contains_key(CONTENT_LENGTH) && head.may_have_content() {
+        head = Arc::new(head.with_length(body.len()));
+    }
+    let mut stored = Stored::new(head, body, trailers, range);
     if stored.range.is_some()
         && let Some(resource) = errand.shared.store.get_owned(&errand.key)
     {

@@ -6,7 +6,6 @@ use crate::cache::groups::Membership;
 use crate::cache::key::Key;
 use crate::cache::policy::{Cause, Verdict, judge, may_cover_error};
 use crate::cache::settings::Settings;
-use crate::error::BoxError;
 use crate::flow::answer::{self, CACHE_STATUS, Client};
 use crate::flow::body::CacheBody;
 use crate::flow::errand::{Answer, Errand, Keep, Phrasing, phrase};
@@ -24,6 +23,7 @@ use bytes::Bytes;
 use http::header::{AGE, RANGE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
+use std::fmt::Display;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tower_service::Service;
@@ -71,7 +71,7 @@ where
     S::Error: Send + 'static,
     B: Default + Send + 'static,
     RB: Body<Data = Bytes> + Send + 'static,
-    RB::Error: Into<BoxError>,
+    RB::Error: Display,
 {
     if visit.directives.only_if_cached {
         return Ok(visit.refuse(Refusal::OnlyIfCached, "nothing stored may answer this request, and it said only-if-cached"));
@@ -80,9 +80,9 @@ where
         return visit.alone().await;
     }
     let mut variant = visit.likely_variant();
-    // Twice at most: once more when the first flight turns out to carry another variant.
-    for _ in 0..2 {
-        let key = FlightKey { key: visit.key.clone(), variant };
+    // Twice at most: once more when the first flight turns out to carry another variant, or its leader's request to have met a bad end.
+    for first in [true, false] {
+        let key = visit.flight(variant);
         let shared = &visit.shared;
         let flight = match shared.flights.join(key, || visit.enlist(), &shared.groups) {
             Seat::Lead(ticket) => return visit.lead(ticket).await,
@@ -108,11 +108,19 @@ where
                     return Ok(response);
                 }
                 let Some(refusal) = refusal else { break };
+                if first && may_be_the_leaders_fault(refusal) {
+                    continue;
+                }
                 return Ok(visit.fail(refusal));
             }
         }
     }
     visit.alone().await
+}
+
+/// Failures that another request may not meet: those who waited try once more, as a group. Time-outs and refused connections are everybody's.
+fn may_be_the_leaders_fault(refusal: Refusal) -> bool {
+    matches!(refusal, Refusal::UpstreamClosed | Refusal::BadResponse | Refusal::FillAborted)
 }
 
 impl<S, B> Visit<S, B> {
@@ -134,6 +142,11 @@ impl<S, B> Visit<S, B> {
     /// What is stored, if it is the whole representation.
     fn whole(&self) -> Option<&Arc<Stored>> {
         self.stored.as_ref().filter(|stored| stored.range.is_none())
+    }
+
+    fn flight(&self, variant: u64) -> FlightKey {
+        let reload = self.directives.no_cache || self.directives.max_age == Some(0);
+        FlightKey { key: self.key.clone(), variant, reload }
     }
 
     /// The flight of the variant that this request wants, as far as what is stored tells.
@@ -160,7 +173,7 @@ impl<S, B> Visit<S, B> {
         }
         let level = head.lineage.level(&self.shared.groups);
         match judge(&head.life, level, &self.directives, self.shared.clock.now()) {
-            // The fill has just asked the origin: that is what a reload wants.
+            // A reload only ever boards a fill that another reload began.
             Verdict::Fresh | Verdict::Validate(Cause::Request) => Boarding::Welcome,
             Verdict::Stale { .. } | Verdict::Validate(Cause::Stale) | Verdict::Gone => Boarding::Alone,
         }
@@ -242,7 +255,7 @@ where
     S::Error: Send + 'static,
     B: Default + Send + 'static,
     RB: Body<Data = Bytes> + Send + 'static,
-    RB::Error: Into<BoxError>,
+    RB::Error: Display,
 {
     /// Leads a fill. It runs in a task of its own: a client that leaves does not end it.
     async fn lead(mut self, ticket: Ticket) -> Result<Outgoing<RB>, S::Error> {
@@ -265,7 +278,7 @@ where
 
     /// Refreshes behind an answer that was served stale; nothing to do if that is under way already.
     pub(crate) fn refresh_behind(mut self) {
-        let key = FlightKey { key: self.key.clone(), variant: self.likely_variant() };
+        let key = self.flight(self.likely_variant());
         let shared = Arc::clone(&self.shared);
         if let Seat::Lead(ticket) = shared.flights.join(key, || self.enlist(), &shared.groups) {
             *self.request.method_mut() = Method::GET;
@@ -278,7 +291,7 @@ where
     /// A fill may have landed between the look into the store and the seat in the flight.
     fn landed_meanwhile(&self) -> Option<Arc<Stored>> {
         let resource = self.shared.store.get_owned(&self.key)?;
-        let stored = resource.select(self.request.headers(), |_| false)?;
+        let stored = resource.select(self.request.headers(), |_, _| false)?;
         let same = self.stored.as_ref().is_some_and(|old| Arc::ptr_eq(old, stored));
         let verdict = judge(&stored.head.life, stored.level(&self.shared.groups), &self.directives, self.shared.clock.now());
         (!same && verdict == Verdict::Fresh).then(|| Arc::clone(stored))
@@ -399,7 +412,7 @@ where
     S: Service<Request<B>, Response = Response<RB>> + Clone,
     B: Default,
     RB: Body<Data = Bytes>,
-    RB::Error: Into<BoxError>,
+    RB::Error: Display,
 {
     let answer = errand.ask(inner, request).await;
     let tell = |led| {

@@ -5,7 +5,7 @@ use crate::cache::freshness::Timing;
 use crate::cache::groups::{Level, Membership};
 use crate::cache::key::{Key, KeyParts, origin_of};
 use crate::cache::settings::Settings;
-use crate::error::{BoxError, OriginFailure};
+use crate::error::OriginFailure;
 use crate::flow::answer::CACHE_STATUS;
 use crate::flow::body::CacheBody;
 use crate::flow::errand::{Answer, Errand, Keep, Phrasing, call};
@@ -22,6 +22,7 @@ use bytes::Bytes;
 use http::header::DATE;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
+use std::fmt::Display;
 use std::sync::Arc;
 use tower_service::Service;
 
@@ -44,7 +45,7 @@ where
     S: Service<Request<B>, Response = Response<RB>> + Clone + Send + 'static,
     S::Future: Send,
     RB: Body<Data = Bytes> + Send + 'static,
-    RB::Error: Into<BoxError>,
+    RB::Error: Display,
 {
     let Handover { shared, settings, rule, why, detail, key, request, mut inner } = handover;
     let method = request.method().clone();
@@ -131,7 +132,7 @@ fn errand(
 fn keep_answer<RB>(errand: Errand, settings: &Settings, keep: Keep<RB>, status: CacheStatus) -> Response<CacheBody<RB>>
 where
     RB: Body<Data = Bytes> + Send + 'static,
-    RB::Error: Into<BoxError>,
+    RB::Error: Display,
 {
     let mut response = Response::new(CacheBody::empty());
     *response.status_mut() = keep.head.status;
@@ -167,7 +168,7 @@ fn learn_from_head<RB>(errand: &Errand, response: &Response<RB>, timing: Timing)
     }
     let store = &errand.shared.store;
     let Some(resource) = store.get_owned(&errand.key) else { return };
-    let Some(stored) = resource.select(&errand.asked, |_| false).filter(|stored| stored.head.status == StatusCode::OK) else { return };
+    let Some(stored) = resource.select(&errand.asked, |_, _| false).filter(|stored| stored.head.status == StatusCode::OK) else { return };
     match head_updates(&stored.head.headers, response.headers(), Some(stored.body.len() as u64)) {
         HeadVerdict::Invalidate => stored.mark(Level::Invalid),
         // An invalidated response wants a validation of its own; a HEAD without validators is none (RFC 9111 section 4.4).

@@ -6,7 +6,7 @@ use crate::cache::policy::{Cause, Verdict, judge};
 use crate::cache::rules::Rule;
 use crate::cache::settings::Settings;
 use crate::clock::Stamp;
-use crate::flow::answer::{part_covers, range_applies};
+use crate::flow::answer::part_answers;
 use crate::flow::shared::Shared;
 use crate::rfc::cache_status::Forward;
 use crate::rfc::directives::RequestDirectives;
@@ -99,18 +99,10 @@ pub(crate) fn directives(headers: &HeaderMap) -> RequestDirectives {
 }
 
 /// Looks up what is stored and judges it.
-pub(crate) fn look_up(
-    shared: &Shared,
-    key: &KeyBuf,
-    method: &Method,
-    headers: &HeaderMap,
-    directives: &RequestDirectives,
-    now: Stamp,
-) -> Found {
+pub(crate) fn look_up(shared: &Shared, key: &KeyBuf, parts: &Parts, directives: &RequestDirectives, now: Stamp) -> Found {
     let Some(resource) = shared.store.get(key) else { return Found::Ask { why: Forward::UriMiss, stored: None } };
-    // A part is of use only to a request for what is in it, and not to one whose If-Range names another version.
-    let selected = resource.select(headers, |part| part_covers(part, method, headers));
-    let Some(stored) = selected.filter(|stored| stored.range.is_none() || range_applies(&stored.head, headers)) else {
+    let headers = &parts.headers;
+    let Some(stored) = resource.select(headers, |head, part| part_answers(head, part, &parts.method, headers)) else {
         let partial = resource.variants.iter().any(|stored| stored.range.is_some() && stored.head.is_selected_by(headers));
         return Found::Ask { why: if partial { Forward::Partial } else { Forward::VaryMiss }, stored: None };
     };

@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::flow::shared::Shared;
 use crate::flow::visit;
 use crate::telemetry::Outcome;
-use http::{Request, StatusCode, Uri};
+use http::{HeaderMap, Request, StatusCode, Uri};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -126,7 +126,7 @@ impl Cache {
         let rule = visit::match_rule(&settings, parts.uri.path()).and_then(|rule| settings.rules.get(rule));
         let key = visit::key_for(&self.shared, &settings, rule, &mut parts);
         let resource = store.get(&key)?;
-        let stored = resource.select(&parts.headers, |_| true)?;
+        let stored = resource.select(&parts.headers, |_, _| true)?;
         let (head, now) = (&stored.head, clock.now());
         Some(Lookup {
             status: head.status,
@@ -143,12 +143,10 @@ impl Cache {
     /// query for requests without a host. How many shared variants there were.
     pub fn invalidate(&self, uri: &Uri, level: Level) -> usize {
         let settings = self.shared.settings.load();
-        let (mut parts, ()) = Request::new(()).into_parts();
-        parts.uri = uri.clone();
-        let rule = visit::match_rule(&settings, uri.path()).and_then(|rule| settings.rules.get(rule));
-        let _ = visit::key_for(&self.shared, &settings, rule, &mut parts); // puts the query into the form that is keyed
-        let (https, authority) = origin_of(&parts.uri, &parts.headers);
-        let target = KeyParts { https, authority, path: parts.uri.path(), query: parts.uri.query(), partition: None };
+        let query = visit::keyed_query(&settings, uri.path(), uri.query());
+        let none = HeaderMap::new();
+        let (https, authority) = origin_of(uri, &none);
+        let target = KeyParts { https, authority, path: uri.path(), query: query.as_deref(), partition: None };
         self.shared.invalidate_target(&target, level)
     }
 

@@ -3,7 +3,6 @@
 use crate::cache::key::KeyBuf;
 use crate::cache::settings::Settings;
 use crate::clock::Stamp;
-use crate::error::BoxError;
 use crate::flow::answer::{self, Client};
 use crate::flow::body::CacheBody;
 use crate::flow::serve::{Visit, serve};
@@ -17,6 +16,7 @@ use crate::telemetry::Outcome;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body::Body;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tower_service::Service;
@@ -45,7 +45,7 @@ where
     S::Error: Send + 'static,
     B: Body + Default + Send + 'static,
     RB: Body<Data = Bytes> + Send + 'static,
-    RB::Error: Into<BoxError>,
+    RB::Error: Display,
 {
     type Response = Response<CacheBody<RB>>;
     type Error = S::Error;
@@ -61,14 +61,15 @@ where
         let rule = visit::match_rule(&settings, parts.uri.path());
         let matched = rule.and_then(|rule| settings.rules.get(rule));
         if let Route::Pass(why, detail) = visit::route(&parts, matched, !body.is_end_stream()) {
+            // The answer to a POST may be one for later GETs; the POST itself is sent on as it came.
             let stores = parts.method == Method::POST && why == Forward::Method;
-            let key = stores.then(|| visit::key_for(&self.shared, &settings, matched, &mut parts));
+            let key = stores.then(|| visit::key_for(&self.shared, &settings, matched, &mut parts.clone()));
             return self.hand_over(Request::from_parts(parts, body), rule, why, detail, key);
         }
         let key = visit::key_for(&self.shared, &settings, matched, &mut parts);
         let directives = visit::directives(&parts.headers);
         let now = self.shared.clock.now();
-        match visit::look_up(&self.shared, &key, &parts.method, &parts.headers, &directives, now) {
+        match visit::look_up(&self.shared, &key, &parts, &directives, now) {
             Found::Fresh(stored) => {
                 self.shared.counters.count(Outcome::Hit);
                 stored.touch(now);
@@ -131,7 +132,7 @@ impl<S> CacheService<S> {
         S::Future: Send,
         B: Send + 'static,
         RB: Body<Data = Bytes> + Send + 'static,
-        RB::Error: Into<BoxError>,
+        RB::Error: Display,
     {
         ResponseFuture::slow(hand_over(Handover {
             shared: Arc::clone(&self.shared),

@@ -14,11 +14,12 @@ pub struct ServerSettings {
     pub workers: usize,
     /// The largest request body in bytes; over it 413. Default 10 MiB.
     pub max_request_body: u64,
-    /// The largest request head in bytes; over it 431. Default 32 KiB.
+    /// The largest request head in bytes; over it 431. A target over 8 KiB is 414 in any case, and more than 100 fields 431. Default 32 KiB.
     pub max_header_bytes: usize,
-    /// How long a request head may take, from its first byte (of the first request: from the accept); over it 408 and closed. Default 10 s.
+    /// How long a request head may take, from its first byte (of the first request: from the accept); over it 408 and closed.
+    /// An uploader may be silent for three times as long. Default 10 s.
     pub header_timeout: Duration,
-    /// How long a connection may stay idle between requests. Default 75 s.
+    /// How long a connection may stay idle between requests, and how long a client may read nothing of a response. Default 75 s.
     pub idle_timeout: Duration,
     /// Open connections; beyond, accepting waits. Default 10000.
     pub max_connections: usize,

@@ -12,10 +12,14 @@ pub enum Refusal {
     HeaderTimeout,
     /// The request head is larger than `server.max_header_bytes`.
     HeadersTooLarge,
+    /// The request target is longer than 8 KiB.
+    TargetTooLong,
     /// The request body is larger than `server.max_request_body`.
     BodyTooLarge,
     /// CONNECT: warmfront is no tunnel to anywhere.
     ConnectMethod,
+    /// An `Expect` other than `100-continue`.
+    Expectation,
     /// The request said `only-if-cached` and nothing stored may answer it.
     OnlyIfCached,
     /// `upstream.max_in_flight` requests are under way and `upstream.max_queue` wait already.
@@ -40,12 +44,14 @@ pub enum Refusal {
 
 impl Refusal {
     /// All reasons, in the order of their discriminants.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::BadRequest,
         Self::HeaderTimeout,
         Self::HeadersTooLarge,
+        Self::TargetTooLong,
         Self::BodyTooLarge,
         Self::ConnectMethod,
+        Self::Expectation,
         Self::OnlyIfCached,
         Self::QueueFull,
         Self::QueueTimeout,
@@ -65,8 +71,10 @@ impl Refusal {
             Self::BadRequest => "bad-request",
             Self::HeaderTimeout => "header-timeout",
             Self::HeadersTooLarge => "headers-too-large",
+            Self::TargetTooLong => "target-too-long",
             Self::BodyTooLarge => "body-too-large",
             Self::ConnectMethod => "connect-method",
+            Self::Expectation => "expectation",
             Self::OnlyIfCached => "only-if-cached",
             Self::QueueFull => "queue-full",
             Self::QueueTimeout => "queue-timeout",
@@ -87,8 +95,10 @@ impl Refusal {
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::HeaderTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ConnectMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::QueueFull | Self::QueueTimeout => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamConnect | Self::UpstreamClosed | Self::BadResponse | Self::FillAborted => StatusCode::BAD_GATEWAY,
             Self::OnlyIfCached | Self::ConnectTimeout | Self::ResponseTimeout | Self::MustRevalidate => StatusCode::GATEWAY_TIMEOUT,

@@ -1,0 +1,107 @@
+//! `warmfront demo`: a slow sample API, warmfront in front of it, and what to try.
+
+mod api;
+mod chat;
+mod collection;
+mod data;
+mod endpoint;
+mod lines;
+mod proof;
+mod reply;
+
+use super::house::{House, address};
+use super::signals::Signals;
+use super::{Failure, args, report, run as sidecar};
+use crate::config::{Sources, load};
+use crate::sidecar::settings::ListenAddr;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use tokio::net::TcpListener;
+
+/// The configuration of the demo, as anybody may write it.
+const CONFIG: &str = include_str!("../../../examples/demo.toml");
+const CONFIG_NAME: &str = "examples/demo.toml";
+
+pub(super) fn run(args: args::DemoArgs) -> ExitCode {
+    match start(args.listen) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.exit(),
+    }
+}
+
+fn start(listen: Option<String>) -> Result<(), Failure> {
+    let runtime = sidecar::runtime(0)?;
+    let result = runtime.block_on(async {
+        let signals = Signals::take().map_err(|error| Failure::Work(format!("cannot take signals: {error}")))?;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(cannot_listen)?;
+        let upstream = listener.local_addr().map_err(cannot_listen)?;
+        let listen = match listen {
+            Some(listen) => listen,
+            None => usual_or_free_port().await,
+        };
+        let config = load(sources(upstream, listen))?;
+        let drain = config.server.drain_timeout;
+        let api = tokio::spawn(api::Api::new(1).serve(listener));
+        let house = House::open(config).await.map_err(Failure::Work)?;
+        let front = house.addresses.iter().find_map(|address| if let ListenAddr::Tcp(address) = address { Some(*address) } else { None });
+        let where_to = house.addresses.first().map(address).unwrap_or_default();
+        report::print(&lines::heading(&where_to, upstream, CONFIG_NAME));
+        let serving = sidecar::serve(house, signals, drain, |_| {
+            report::note("the demo has no file to read again");
+            None
+        });
+        let result = tokio::join!(serving, show(front)).0;
+        api.abort();
+        result
+    });
+    runtime.shutdown_background();
+    result
+}
+
+/// The example configuration with the real addresses, which stand in for flags.
+fn sources(upstream: SocketAddr, listen: String) -> Sources {
+    let flags = vec![("upstream.urls", format!("http://{upstream}"), "the sample API"), ("server.listen", listen, "--listen")];
+    Sources { text: Some((CONFIG_NAME.into(), CONFIG.into())), flags, ..Sources::default() }
+}
+
+/// The proof and the lines to try, once warmfront serves; on a unix socket there is nothing that a curl line could name shortly.
+async fn show(front: Option<SocketAddr>) {
+    let Some(front) = front.map(reachable) else { return };
+    report::print(&format!("\n{}\n", proof::line(front).await));
+    report::print(&lines::to_try(front));
+}
+
+/// The address under which a client on this machine reaches `address`.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    address
+}
+
+/// The default address, or any free port if somebody has that one.
+async fn usual_or_free_port() -> String {
+    const USUAL: &str = "127.0.0.1:8080";
+    if TcpListener::bind(USUAL).await.is_ok() {
+        return USUAL.into();
+    }
+    report::note(&format!("{USUAL} is taken; using a free port"));
+    "127.0.0.1:0".into()
+}
+
+fn cannot_listen(error: std::io::Error) -> Failure {
+    Failure::Work(format!("cannot listen on 127.0.0.1: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sources;
+    use crate::config::load;
+
+    #[test]
+    fn the_example_passes_the_check_without_a_warning() {
+        let config = load(sources(([127, 0, 0, 1], 9000).into(), "127.0.0.1:0".into())).unwrap();
+        assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+        assert!(config.cache.rules.len() > 5);
+    }
+}

@@ -1,0 +1,52 @@
+//! The command line: `run`, `demo` and `check`.
+//!
+//! Exit codes: 0 done, 1 the work failed, 2 wrong usage.
+
+mod args;
+mod check;
+mod demo;
+mod house;
+mod report;
+mod run;
+mod signals;
+
+use args::{Args, Command};
+use clap::Parser as _;
+use std::process::ExitCode;
+
+/// Reads the process's arguments and does what they say.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Args::parse().command {
+        Command::Run(args) => run::run(args),
+        Command::Demo(args) => demo::run(args),
+        Command::Check(args) => check::run(args),
+    }
+}
+
+/// How a command failed.
+#[derive(Debug)]
+enum Failure {
+    /// The work failed: one line, and detail.
+    Work(String),
+    /// Nothing could be done with the command line.
+    Usage(String),
+}
+
+impl Failure {
+    /// Says so on stderr.
+    fn exit(self) -> ExitCode {
+        let (text, code) = match self {
+            Self::Work(text) => (text, 1),
+            Self::Usage(text) => (text, 2),
+        };
+        report::error(&text);
+        ExitCode::from(code)
+    }
+}
+
+impl From<crate::config::Faults> for Failure {
+    fn from(faults: crate::config::Faults) -> Self {
+        if faults.only_in_flags() { Self::Usage(faults.to_string()) } else { Self::Work(faults.to_string()) }
+    }
+}

@@ -1,0 +1,115 @@
+//! `warmfront run`: the sidecar, from its configuration to its drained end.
+
+use super::house::{House, Knobs, address};
+use super::signals::{Request, Signals};
+use super::{Failure, args, report};
+use crate::config::{Sources, load, units::show_duration, units::show_size};
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::runtime::{Builder, Runtime};
+
+pub(super) fn run(args: args::RunArgs) -> ExitCode {
+    match start(args.sources()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.exit(),
+    }
+}
+
+fn start(sources: Sources) -> Result<(), Failure> {
+    let config = load(sources.clone())?;
+    log();
+    report::warnings(&config.warnings);
+    let runtime = runtime(config.server.workers)?;
+    let result = runtime.block_on(async {
+        let signals = Signals::take().map_err(|error| Failure::Work(format!("cannot take signals: {error}")))?;
+        let drain = config.server.drain_timeout;
+        let behind = format!("upstream http://{}, cache {}", config.upstream.authority, show_size(config.cache.max_bytes));
+        let house = House::open(config).await.map_err(Failure::Work)?;
+        let addresses: Vec<String> = house.addresses.iter().map(address).collect();
+        report::line(&format!("warmfront {} listening on {}, {behind}", env!("CARGO_PKG_VERSION"), addresses.join(" and ")));
+        serve(house, signals, drain, |knobs| reload(knobs, sources.clone())).await
+    });
+    // What still blocks (a name being looked up) shall not keep the process.
+    runtime.shutdown_background();
+    result
+}
+
+/// A runtime with this many worker threads; 0 = one per core.
+pub(super) fn runtime(workers: usize) -> Result<Runtime, Failure> {
+    let mut builder = Builder::new_multi_thread();
+    if workers > 0 {
+        builder.worker_threads(workers);
+    }
+    builder.thread_name("warmfront").enable_all().build().map_err(|error| Failure::Work(format!("cannot start the runtime: {error}")))
+}
+
+/// Serves until a signal ends it. The first stop drains, the second ends at once. `drain` is how long draining may take; `reload` returns what it is from
+/// then on.
+pub(super) async fn serve(
+    house: House,
+    mut signals: Signals,
+    mut drain: Duration,
+    reload: impl Fn(&Knobs) -> Option<Duration>,
+) -> Result<(), Failure> {
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let mut stop = Some(stop);
+    let mut serving = (house.serve)(Box::pin(async {
+        // A sender that is gone says stop as well.
+        let _ = stopped.await;
+    }));
+    loop {
+        tokio::select! {
+            drained = &mut serving => {
+                if drained.finished {
+                    return Ok(());
+                }
+                let found = format!("{} connections were cut off after server.drain_timeout = {}", drained.open, show_duration(drain));
+                return Err(Failure::Work(found));
+            }
+            request = signals.next() => match request {
+                Request::Reload if stop.is_some() => drain = reload(&house.knobs).unwrap_or(drain),
+                Request::Reload => {}
+                Request::Stop(name) => match stop.take() {
+                    Some(stop) => {
+                        report::note(&format!("{name}: finishing requests under way, at most {}; again to end at once", show_duration(drain)));
+                        let _ = stop.send(());
+                    }
+                    None => return Err(Failure::Work(format!("{name}: ended at once"))),
+                },
+            }
+        }
+    }
+}
+
+/// Reads the configuration again, and returns its `drain_timeout`. One with faults changes nothing.
+fn reload(knobs: &Knobs, sources: Sources) -> Option<Duration> {
+    let config = match load(sources) {
+        Ok(config) => config,
+        Err(faults) => {
+            report::error(&format!("reload refused, nothing changed: {faults}"));
+            return None;
+        }
+    };
+    let drain = config.server.drain_timeout;
+    report::warnings(&config.warnings);
+    let source = config.source.as_ref().map_or_else(|| "the configuration (no file)".into(), |path| path.display().to_string());
+    let restart = knobs.apply(config);
+    report::note(&format!("reloaded {source}"));
+    if !restart.is_empty() {
+        report::note(&format!("unchanged until the next start: {}", restart.join(", ")));
+    }
+    Some(drain)
+}
+
+/// Events of the crate on stderr, as `WARMFRONT_LOG` says.
+fn log() {
+    use tracing_subscriber::EnvFilter;
+    let said = std::env::var("WARMFRONT_LOG").ok().filter(|said| !said.is_empty());
+    let filter = EnvFilter::try_new(said.as_deref().unwrap_or("warn")).unwrap_or_else(|error| {
+        report::note(&format!("WARMFRONT_LOG: {error}; logging warnings"));
+        EnvFilter::new("warn")
+    });
+    let colour = report::colour_on(&std::io::stderr());
+    // A second subscriber is not possible here: this is the only place that sets one.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).try_init();
+}

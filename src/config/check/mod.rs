@@ -1,0 +1,59 @@
+//! From what was said to settings: defaults filled in, faults of sense found.
+
+pub(super) mod admin;
+mod cache;
+mod rules;
+mod server;
+mod upstream;
+
+use crate::cache::settings::Settings;
+use crate::config::raw::{Findings, Table};
+use crate::sidecar::settings::{ListenAddr, ServerSettings, UpstreamSettings};
+use admin::AdminSettings;
+use std::net::{IpAddr, SocketAddr};
+
+/// The settings of every room; `None` only if there is a fault.
+pub(super) fn check(root: &Table, findings: &mut Findings) -> Option<(ServerSettings, UpstreamSettings, Settings, AdminSettings)> {
+    let server = server::check(root, findings);
+    let upstream = upstream::check(root, findings);
+    let cache = cache::check(root, findings);
+    let admin = admin::check(root, findings);
+    let upstream = upstream?;
+    across(root, &server, &upstream, &admin, findings);
+    Some((server, upstream, cache, admin))
+}
+
+/// What no section can see alone.
+fn across(root: &Table, server: &ServerSettings, upstream: &UpstreamSettings, admin: &AdminSettings, findings: &mut Findings) {
+    let ports = server.listen.iter().filter_map(|address| if let ListenAddr::Tcp(address) = address { Some(*address) } else { None });
+    for address in ports {
+        let host = upstream.authority.host().trim_matches(['[', ']']);
+        let upstream_ip = if host.eq_ignore_ascii_case("localhost") { Some(IpAddr::from([127, 0, 0, 1])) } else { host.parse().ok() };
+        if upstream_ip.is_some_and(|ip| meets(address, SocketAddr::new(ip, upstream.authority.port_u16().unwrap_or(80)))) {
+            let found = format!("is {}, where warmfront itself listens: it would ask itself", upstream.authority);
+            findings.fault(&root.place("upstream.urls"), "upstream.urls", found, "name the API's own address, or listen elsewhere");
+        }
+        if meets(address, admin.listen) && !root.is_silent("admin.listen") {
+            let found = format!("{} is the data port", admin.listen);
+            findings.fault(
+                &root.place("admin.listen"),
+                "admin.listen",
+                found,
+                "give the admin API a port of its own, as \"127.0.0.1:9180\"",
+            );
+        }
+    }
+}
+
+/// Whether a socket bound to `listen` would be reached at `other`.
+fn meets(listen: SocketAddr, other: SocketAddr) -> bool {
+    let same_place = listen.ip() == other.ip() || (listen.ip().is_unspecified() && other.ip().is_loopback()) || other.ip().is_unspecified();
+    listen.port() != 0 && listen.port() == other.port() && same_place
+}
+
+/// Replaces a default by what was said, if anything was.
+fn set<T>(setting: &mut T, said: Option<T>) {
+    if let Some(value) = said {
+        *setting = value;
+    }
+}

@@ -1,0 +1,195 @@
+//! The table of all keys: names, kinds and meanings. Unknown keys, wrong kinds and the names of environment variables all come from here.
+
+use crate::config::kind::Kind::{self, AnyMap, AnyMaps, Bool, Choice, Fraction, Integer, List, OneOrMore, Secret, Text};
+use crate::config::kind::{DAY, MIB, duration, size};
+
+/// One key. A segment with `[]` is an array of tables: `rules[].path`.
+#[derive(Debug)]
+pub(super) struct Key {
+    /// The dotted path.
+    pub(super) path: &'static str,
+    /// What its value may be.
+    pub(super) kind: Kind,
+    /// One line for the fault that is about it.
+    pub(super) doc: &'static str,
+    /// Known, but nothing acts on it yet: the name under which one warning is given.
+    pub(super) later: Option<&'static str>,
+}
+
+impl Key {
+    /// `WARMFRONT_CACHE__MAX_BYTES` for `cache.max_bytes`; none for what is inside an array of tables or a free table.
+    pub(super) fn environment(&self) -> Option<String> {
+        let settable = !self.path.contains("[]") && !matches!(self.kind, AnyMap | AnyMaps);
+        settable.then(|| format!("WARMFRONT_{}", self.path.replace('.', "__").to_ascii_uppercase()))
+    }
+}
+
+/// The key at `path`.
+pub(super) fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+/// Whether some key lies below `path`, which is a table (`cache`) or an array of tables (`rules[]`).
+pub(super) fn has_below(path: &str) -> bool {
+    KEYS.iter().any(|key| below(key, path).is_some())
+}
+
+/// The names directly below `path`, once each, without `[]`; `""` is the root.
+pub(super) fn names_below(path: &str) -> Vec<&'static str> {
+    let mut names: Vec<&'static str> = Vec::new();
+    for rest in KEYS.iter().filter_map(|key| below(key, path)) {
+        let name = rest.split('.').next().unwrap_or(rest).trim_end_matches("[]");
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// Where else a key called `name` exists: its path.
+pub(super) fn elsewhere(name: &str) -> Option<&'static str> {
+    KEYS.iter().map(|key| key.path).find(|path| path.rsplit('.').next() == Some(name))
+}
+
+/// A child's path.
+pub(super) fn join(parent: &str, name: &str) -> String {
+    if parent.is_empty() { name.into() } else { format!("{parent}.{name}") }
+}
+
+fn below(key: &'static Key, path: &str) -> Option<&'static str> {
+    if path.is_empty() { Some(key.path) } else { key.path.strip_prefix(path)?.strip_prefix('.') }
+}
+
+const fn key(path: &'static str, kind: Kind, doc: &'static str) -> Key {
+    Key { path, kind, doc, later: None }
+}
+
+const fn later(group: &'static str, path: &'static str, kind: Kind, doc: &'static str) -> Key {
+    Key { path, kind, doc, later: Some(group) }
+}
+
+/// A time-out: never zero, at most a day.
+const TIMEOUT: Kind = duration(1, DAY);
+/// A wait that may be none.
+const WAIT: Kind = duration(0, DAY);
+/// A lifetime: ten years are more than any response lives.
+const LIFETIME: Kind = duration(0, 3650 * DAY);
+const ANY: Kind = Integer { min: 0, max: i64::MAX as u64 };
+
+/// Every key of the file, in the order of the contract.
+pub(super) const KEYS: &[Key] = &[
+    key("server.listen", OneOrMore, "where the data port listens"),
+    key("server.workers", Integer { min: 0, max: 1024 }, "worker threads, 0 = one per core"),
+    key("server.max_request_body", size(0, 1 << 62), "the largest request body, over it 413"),
+    key("server.max_header_bytes", size(1024, 16 * MIB), "the largest request head, over it 431"),
+    key("server.header_timeout", TIMEOUT, "how long a request head may take"),
+    key("server.idle_timeout", TIMEOUT, "how long a connection may stay idle"),
+    key("server.max_connections", Integer { min: 1, max: 10_000_000 }, "open connections, beyond it accepting waits"),
+    key("server.trusted_proxies", List, "networks whose X-Forwarded-* are believed"),
+    key("server.drain_timeout", WAIT, "how long requests under way may take after SIGTERM"),
+    key("admin.listen", Text, "where the admin API listens"),
+    key("admin.token", Secret, "the bearer token of the admin API, empty = loopback only"),
+    key("upstream.urls", OneOrMore, "the upstream, as \"http://127.0.0.1:9000\""),
+    key("upstream.connect_timeout", TIMEOUT, "how long connecting may take"),
+    key("upstream.response_timeout", TIMEOUT, "how long the response head may take"),
+    key("upstream.idle_body_timeout", TIMEOUT, "how long a body may be silent"),
+    key("upstream.forwarded", Choice(&["overwrite", "append"]), "who writes X-Forwarded-*"),
+    key("upstream.max_in_flight", Integer { min: 1, max: 1_000_000 }, "requests under way at the upstream"),
+    key("upstream.max_queue", Integer { min: 0, max: 10_000_000 }, "requests that may queue, beyond it 503"),
+    key("upstream.queue_timeout", WAIT, "how long a request may queue"),
+    later("upstream.preconnect", "upstream.preconnect", Integer { min: 0, max: 10_000 }, "connections opened ahead"),
+    key("upstream.retries", Integer { min: 0, max: 10 }, "further tries after a connection-level failure"),
+    key("cache.max_bytes", size(64 << 10, 1 << 62), "bytes of all stored responses together"),
+    key("cache.max_object", size(1, 1 << 62), "the largest response that is stored"),
+    key("cache.heuristic", Bool, "whether a lifetime may be estimated where the origin is silent"),
+    key("cache.default_ttl", LIFETIME, "the lifetime where nobody names one"),
+    key("cache.stale_while_revalidate", LIFETIME, "how long stale responses serve while they are refreshed"),
+    key("cache.stale_if_error", LIFETIME, "how long stale responses stand in for errors"),
+    key("cache.max_variants", Integer { min: 1, max: 4096 }, "stored variants per key"),
+    key("cache.cache_status", Bool, "whether responses carry Cache-Status"),
+    later("cache.snapshot", "cache.snapshot", Text, "a file in which the hot set survives restarts"),
+    key("key.query_ignore", List, "query parameters that do not count, as [\"utm_*\"]"),
+    key("key.query_sort", Bool, "whether query parameters are sorted"),
+    key("rules[].name", Text, "the rule's name in logs and Cache-Status"),
+    key("rules[].path", Text, "the paths it is about, as \"/api/**\""),
+    key("rules[].pass", Bool, "never looked up, never stored"),
+    key("rules[].ttl", LIFETIME, "the lifetime where the origin names none"),
+    key("rules[].stale_while_revalidate", LIFETIME, "how long stale responses serve while they are refreshed"),
+    key("rules[].stale_if_error", LIFETIME, "how long stale responses stand in for errors"),
+    key("rules[].override", Bool, "whether the rule wins over the origin"),
+    key("rules[].ignore", List, "prohibitions of the origin that are disregarded"),
+    key("rules[].tags", List, "tags of what is stored"),
+    key("rules[].per_identity.header", Text, "the request header that names the identity"),
+    key("rules[].query_ignore", List, "query parameters that do not count, as [\"utm_*\"]"),
+    key("rules[].query_sort", Bool, "whether query parameters are sorted"),
+    later("[[invalidate]]", "invalidate[].methods", List, "the methods that invalidate"),
+    later("[[invalidate]]", "invalidate[].path", Text, "the paths whose change invalidates"),
+    later("[[invalidate]]", "invalidate[].tags", List, "what is invalidated"),
+    later("[[invalidate]]", "invalidate[].warm", Bool, "whether it is warmed again"),
+    later("[warm]", "warm.enabled", Bool, "whether anything is warmed"),
+    later("[warm]", "warm.on_startup", Bool, "whether warming starts with the process"),
+    later("[warm]", "warm.startup_delay", WAIT, "how long after the start"),
+    later("[warm]", "warm.concurrency", Integer { min: 1, max: 10_000 }, "warm requests at a time"),
+    later("[warm]", "warm.timeout", TIMEOUT, "how long one item may take"),
+    later("[warm]", "warm.max_rate", Integer { min: 1, max: 1_000_000 }, "warm requests per second"),
+    later("[warm]", "warm.max_share", Fraction, "the share of upstream.max_in_flight that warming may take"),
+    later("[warm]", "warm.refresh_interval", LIFETIME, "how often `refresh` runs, 0s = off"),
+    later("[warm]", "warm.refresh_ahead.hits", ANY, "keys hit at least so often are refreshed ahead"),
+    later("[warm]", "warm.refresh_ahead.before", Fraction, "in which last part of their lifetime"),
+    later("[warm]", "warm.time_zone", Text, "the time zone of schedules"),
+    later("[warm]", "warm.groups[].name", Text, "the group's name"),
+    later("[warm]", "warm.groups[].priority", ANY, "higher goes first"),
+    later("[warm]", "warm.groups[].schedule", List, "when it runs"),
+    later("[warm]", "warm.groups[].requests", List, "what it asks for"),
+    later("[warm]", "warm.groups[].max_items", ANY, "the most items per run"),
+    later("[warm]", "warm.groups[].combos[].path", Text, "the path of all combinations"),
+    later("[warm]", "warm.groups[].combos[].query", AnyMap, "lists of values per query parameter"),
+    later("[warm]", "warm.groups[].combos[].headers", AnyMap, "lists of values per header"),
+    later("[warm]", "warm.groups[].combos[].exclude", AnyMaps, "combinations that are left out"),
+    later("[warm]", "warm.groups[].sources[].url", Text, "where the list comes from"),
+    later("[warm]", "warm.groups[].sources[].select", Text, "what is taken from it"),
+    later("[warm]", "warm.groups[].sources[].path", Text, "the path per value"),
+    later("[warm]", "warm.user.path", Text, "where users ask for their own warm-up"),
+    later("[warm]", "warm.user.identity.header", Text, "the request header that names the user"),
+    later("[warm]", "warm.user.requests", List, "what is warmed for a user"),
+    later("[warm]", "warm.user.valid_for", LIFETIME, "how long a warm-up counts"),
+    later("[warm]", "warm.user.min_interval", WAIT, "the least time between two warm-ups"),
+    later("[warm]", "warm.user.max_users", ANY, "users at a time"),
+    later("[logs]", "logs.format", Choice(&["json", "pretty"]), "how events are written"),
+    later("[logs]", "logs.sample_rate", Fraction, "the share of events that is kept"),
+    later("[logs]", "logs.slow", WAIT, "from when a request counts as slow"),
+    later("[logs]", "logs.batch_delay", WAIT, "how long a batch may wait"),
+    later("[logs]", "logs.batch_max", ANY, "events per batch"),
+    later("[logs]", "logs.file", Text, "the file of events, empty = stderr"),
+    later("[logs]", "logs.server_timing", Bool, "whether responses carry Server-Timing"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::{KEYS, elsewhere, find, has_below, names_below};
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_key_has_one_name_and_one_variable() {
+        let paths: HashSet<_> = KEYS.iter().map(|key| key.path).collect();
+        let variables: Vec<_> = KEYS.iter().filter_map(super::Key::environment).collect();
+        assert_eq!(paths.len(), KEYS.len());
+        assert_eq!(variables.iter().collect::<HashSet<_>>().len(), variables.len());
+        assert!(KEYS.iter().all(|key| !key.doc.is_empty() && !key.doc.ends_with('.')));
+    }
+
+    #[test]
+    fn variables_are_paths_in_capitals() {
+        assert_eq!(find("cache.max_bytes").unwrap().environment().unwrap(), "WARMFRONT_CACHE__MAX_BYTES");
+        assert_eq!(find("warm.refresh_ahead.hits").unwrap().environment().unwrap(), "WARMFRONT_WARM__REFRESH_AHEAD__HITS");
+        assert_eq!(find("rules[].ttl").unwrap().environment(), None);
+    }
+
+    #[test]
+    fn the_tree_is_in_the_paths() {
+        assert_eq!(names_below(""), ["server", "admin", "upstream", "cache", "key", "rules", "invalidate", "warm", "logs"]);
+        assert_eq!(names_below("warm.groups[].sources[]"), ["url", "select", "path"]);
+        assert!(has_below("rules[]") && has_below("warm.user") && !has_below("rules") && !has_below("cache.max"));
+        assert_eq!(elsewhere("max_object"), Some("cache.max_object"));
+    }
+}

@@ -1,0 +1,13 @@
+//! The manual: how the house works, clause by clause, and why it is built this way.
+
+#[doc = include_str!("request.md")]
+pub mod request {}
+
+#[doc = include_str!("rfc9111.md")]
+pub mod rfc9111 {}
+
+#[doc = include_str!("security.md")]
+pub mod security {}
+
+#[doc = include_str!("decisions.md")]
+pub mod decisions {}

@@ -1,0 +1,75 @@
+//! One timer for all the deadlines of a connection.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// A timer that is only touched when it must ring *earlier* than it will: a deadline that moves on, as that of every request does, costs nothing.
+/// When it rings too early, whoever waits asks again with the deadline of that moment.
+#[derive(Debug)]
+pub(super) struct Alarm {
+    sleep: Pin<Box<Sleep>>,
+    armed: bool,
+}
+
+impl Alarm {
+    /// A timer that is not set.
+    pub(super) fn new() -> Self {
+        Self { sleep: Box::pin(sleep_until(Instant::now())), armed: false }
+    }
+
+    /// Whether `due` has passed; if not, the task is woken at that time or before.
+    pub(super) fn passed(&mut self, cx: &mut Context<'_>, due: Instant) -> bool {
+        loop {
+            if !self.armed || self.sleep.deadline() > due {
+                self.sleep.as_mut().reset(due);
+                self.armed = true;
+            }
+            match self.sleep.as_mut().poll(cx) {
+                Poll::Pending => return false,
+                Poll::Ready(()) => self.armed = false,
+            }
+            if Instant::now() >= due {
+                return true;
+            }
+        }
+    }
+
+    /// Sees to it that the task is woken at `due` or before, without polling a timer that will ring anyway.
+    pub(super) fn set(&mut self, cx: &mut Context<'_>, due: Instant) {
+        if (!self.armed || self.sleep.deadline() > due) && self.passed(cx, due) {
+            cx.waker().wake_by_ref();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Alarm;
+    use std::future::poll_fn;
+    use std::task::Poll;
+    use std::time::Duration;
+    use tokio::time::Instant;
+
+    /// Asks with one deadline after the other, and then waits with the last. After how many seconds it rang.
+    async fn rings_after(deadlines: [u64; 3]) -> u64 {
+        let (start, mut alarm) = (Instant::now(), Alarm::new());
+        let mut dues = deadlines.map(|seconds| start + Duration::from_secs(seconds)).into_iter();
+        let mut due = start + Duration::from_secs(60);
+        poll_fn(|cx| {
+            for next in dues.by_ref() {
+                assert!(!alarm.passed(cx, due));
+                due = next;
+            }
+            if alarm.passed(cx, due) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        start.elapsed().as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_rings_when_due_though_the_deadline_has_moved_both_ways() {
+        assert_eq!(rings_after([30, 10, 40]).await, 40);
+        assert_eq!(rings_after([30, 40, 10]).await, 10);
+    }
+}

@@ -1,0 +1,209 @@
+//! A strict reader of chunked framing (RFC 9112 section 7.1). It lets bytes through; it only says where the body ends, or that it is broken.
+
+use crate::sidecar::fault::Fault;
+use crate::sidecar::head::{field, is_token};
+
+/// Hexadecimal digits in one chunk size; more could overflow somewhere behind us.
+const MAX_DIGITS: u8 = 16;
+/// Bytes of extensions in one chunk header.
+const MAX_EXTENSION: usize = 1 << 10;
+
+/// Where in a chunked body the reader is.
+#[derive(Clone, Debug)]
+pub(super) struct Chunks {
+    at: At,
+    size: u64,
+    digits: u8,
+    extension: usize,
+    trailer: usize,
+    line: Vec<u8>,
+    max_trailer: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    Size,
+    /// Blanks after the size or between extensions: only `;` may follow.
+    Blank,
+    /// Blanks and the name after a `;`; true once a name has begun.
+    Name(bool),
+    /// After `=`, before the value.
+    Equals,
+    Token,
+    Quoted,
+    Escape,
+    /// After a quoted value.
+    Unquoted,
+    SizeLf,
+    Data,
+    DataCr,
+    DataLf,
+    Trailer,
+}
+
+impl Chunks {
+    /// At the start of a body whose trailer section may have `max_trailer` bytes.
+    pub(super) const fn new(max_trailer: usize) -> Self {
+        Self { at: At::Size, size: 0, digits: 0, extension: 0, trailer: 0, line: Vec::new(), max_trailer }
+    }
+
+    /// Reads on. How many of `bytes` belong to the body, and whether it has ended with them.
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(usize, bool), Fault> {
+        let mut used = 0;
+        while let Some(&byte) = bytes.get(used) {
+            match self.at {
+                At::Data => {
+                    let left = bytes.len() - used;
+                    let taken = usize::try_from(self.size).map_or(left, |size| size.min(left));
+                    self.size -= taken as u64;
+                    used += taken;
+                    if self.size == 0 {
+                        self.at = At::DataCr;
+                    }
+                    continue;
+                }
+                At::Trailer => {
+                    if self.trailer_byte(byte)? {
+                        return Ok((used + 1, true));
+                    }
+                }
+                At::DataCr => self.expect(byte, b'\r', At::DataLf)?,
+                At::DataLf => {
+                    self.expect(byte, b'\n', At::Size)?;
+                    (self.digits, self.extension) = (0, 0);
+                }
+                At::SizeLf => self.expect(byte, b'\n', if self.size == 0 { At::Trailer } else { At::Data })?,
+                At::Size => self.size_byte(byte)?,
+                _ => self.extension_byte(byte)?,
+            }
+            used += 1;
+        }
+        Ok((used, false))
+    }
+
+    fn expect(&mut self, byte: u8, wanted: u8, next: At) -> Result<(), Fault> {
+        self.at = next;
+        if byte == wanted { Ok(()) } else { Err(Fault::Chunk) }
+    }
+
+    fn size_byte(&mut self, byte: u8) -> Result<(), Fault> {
+        match (char::from(byte).to_digit(16), byte) {
+            (Some(digit), _) if self.digits < MAX_DIGITS => {
+                self.size = if self.digits == 0 { 0 } else { self.size << 4 } | u64::from(digit);
+                self.digits += 1;
+            }
+            (None, b'\r') if self.digits > 0 => self.at = At::SizeLf,
+            (None, b';') if self.digits > 0 => self.at = At::Name(false),
+            (None, b' ' | b'\t') if self.digits > 0 => self.at = At::Blank,
+            _ => return Err(Fault::Chunk),
+        }
+        Ok(())
+    }
+
+    /// chunk-ext of RFC 9112 section 7.1.1. A CR inside a quoted string is refused: some would end the line there, some would not.
+    fn extension_byte(&mut self, byte: u8) -> Result<(), Fault> {
+        self.extension += 1;
+        if self.extension > MAX_EXTENSION {
+            return Err(Fault::Chunk);
+        }
+        let blank = matches!(byte, b' ' | b'\t');
+        let printable = blank || (byte >= b' ' && byte != 0x7f);
+        self.at = match (self.at, byte) {
+            (At::Quoted, b'"') => At::Unquoted,
+            (At::Quoted, b'\\') => At::Escape,
+            (At::Quoted | At::Escape, _) if printable => At::Quoted,
+            (At::Quoted | At::Escape, _) => return Err(Fault::Chunk),
+            (At::Name(true) | At::Token | At::Unquoted, b'\r') => At::SizeLf,
+            (At::Name(true) | At::Token | At::Unquoted | At::Blank, b';') => At::Name(false),
+            (At::Name(true), b'=') => At::Equals,
+            (At::Equals, b'"') => At::Quoted,
+            (At::Name(_), _) if is_token(byte) => At::Name(true),
+            (At::Equals | At::Token, _) if is_token(byte) => At::Token,
+            (At::Name(false), _) if blank => At::Name(false),
+            (At::Equals, _) if blank => At::Equals,
+            (At::Token | At::Unquoted | At::Blank, _) if blank => At::Blank,
+            _ => return Err(Fault::Chunk),
+        };
+        Ok(())
+    }
+
+    /// True at the empty line that ends the trailer section.
+    fn trailer_byte(&mut self, byte: u8) -> Result<bool, Fault> {
+        self.trailer += 1;
+        if self.trailer > self.max_trailer {
+            return Err(Fault::Trailer);
+        }
+        self.line.push(byte);
+        if byte != b'\n' {
+            return Ok(false);
+        }
+        let line = std::mem::take(&mut self.line);
+        let line = line.strip_suffix(b"\r\n").ok_or(Fault::Trailer)?;
+        if line.is_empty() {
+            return Ok(true);
+        }
+        let (name, _) = field(line).map_err(|_| Fault::Trailer)?;
+        // RFC 9110 section 6.5.1: framing and routing fields have no business in trailers.
+        let forbidden = [&b"content-length"[..], b"transfer-encoding", b"host"];
+        if forbidden.iter().any(|field| name.eq_ignore_ascii_case(field)) { Err(Fault::Trailer) } else { Ok(false) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Chunks, Fault};
+
+    fn read(body: &str) -> Result<Option<usize>, Fault> {
+        let mut chunks = Chunks::new(64);
+        let (used, ended) = chunks.feed(body.as_bytes())?;
+        Ok(ended.then_some(used))
+    }
+
+    #[test]
+    fn well_formed_bodies_end_where_they_end() {
+        for body in [
+            "0\r\n\r\n",
+            "3\r\nabc\r\n0\r\n\r\n",
+            "0000000000000003\r\nabc\r\n0\r\n\r\n",
+            "A;name\r\n0123456789\r\n00;x=y;z=\"a\\\"b;\"\r\n\r\n",
+            "1 ;a=b\r\nx\r\n0\r\nTrailer-Field: v\r\n\r\n",
+        ] {
+            assert_eq!(read(body), Ok(Some(body.len())), "{body:?}");
+            assert_eq!(read(&format!("{body}GET ")), Ok(Some(body.len())), "what follows is not the body's");
+        }
+        assert_eq!(read("3\r\nab"), Ok(None), "more is to come");
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        for body in [
+            "\r\n",
+            "x\r\n",
+            "-1\r\n",
+            "+1\r\n",
+            "0x1\r\n",
+            " 1\r\n",
+            "1 \r\n",
+            "1\n",
+            "1\ra",
+            "1\r\nxy\r\n",
+            "1\r\nx\n",
+            "1\r\nx\ry",
+            "00000000000000001\r\n",
+            "FFFFFFFFFFFFFFFF0\r\n",
+            "1;\r\n",
+            "1;a=\r\n",
+            "1;a=\"b\r\n\"\r\n",
+            "1;a\nb\r\n",
+            "1;a\0\r\n",
+            "1;=b\r\n",
+        ] {
+            assert_eq!(read(body), Err(Fault::Chunk), "{body:?}");
+        }
+        assert_eq!(read(&format!("1;{}\r\n", "a".repeat(1100))), Err(Fault::Chunk));
+        for body in ["0\r\nx\r\n\r\n", "0\r\nX: 1\n\r\n", "0\r\n X: 1\r\n\r\n", "0\r\nContent-Length: 1\r\n\r\n", "0\r\n\n"] {
+            assert_eq!(read(body), Err(Fault::Trailer), "{body:?}");
+        }
+        assert_eq!(read(&format!("0\r\nX: {}\r\n\r\n", "a".repeat(64))), Err(Fault::Trailer), "trailers are bounded");
+    }
+}

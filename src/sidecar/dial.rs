@@ -1,0 +1,177 @@
+//! Connections to the upstream: names that were resolved once stay usable, and connecting has a deadline that includes resolving.
+
+use crate::error::BoxError;
+use crate::sidecar::live::Live;
+use http::Uri;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::client::legacy::connect::dns::Name;
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Opens connections.
+#[derive(Clone, Debug)]
+pub(super) struct Dial {
+    http: HttpConnector<Resolve>,
+    live: Arc<Live>,
+}
+
+/// `upstream.connect_timeout` passed before there was a connection.
+#[derive(Debug)]
+pub(super) struct ConnectTimeout(pub(super) Duration);
+
+impl std::fmt::Display for ConnectTimeout {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "upstream.connect_timeout ({:?}) passed", self.0)
+    }
+}
+
+impl std::error::Error for ConnectTimeout {}
+
+impl Dial {
+    pub(super) fn new(live: Arc<Live>) -> Self {
+        let mut http = HttpConnector::new_with_resolver(Resolve::default());
+        http.set_nodelay(true);
+        http.set_keepalive(Some(Duration::from_secs(60)));
+        Self { http, live }
+    }
+}
+
+impl Service<Uri> for Dial {
+    type Response = Line;
+    type Error = BoxError;
+    type Future = BoxFuture<Result<Line, BoxError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.http.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let limit = self.live.settings.load().upstream.connect_timeout;
+        let connecting = self.http.call(uri);
+        Box::pin(async move {
+            match tokio::time::timeout(limit, connecting).await {
+                Ok(Ok(io)) => Ok(Line { io, proven: Proven::default() }),
+                Ok(Err(error)) => Err(error.into()),
+                Err(_) => Err(ConnectTimeout(limit).into()),
+            }
+        })
+    }
+}
+
+/// Whether a connection has brought a response before. One that has, and now ends without a word, was merely stale.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Proven(Arc<AtomicBool>);
+
+impl Proven {
+    pub(super) fn prove(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Line {
+    io: TokioIo<TcpStream>,
+    proven: Proven,
+}
+
+impl Connection for Line {
+    fn connected(&self) -> Connected {
+        Connected::new().extra(self.proven.clone())
+    }
+}
+
+impl Read for Line {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl Write for Line {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+}
+
+/// The system's resolver, with a memory: when it fails, the addresses of the last time serve.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Resolve(Arc<Mutex<HashMap<String, Vec<SocketAddr>>>>);
+
+impl Service<Name> for Resolve {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = BoxFuture<io::Result<Self::Response>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let known = self.0.clone();
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await.map(Iterator::collect::<Vec<_>>);
+            remember(&mut known.lock(), name.as_str(), found).map(Vec::into_iter)
+        })
+    }
+}
+
+fn remember(known: &mut HashMap<String, Vec<SocketAddr>>, name: &str, found: io::Result<Vec<SocketAddr>>) -> io::Result<Vec<SocketAddr>> {
+    match found {
+        Ok(addresses) if !addresses.is_empty() => {
+            known.insert(name.to_owned(), addresses.clone());
+            Ok(addresses)
+        }
+        Ok(_) => known.get(name).cloned().ok_or_else(|| io::Error::other("the name has no address")),
+        Err(error) => known.get(name).cloned().ok_or(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::remember;
+    use std::collections::HashMap;
+    use std::io;
+
+    #[test]
+    fn old_addresses_serve_while_the_resolver_fails() {
+        let (mut known, address) = (HashMap::new(), "127.0.0.1:0".parse().unwrap());
+        assert!(remember(&mut known, "o", Err(io::Error::other("down"))).is_err());
+        assert_eq!(remember(&mut known, "o", Ok(vec![address])).unwrap(), [address]);
+        assert_eq!(remember(&mut known, "o", Err(io::Error::other("down"))).unwrap(), [address]);
+        assert_eq!(remember(&mut known, "o", Ok(vec![])).unwrap(), [address]);
+        assert!(remember(&mut known, "other", Ok(vec![])).is_err());
+    }
+}

@@ -1,0 +1,124 @@
+//! A response body on its way from the upstream.
+
+use crate::error::{BoxError, BrokenBody};
+use crate::sidecar::alarm::Alarm;
+use crate::sidecar::gate::Place;
+use crate::sidecar::upload::Monitor;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The body of a response of [`Upstream`](super::Upstream). It errs when the upstream breaks off or falls silent: never a clean end too early.
+#[derive(Debug)]
+pub struct UpstreamBody(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Ours(Option<Bytes>),
+    Incoming(Box<Download>),
+}
+
+/// What is held until a body has ended or is dropped: the place at the upstream, and the upload that nobody needs any more.
+#[derive(Debug)]
+pub(super) struct Hold {
+    _place: Place,
+    upload: Option<Monitor>,
+}
+
+impl Hold {
+    pub(super) const fn new(place: Place, upload: Option<Monitor>) -> Self {
+        Self { _place: place, upload }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if let Some(upload) = &self.upload {
+            upload.stop();
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Download {
+    body: Incoming,
+    idle: Duration,
+    silent_since: Option<Instant>,
+    alarm: Option<Alarm>,
+    hold: Option<Hold>,
+}
+
+impl UpstreamBody {
+    /// A short body of ours.
+    pub(super) fn ours(text: Bytes) -> Self {
+        Self(Kind::Ours(Some(text).filter(|text| !text.is_empty())))
+    }
+
+    /// A body of the upstream, which may be silent for `idle`. `hold` is let go at its end.
+    pub(super) fn incoming(body: Incoming, idle: Duration, hold: Hold) -> Self {
+        if body.is_end_stream() {
+            return Self(Kind::Ours(None));
+        }
+        Self(Kind::Incoming(Box::new(Download { body, idle, silent_since: None, alarm: None, hold: Some(hold) })))
+    }
+}
+
+impl Download {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.silent_since = None;
+                if self.body.is_end_stream() {
+                    self.hold = None;
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(None) => {
+                self.hold = None;
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(error))) => {
+                self.hold = None;
+                Poll::Ready(Some(Err(BrokenBody::new(error.to_string()).into())))
+            }
+            Poll::Pending => {
+                let due = *self.silent_since.get_or_insert_with(Instant::now) + self.idle;
+                if !self.alarm.get_or_insert_with(Alarm::new).passed(cx, due) {
+                    return Poll::Pending;
+                }
+                self.hold = None;
+                Poll::Ready(Some(Err(BrokenBody::new(format!("upstream.idle_body_timeout ({:?}) passed", self.idle)).into())))
+            }
+        }
+    }
+}
+
+impl Body for UpstreamBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut self.0 {
+            Kind::Ours(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
+            Kind::Incoming(download) => download.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Ours(text) => text.is_none(),
+            Kind::Incoming(download) => download.body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Ours(text) => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
+            Kind::Incoming(download) => download.body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What the two ends of one connection tell each other: the [`Wire`](super::wire::Wire) under hyper and the service above it.
+
+use crate::sidecar::tunnel::Tunnel;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The state of the exchange under way on a connection. One allocation per connection, shared by its wire and its service.
+#[derive(Debug, Default)]
+pub(super) struct Exchange {
+    begun: AtomicBool,
+    done: AtomicBool,
+    broken: AtomicBool,
+    switched: AtomicBool,
+    tunnel: Mutex<Option<Tunnel>>,
+}
+
+impl Exchange {
+    /// The wire has handed a head to hyper: a new exchange.
+    pub(super) fn open(&self) {
+        self.begun.store(false, Ordering::Relaxed);
+        self.done.store(false, Ordering::Release);
+    }
+
+    /// The service has a response head: from now on hyper writes, and nobody else may.
+    pub(super) fn begin(&self) {
+        self.begun.store(true, Ordering::Release);
+    }
+
+    /// Whether the response has begun.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Acquire)
+    }
+
+    /// Whether hyper has let go of the response body: it is written, or will never be.
+    pub(super) fn is_done(&self) -> bool {
+        self.done.load(Ordering::Acquire)
+    }
+
+    /// A body that only the end of the connection delimits broke off: the end must not look like a clean one.
+    pub(super) fn break_off(&self) {
+        self.broken.store(true, Ordering::Release);
+    }
+
+    /// Whether the connection must end with a reset.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
+    }
+
+    /// The upstream has said 101: after hyper has written that, the connection speaks another protocol.
+    pub(super) fn switch(&self, tunnel: Tunnel) {
+        *self.tunnel.lock() = Some(tunnel);
+        self.switched.store(true, Ordering::Release);
+    }
+
+    /// Whether the connection no longer speaks HTTP.
+    pub(super) fn has_switched(&self) -> bool {
+        self.switched.load(Ordering::Acquire)
+    }
+
+    /// The tunnel that the connection becomes when hyper is done with it.
+    pub(super) fn take_tunnel(&self) -> Option<Tunnel> {
+        self.tunnel.lock().take()
+    }
+}
+
+/// Lives in the response body; hyper drops that when it is written.
+#[derive(Debug)]
+pub(super) struct UntilWritten(pub(super) Arc<Exchange>);
+
+impl Drop for UntilWritten {
+    fn drop(&mut self) {
+        self.0.done.store(true, Ordering::Release);
+    }
+}

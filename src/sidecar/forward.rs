@@ -1,0 +1,176 @@
+//! One request on its way from hyper to the service, and its response on the way back.
+
+use crate::body::RequestBody;
+use crate::error::BoxError;
+use crate::problem;
+use crate::rfc::hop;
+use crate::sidecar::admission::{self, Stop, Way};
+use crate::sidecar::exchange::{Exchange, UntilWritten};
+use crate::sidecar::forwarded::Peer;
+use crate::sidecar::limited::{Limited, Outgrown};
+use crate::sidecar::live::Live;
+use crate::sidecar::notable::Notable;
+use crate::sidecar::reply::Reply;
+use crate::sidecar::target::Memory;
+use crate::sidecar::tunnel::Tunnel;
+use crate::sidecar::upstream::{Upstream, UpstreamBody};
+use crate::telemetry::Refusal;
+use bytes::Bytes;
+use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode, Version};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::sync::Arc;
+use tower_service::Service;
+
+/// What all requests of one connection have in common.
+pub(super) struct Seat {
+    pub(super) live: Arc<Live>,
+    pub(super) exchange: Arc<Exchange>,
+    pub(super) upstream: Upstream,
+    pub(super) peer: Peer,
+    pub(super) memory: Memory,
+}
+
+/// What must be remembered of a request to answer it.
+struct Asked {
+    accept: Option<HeaderValue>,
+    head: bool,
+    old: bool,
+}
+
+/// Admits a request, has `service` answer it, and makes the answer fit for the client.
+pub(super) async fn forward<S, B>(service: S, seat: Arc<Seat>, request: Request<Incoming>) -> Response<Reply<EitherBody<B>>>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let (mut parts, body) = request.into_parts();
+    // Only a 101 may use it, and only we decide that it is one.
+    let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+    let asked = Asked::of(&parts);
+    let (admitted, limit) = {
+        let settings = seat.live.settings.load();
+        let admitted = admission::admit(&mut parts, body.is_end_stream(), &settings, &seat.peer, &seat.memory);
+        (admitted, settings.server.max_request_body)
+    };
+    let response = match admitted {
+        Err(stop) => stopped(&seat, stop, &asked),
+        Ok(Way::Service) => serve(service, &seat, parts, body, limit, &asked).await,
+        Ok(Way::Upgrade(offered)) => Box::pin(upgrade(&seat, parts, on_upgrade, offered, &asked)).await, // rare, and large
+    };
+    seat.exchange.begin();
+    response
+}
+
+/// A body of the service, or of the upstream when the service was passed by.
+pub(super) type EitherBody<B> = http_body_util::Either<B, UpstreamBody>;
+
+impl Asked {
+    fn of(parts: &Parts) -> Self {
+        let accept = parts.headers.get(ACCEPT).cloned();
+        Self { accept, head: parts.method == Method::HEAD, old: parts.version == Version::HTTP_10 }
+    }
+}
+
+async fn serve<S, B>(mut service: S, seat: &Seat, parts: Parts, body: Incoming, limit: u64, asked: &Asked) -> Response<Reply<EitherBody<B>>>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let outgrown = Outgrown::default();
+    let body = match body.size_hint().exact() {
+        Some(0) => RequestBody::default(),
+        Some(_) => RequestBody::new(body), // its length was checked, and hyper holds it to that
+        None => RequestBody::new(Limited::new(body, limit, outgrown.clone())),
+    };
+    let Ok(()) = poll_fn(|cx| service.poll_ready(cx)).await;
+    let Ok(response) = service.call(Request::from_parts(parts, body)).await;
+    if outgrown.get() {
+        return stopped(seat, admission::body_too_large(limit), asked);
+    }
+    if response.status().is_informational() {
+        return stopped(seat, bad_response("an interim response that nobody asked for"), asked);
+    }
+    passed(seat, response.map(http_body_util::Either::Left), asked)
+}
+
+/// Asks the upstream to switch protocols. Only its 101 makes a tunnel; any other answer is a response like all others.
+async fn upgrade<B>(
+    seat: &Seat,
+    parts: Parts,
+    client: Option<OnUpgrade>,
+    offered: HeaderValue,
+    asked: &Asked,
+) -> Response<Reply<EitherBody<B>>>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let (response, upstream) = seat.upstream.upgrade(parts, offered).await;
+    let (Some(upstream), Some(client)) = (upstream, client) else {
+        return passed(seat, response.map(http_body_util::Either::Right), asked);
+    };
+    seat.exchange.switch(Tunnel { client, upstream });
+    response.map(|body| Reply::service(http_body_util::Either::Right(body), false, UntilWritten(seat.exchange.clone())))
+}
+
+fn bad_response(detail: &'static str) -> Stop {
+    Stop::Refuse(Refusal::BadResponse, detail.into())
+}
+
+/// A response of the service, made fit for the client.
+fn passed<B>(seat: &Seat, response: Response<EitherBody<B>>, asked: &Asked) -> Response<Reply<EitherBody<B>>>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let (mut parts, body) = response.into_parts();
+    if Notable::of(&parts.headers).hop {
+        hop::strip_unstorable(&mut parts.headers);
+    }
+    admission::via(&mut parts.headers, parts.version);
+    parts.version = Version::HTTP_11; // a proxy speaks its own version (RFC 9110 section 2.5)
+    let exact = body.size_hint().exact();
+    if let Some(length) = parts.headers.get(CONTENT_LENGTH) {
+        // RFC 9110 section 8.6 forbids it with 204; with 304 hyper would complain. Elsewhere hyper trusts it over the body.
+        let silent = matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let contradicted = !asked.head && exact.is_some_and(|exact| length.to_str().ok().and_then(|text| text.parse().ok()) != Some(exact));
+        if silent || contradicted {
+            parts.headers.remove(CONTENT_LENGTH);
+        }
+    }
+    let close_delimited = asked.old && exact.is_none() && !parts.headers.contains_key(CONTENT_LENGTH);
+    let until = UntilWritten(seat.exchange.clone());
+    Response::from_parts(parts, Reply::service(body, close_delimited, until))
+}
+
+/// A response of our own.
+fn stopped<B>(seat: &Seat, stop: Stop, asked: &Asked) -> Response<Reply<EitherBody<B>>>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let response = match stop {
+        Stop::Answer(response) => *response,
+        Stop::Refuse(refusal, detail) => {
+            seat.live.count(refusal);
+            tracing::debug!(reason = refusal.as_str(), %detail, "request refused");
+            let accept = asked.accept.clone().map(|accept| (ACCEPT, accept));
+            let mut response = problem::response(refusal, &detail, &accept.into_iter().collect::<HeaderMap>());
+            // What could not be read safely, or will not be read at all, ends the connection.
+            if matches!(refusal, Refusal::BadRequest | Refusal::BodyTooLarge | Refusal::Expectation) {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
+        }
+    };
+    let until = UntilWritten(seat.exchange.clone());
+    response.map(|text| Reply::ours(text, until))
+}

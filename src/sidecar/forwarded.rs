@@ -1,0 +1,183 @@
+//! `X-Forwarded-*`, `Forwarded` (RFC 7239), and the fields by which a stranger would have the origin read another request than we did.
+
+use crate::sidecar::settings::{Forwarded, ServerSettings, UpstreamSettings};
+use crate::sidecar::target::Host;
+use http::header::FORWARDED;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use std::net::IpAddr;
+
+const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Fields that some frameworks obey in place of the target or Host.
+const OVERRIDES: [&str; 4] = ["x-original-url", "x-rewrite-url", "x-original-host", "x-host"];
+/// Fields that some frameworks obey in place of the method: a legitimate idiom on POST, a trick on a method whose answers are stored.
+const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+
+/// The client's end of a connection.
+#[derive(Debug)]
+pub(super) struct Peer {
+    ip: Option<IpAddr>,
+    /// Its address as a field value; nothing for a Unix socket.
+    address: Option<HeaderValue>,
+    /// The `Forwarded` element of the last Host seen: the next request nearly always has the same.
+    last: Mutex<Option<(HeaderValue, HeaderValue)>>,
+}
+
+impl Peer {
+    /// A peer at `ip`; `None` for one without an address.
+    pub(super) fn new(ip: Option<IpAddr>) -> Self {
+        let ip = ip.map(|ip| ip.to_canonical());
+        let address = ip.and_then(|ip| HeaderValue::from_str(&ip.to_string()).ok());
+        Self { ip, address, last: Mutex::new(None) }
+    }
+
+    fn is_trusted(&self, server: &ServerSettings) -> bool {
+        self.ip.is_some_and(|ip| server.trusted_proxies.iter().any(|network| network.contains(&ip)))
+    }
+
+    fn may_append(&self, server: &ServerSettings, upstream: &UpstreamSettings) -> bool {
+        upstream.forwarded == Forwarded::Append && self.is_trusted(server)
+    }
+
+    /// `for=..;host=..;proto=http`: IPv6 addresses in brackets and quotes (RFC 7239 section 6), hosts in quotes because of their colon.
+    fn element(&self, host: &Host) -> Option<HeaderValue> {
+        let mut last = self.last.lock();
+        if let Some((seen, element)) = &*last
+            && *seen == host.value
+        {
+            return Some(element.clone());
+        }
+        let node = match self.ip {
+            Some(IpAddr::V4(ip)) => ip.to_string(),
+            Some(IpAddr::V6(ip)) => format!("\"[{ip}]\""),
+            None => "unknown".to_owned(),
+        };
+        let element = HeaderValue::try_from(format!("for={node};host=\"{}\";proto=http", host.authority)).ok()?;
+        *last = Some((host.value.clone(), element.clone()));
+        Some(element)
+    }
+}
+
+/// Writes our forwarding fields, or continues those of a peer that is believed.
+pub(super) fn set(headers: &mut HeaderMap, host: &Host, peer: &Peer, server: &ServerSettings, upstream: &UpstreamSettings) {
+    let append = peer.may_append(server, upstream);
+    match &peer.address {
+        Some(address) => join(headers, FOR, address, append),
+        None if !append => drop(headers.remove(FOR)),
+        None => {}
+    }
+    if let Some(element) = peer.element(host) {
+        join(headers, FORWARDED, &element, append);
+    }
+    if !(append && headers.contains_key(HOST)) {
+        headers.insert(HOST, host.value.clone());
+    }
+    if !(append && headers.contains_key(PROTO)) {
+        headers.insert(PROTO, HeaderValue::from_static("http"));
+    }
+}
+
+/// Continues the chain of a peer that is believed, or begins one.
+fn join(headers: &mut HeaderMap, name: HeaderName, ours: &HeaderValue, append: bool) {
+    let chain = append.then(|| {
+        let lines = headers.get_all(&name).iter().map(HeaderValue::as_bytes).chain(std::iter::once(ours.as_bytes()));
+        HeaderValue::from_bytes(&lines.collect::<Vec<_>>().join(&b", "[..])).ok()
+    });
+    headers.insert(name, chain.flatten().unwrap_or_else(|| ours.clone()));
+}
+
+/// Drops what `peer` may not say.
+pub(super) fn drop_untold(headers: &mut HeaderMap, method: &Method, peer: &Peer, server: &ServerSettings, upstream: &UpstreamSettings) {
+    let (trusted, append) = (peer.is_trusted(server), peer.may_append(server, upstream));
+    let untold = |name: &str| match name.as_bytes().first() {
+        Some(b'f') => name == "forwarded" && !append,
+        Some(b'x') => {
+            (!append && name.starts_with("x-forwarded-"))
+                || (!trusted && (OVERRIDES.contains(&name) || (method.is_safe() && METHOD_OVERRIDES.contains(&name))))
+        }
+        _ => false,
+    };
+    let names: SmallVec<[HeaderName; 4]> = headers.keys().filter(|name| untold(name.as_str())).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Peer, drop_untold, set};
+    use crate::sidecar::settings::{Forwarded, ServerSettings, UpstreamSettings};
+    use crate::sidecar::target::Host;
+    use http::uri::Authority;
+    use http::{HeaderMap, HeaderValue, Method};
+
+    const SENT: [(&str, &str); 8] = [
+        ("x-forwarded-for", "1.1.1.1"),
+        ("x-forwarded-for", "2.2.2.2"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-port", "443"),
+        ("forwarded", "for=1.1.1.1"),
+        ("x-original-url", "/admin"),
+        ("x-http-method-override", "DELETE"),
+        ("x-mine", "1"),
+    ];
+
+    fn forwarded(peer: &str, trusted: &[&str], mode: Forwarded, method: &Method) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in SENT {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        let server =
+            ServerSettings { trusted_proxies: trusted.iter().map(|net| net.parse().unwrap()).collect(), ..ServerSettings::default() };
+        let upstream = UpstreamSettings { forwarded: mode, ..UpstreamSettings::new(Authority::from_static("o:1")) };
+        let peer = Peer::new(Some(peer.parse().unwrap()));
+        drop_untold(&mut headers, method, &peer, &server, &upstream);
+        set(&mut headers, &Host::parse(b"h:8080").unwrap(), &peer, &server, &upstream);
+        headers
+    }
+
+    #[test]
+    fn a_stranger_is_not_believed() {
+        for mode in [Forwarded::Overwrite, Forwarded::Append] {
+            let headers = forwarded("192.0.2.7", &["10.0.0.0/8"], mode, &Method::GET);
+            assert_eq!(headers["x-forwarded-for"], "192.0.2.7");
+            assert_eq!(
+                (&headers["x-forwarded-host"], &headers["x-forwarded-proto"]),
+                (&"h:8080".parse().unwrap(), &"http".parse().unwrap())
+            );
+            assert_eq!(headers["forwarded"], "for=192.0.2.7;host=\"h:8080\";proto=http");
+            for gone in ["x-forwarded-port", "x-original-url", "x-http-method-override"] {
+                assert!(!headers.contains_key(gone), "{gone}");
+            }
+            assert_eq!(headers.get_all("x-forwarded-for").iter().count(), 1);
+            assert_eq!(headers["x-mine"], "1");
+        }
+    }
+
+    #[test]
+    fn the_method_override_of_a_post_is_an_idiom() {
+        assert!(forwarded("192.0.2.7", &[], Forwarded::Overwrite, &Method::POST).contains_key("x-http-method-override"));
+    }
+
+    #[test]
+    fn the_chain_of_a_trusted_peer_is_continued() {
+        let headers = forwarded("::ffff:10.1.2.3", &["10.0.0.0/8"], Forwarded::Append, &Method::GET);
+        assert_eq!(headers["x-forwarded-for"], "1.1.1.1, 2.2.2.2, 10.1.2.3");
+        assert_eq!(headers["x-forwarded-proto"], "https");
+        assert_eq!(headers["forwarded"], "for=1.1.1.1, for=10.1.2.3;host=\"h:8080\";proto=http");
+        assert!(headers.contains_key("x-forwarded-port") && headers.contains_key("x-original-url"));
+    }
+
+    #[test]
+    fn an_ipv6_peer_is_quoted() {
+        let headers = forwarded("2001:db8::1", &[], Forwarded::Overwrite, &Method::GET);
+        assert_eq!(
+            (&headers["forwarded"], &headers["x-forwarded-for"]),
+            (&"for=\"[2001:db8::1]\";host=\"h:8080\";proto=http".parse().unwrap(), &"2001:db8::1".parse().unwrap())
+        );
+    }
+}

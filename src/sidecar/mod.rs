@@ -1,0 +1,126 @@
+//! The sidecar: warmfront as a process of its own, in front of one upstream.
+//!
+//! From the outside in: `listen` accepts, `wire` hands hyper whole and unambiguous requests one at a time, `forward` makes each fit to be
+//! handed on and calls the service (the cache), and what the service cannot answer goes to the [`Upstream`].
+//!
+//! ```
+//! use warmfront::sidecar::settings::{ListenAddr, ServerSettings, UpstreamSettings};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! let server = ServerSettings { listen: vec![ListenAddr::Tcp("127.0.0.1:0".parse().unwrap())], ..ServerSettings::default() };
+//! let sidecar = warmfront::sidecar::Sidecar::new(server, UpstreamSettings::new("127.0.0.1:9000".parse().unwrap()));
+//! let bound = sidecar.bind().await?;
+//! assert_eq!(bound.addresses().len(), 1);
+//! let drained = bound.run(sidecar.upstream(), async {}).await; // any service; any future stops it
+//! assert!(drained.finished);
+//! # Ok(())
+//! # }
+//! ```
+
+mod admission;
+mod alarm;
+mod chunk;
+mod dial;
+mod download;
+mod exchange;
+mod failure;
+mod farewell;
+mod fault;
+mod forward;
+mod forwarded;
+mod gate;
+mod head;
+mod limited;
+mod listen;
+mod live;
+mod notable;
+mod open;
+mod refuse;
+mod reply;
+mod scan;
+mod serve;
+pub mod settings;
+mod stream;
+mod target;
+mod tunnel;
+mod upload;
+mod upstream;
+mod wire;
+
+pub use serve::{Bound, Drained};
+pub use upstream::{Upstream, UpstreamBody};
+
+use crate::sidecar::listen::Listener;
+use crate::sidecar::live::{Live, Settings};
+use crate::sidecar::settings::{ServerSettings, UpstreamSettings};
+use crate::telemetry::Refusal;
+use std::io;
+use std::sync::Arc;
+
+/// A handle to one sidecar: its settings, which can be changed while it runs, and its upstream. Cheap to clone; clones are the same sidecar.
+#[derive(Clone, Debug)]
+pub struct Sidecar {
+    live: Arc<Live>,
+    upstream: Upstream,
+}
+
+impl Sidecar {
+    /// A sidecar with these settings. Nothing is opened yet, and the upstream need not be there.
+    #[must_use]
+    pub fn new(server: ServerSettings, upstream: UpstreamSettings) -> Self {
+        let live = Live::new(server, upstream);
+        Self { upstream: Upstream::new(live.clone()), live }
+    }
+
+    /// The upstream, to put a cache around.
+    #[must_use]
+    pub fn upstream(&self) -> Upstream {
+        self.upstream.clone()
+    }
+
+    /// Listens on all of `server.listen`.
+    ///
+    /// # Errors
+    /// The first address that cannot be listened on; the message names it.
+    #[expect(clippy::unused_async, reason = "a reactor must be running, and binding may come to wait")]
+    pub async fn bind(&self) -> io::Result<Bound> {
+        let settings = self.live.settings.load();
+        let listeners = settings.server.listen.iter().map(Listener::bind).collect::<io::Result<Vec<_>>>()?;
+        if listeners.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "server.listen names no address"));
+        }
+        Ok(Bound { sidecar: self.clone(), listeners })
+    }
+
+    /// Puts new settings in force for the requests that follow; no connection is lost. What can only change by a restart keeps its old value
+    /// and is named by its configuration key.
+    pub fn reload(&self, mut server: ServerSettings, upstream: UpstreamSettings) -> Vec<&'static str> {
+        let mut restart = Vec::new();
+        let old = self.live.settings.load_full();
+        if server.listen != old.server.listen {
+            restart.push("server.listen");
+            server.listen.clone_from(&old.server.listen);
+        }
+        if server.workers != old.server.workers {
+            restart.push("server.workers");
+            server.workers = old.server.workers;
+        }
+        if server.max_connections != old.server.max_connections {
+            restart.push("server.max_connections");
+            server.max_connections = old.server.max_connections;
+        }
+        self.upstream.resize(upstream.max_in_flight);
+        self.live.settings.store(Arc::new(Settings { server, upstream }));
+        restart
+    }
+
+    /// How often the sidecar itself, not the service, answered with `refusal`: malformed requests, limits, and failures of the upstream.
+    #[must_use]
+    pub fn refused(&self, refusal: Refusal) -> u64 {
+        self.live.refused(refusal)
+    }
+
+    fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+}

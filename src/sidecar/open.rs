@@ -1,0 +1,95 @@
+//! The connections that are open, so that they can be told to finish, waited for, and cut.
+
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::{Notify, oneshot};
+
+/// All open connections. Entering and leaving take one lock per connection; a request takes none.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Open(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    book: Mutex<Book>,
+    empty: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    next: u64,
+    draining: bool,
+    entries: HashMap<u64, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    drain: Option<oneshot::Sender<()>>,
+    cut: Option<oneshot::Sender<()>>,
+}
+
+/// One connection in the book; dropping it strikes it out.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    open: Open,
+    id: u64,
+    /// Resolves when the connection must finish what it does and close.
+    pub(super) drain: oneshot::Receiver<()>,
+    /// Resolves when it must close now.
+    pub(super) cut: oneshot::Receiver<()>,
+}
+
+impl Open {
+    /// Enters a connection.
+    pub(super) fn enter(&self) -> Ticket {
+        let ((drain_tx, drain), (cut_tx, cut)) = (oneshot::channel(), oneshot::channel());
+        let mut book = self.0.book.lock();
+        let id = book.next;
+        book.next += 1;
+        // One that comes while we drain is told at once: its sender is dropped here.
+        let drain_tx = if book.draining { None } else { Some(drain_tx) };
+        book.entries.insert(id, Entry { drain: drain_tx, cut: Some(cut_tx) });
+        drop(book);
+        Ticket { open: self.clone(), id, drain, cut }
+    }
+
+    /// How many are open.
+    pub(super) fn count(&self) -> usize {
+        self.0.book.lock().entries.len()
+    }
+
+    /// Tells all to finish.
+    pub(super) fn drain(&self) {
+        let mut book = self.0.book.lock();
+        book.draining = true;
+        book.entries.values_mut().for_each(|entry| entry.drain = None);
+    }
+
+    /// Closes all.
+    pub(super) fn cut(&self) {
+        self.0.book.lock().entries.values_mut().for_each(|entry| entry.cut = None);
+    }
+
+    /// Until none is open.
+    pub(super) async fn emptied(&self) {
+        loop {
+            let notified = self.0.empty.notified();
+            if self.count() == 0 {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut book = self.open.0.book.lock();
+        book.entries.remove(&self.id);
+        let empty = book.entries.is_empty();
+        drop(book);
+        if empty {
+            self.open.0.empty.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Accepting, serving and draining connections.
+
+use crate::body::RequestBody;
+use crate::error::BoxError;
+use crate::sidecar::Sidecar;
+use crate::sidecar::exchange::Exchange;
+use crate::sidecar::forward::{Seat, forward};
+use crate::sidecar::forwarded::Peer;
+use crate::sidecar::listen::{Listener, accept};
+use crate::sidecar::open::{Open, Ticket};
+use crate::sidecar::settings::ListenAddr;
+use crate::sidecar::stream::Stream;
+use crate::sidecar::target::Memory;
+use crate::sidecar::wire::Wire;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tower_service::Service;
+
+/// A sidecar that listens, and answers when it is [run](Bound::run).
+#[derive(Debug)]
+pub struct Bound {
+    pub(super) sidecar: Sidecar,
+    pub(super) listeners: Vec<Listener>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Whether every connection ended within `server.drain_timeout`.
+    pub finished: bool,
+    /// How many connections were cut.
+    pub open: usize,
+}
+
+impl Bound {
+    /// Where it listens, with the real ports.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<ListenAddr> {
+        self.listeners.iter().filter_map(Listener::address).collect()
+    }
+
+    /// Answers requests with `service` until `shutdown` is ready. Then it stops listening, closes idle connections, lets responses under way
+    /// finish for up to `server.drain_timeout`, and cuts what is left.
+    pub async fn run<S, B>(self, service: S, shutdown: impl Future<Output = ()>) -> Drained
+    where
+        S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let Self { sidecar, listeners } = self;
+        let open = Open::default();
+        {
+            let mut accepting = pin!(accept_all(&sidecar, &listeners, &service, &open));
+            let mut shutdown = pin!(shutdown);
+            tokio::select! {
+                biased;
+                () = &mut shutdown => {}
+                () = &mut accepting => {}
+            }
+        }
+        drop(listeners);
+        open.drain();
+        let limit = sidecar.live().settings.load().server.drain_timeout;
+        let finished = tokio::time::timeout(limit, open.emptied()).await.is_ok();
+        let left = open.count();
+        open.cut();
+        Drained { finished, open: left }
+    }
+}
+
+/// Takes connections for ever, at most `server.max_connections` at a time: beyond, they wait in the kernel.
+async fn accept_all<S, B>(sidecar: &Sidecar, listeners: &[Listener], service: &S, open: &Open)
+where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let max = sidecar.live().settings.load().server.max_connections;
+    let room = Arc::new(Semaphore::new(max.clamp(1, Semaphore::MAX_PERMITS)));
+    let mut last = 0;
+    loop {
+        let Ok(permit) = room.clone().acquire_owned().await else { return };
+        let (stream, ip) = accept(listeners, &mut last).await;
+        let conversation = converse(sidecar.clone(), stream, ip, service.clone(), open.enter());
+        // A panic in it ends this task, and nothing else.
+        tokio::spawn(async move {
+            conversation.await;
+            drop(permit);
+        });
+    }
+}
+
+/// One connection from its first byte to its last.
+async fn converse<S, B>(sidecar: Sidecar, stream: Stream, ip: Option<IpAddr>, service: S, mut ticket: Ticket)
+where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let (live, exchange) = (sidecar.live().clone(), Arc::new(Exchange::default()));
+    let seat = Seat {
+        live: live.clone(),
+        exchange: exchange.clone(),
+        upstream: sidecar.upstream(),
+        peer: Peer::new(ip),
+        memory: Memory::default(),
+    };
+    let seat = Arc::new(seat);
+    let wire = Wire::new(stream, live, exchange.clone());
+    let answer = service_fn(move |request| {
+        let forwarding = forward(service.clone(), seat.clone(), request);
+        async move { Ok::<_, Infallible>(forwarding.await) }
+    });
+    let mut connection = pin!(http1::Builder::new().serve_connection(TokioIo::new(wire), answer).with_upgrades());
+    let mut draining = false;
+    loop {
+        tokio::select! {
+            biased;
+            ended = &mut connection => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "connection ended");
+                }
+                break;
+            }
+            _ = &mut ticket.drain, if !draining => {
+                draining = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            _ = &mut ticket.cut => return,
+        }
+    }
+    if let Some(tunnel) = exchange.take_tunnel() {
+        tokio::select! {
+            () = tunnel.run() => {}
+            _ = &mut ticket.cut => {}
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! The upstream as a tower service that cannot fail: whatever goes wrong is a response that says so.
+
+use crate::body::RequestBody;
+use crate::error::OriginFailure;
+use crate::problem;
+use crate::rfc::hop;
+use crate::sidecar::admission::tokens;
+use crate::sidecar::dial::{Dial, Proven};
+use crate::sidecar::download::Hold;
+pub use crate::sidecar::download::UpstreamBody;
+use crate::sidecar::failure::Failure;
+use crate::sidecar::gate::{Gate, Place};
+use crate::sidecar::live::{Live, Settings};
+use crate::sidecar::upload::{Monitor, Upload};
+use crate::telemetry::Refusal;
+use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, DATE, HOST, HeaderMap, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
+use http::request::Parts;
+use http::uri::{PathAndQuery, Scheme};
+use http::{Extensions, Request, Response, StatusCode, Uri, Version};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use smallvec::SmallVec;
+use std::convert::Infallible;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, UNIX_EPOCH};
+use tower_service::Service;
+
+/// How long an unused connection is kept. Below the keep-alive of common servers (Node, Apache and uvicorn close after 5 s), so that we close
+/// first: a request that meets their close can only be repeated if it is idempotent.
+const POOL_IDLE: Duration = Duration::from_secs(4);
+/// Unused connections that are kept.
+const POOL_MAX_IDLE: usize = 256;
+
+/// The upstream: a pool of connections, a gate before it, and deadlines. Cheap to clone; clones share all of it.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    live: Arc<Live>,
+    gate: Gate,
+    client: Client<Dial, Upload>,
+}
+
+/// An attempt that brought a head, and what it holds.
+struct Answered {
+    response: Response<Incoming>,
+    hold: Hold,
+}
+
+impl Upstream {
+    pub(super) fn new(live: Arc<Live>) -> Self {
+        let gate = Gate::new(live.settings.load().upstream.max_in_flight);
+        let mut client = Client::builder(TokioExecutor::new());
+        client.pool_idle_timeout(POOL_IDLE).pool_max_idle_per_host(POOL_MAX_IDLE).pool_timer(TokioTimer::new());
+        let client = client.set_host(false).retry_canceled_requests(true).build(Dial::new(live.clone()));
+        Self { live, gate, client }
+    }
+
+    pub(super) fn resize(&self, max_in_flight: usize) {
+        self.gate.resize(max_in_flight);
+    }
+
+    async fn answer(self, request: Request<RequestBody>) -> Response<UpstreamBody> {
+        let settings = self.live.settings.load_full();
+        let (parts, body) = request.into_parts();
+        let accept = parts.headers.get(ACCEPT).cloned();
+        match self.fetch(parts, body, &settings).await.and_then(|answered| self.accept(answered, &settings)) {
+            Ok(response) => response,
+            Err(failure) => self.failed(&failure, accept),
+        }
+    }
+
+    /// Asks for a switch to one of the `offered` protocols; with the 101 comes the connection.
+    pub(super) async fn upgrade(&self, mut parts: Parts, offered: HeaderValue) -> (Response<UpstreamBody>, Option<OnUpgrade>) {
+        let settings = self.live.settings.load_full();
+        let accept = parts.headers.get(ACCEPT).cloned();
+        parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        parts.headers.insert(UPGRADE, offered.clone());
+        let answered = match self.fetch(parts, RequestBody::default(), &settings).await {
+            Ok(answered) => answered,
+            Err(failure) => return (self.failed(&failure, accept), None),
+        };
+        if answered.response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let response = self.accept(answered, &settings);
+            return (response.unwrap_or_else(|failure| self.failed(&failure, accept)), None);
+        }
+        switched(answered.response, &offered).map_or_else(
+            || (self.failed(&Failure::new(Refusal::BadResponse, "the upstream switched to a protocol that nobody offered"), accept), None),
+            |(response, upgrade)| (response, Some(upgrade)),
+        )
+    }
+
+    /// Through the gate, and as many attempts as may be made.
+    async fn fetch(&self, mut parts: Parts, body: RequestBody, settings: &Settings) -> Result<Answered, Failure> {
+        let upstream = &settings.upstream;
+        let place = self.gate.enter(upstream.max_queue, upstream.queue_timeout).await.map_err(|refusal| full(refusal, settings))?;
+        prepare(&mut parts, &body, settings)?;
+        if !body.is_end_stream() || !parts.method.is_idempotent() {
+            return self.attempt(parts, body, place, settings).await;
+        }
+        let mut place = place;
+        let (mut left, mut stale_left) = (upstream.retries, 1);
+        loop {
+            let (failure, again) = match self.try_attempt(parts.clone(), RequestBody::default(), place, settings).await {
+                Ok(answered) => return Ok(answered),
+                Err(failed) => failed,
+            };
+            match failure {
+                failure if failure.stale && stale_left > 0 => stale_left -= 1,
+                failure if failure.is_connection_level() && left > 0 => left -= 1,
+                failure => return Err(failure),
+            }
+            place = again;
+        }
+    }
+
+    async fn attempt(&self, parts: Parts, body: RequestBody, place: Place, settings: &Settings) -> Result<Answered, Failure> {
+        self.try_attempt(parts, body, place, settings).await.map_err(|(failure, _)| failure)
+    }
+
+    /// One attempt; a failed one gives the place back for the next.
+    async fn try_attempt(&self, parts: Parts, body: RequestBody, place: Place, settings: &Settings) -> Result<Answered, (Failure, Place)> {
+        let body = Upload::new(body);
+        let upload = body.monitor();
+        let asking = self.client.request(Request::from_parts(parts, body));
+        let limit = settings.upstream.response_timeout;
+        match within(asking, limit, upload.as_ref()).await {
+            Some(Ok(response)) => {
+                if let Some(proven) = response.extensions().get::<Proven>() {
+                    proven.prove();
+                }
+                Ok(Answered { response, hold: Hold::new(place, upload) })
+            }
+            Some(Err(error)) => Err((Failure::of(&error), place)),
+            None => Err((Failure::new(Refusal::ResponseTimeout, format!("upstream.response_timeout ({limit:?}) passed")), place)),
+        }
+    }
+
+    /// A response as the rest of the house may see it: framed in one way, without fields of that connection, dated.
+    fn accept(&self, answered: Answered, settings: &Settings) -> Result<Response<UpstreamBody>, Failure> {
+        let (mut parts, body) = answered.response.into_parts();
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Failure::new(Refusal::BadResponse, "the upstream switched protocols unasked"));
+        }
+        settle_framing(&mut parts.headers, parts.status)?;
+        hop::strip_unstorable(&mut parts.headers);
+        // RFC 9110 section 6.6.1: a recipient with a clock dates a message that has no Date.
+        if !parts.headers.contains_key(DATE) {
+            let now = UNIX_EPOCH + Duration::from_secs(self.live.clock.now().seconds());
+            if let Ok(now) = HeaderValue::try_from(httpdate::fmt_http_date(now)) {
+                parts.headers.insert(DATE, now);
+            }
+        }
+        parts.extensions = Extensions::new();
+        Ok(Response::from_parts(parts, UpstreamBody::incoming(body, settings.upstream.idle_body_timeout, answered.hold)))
+    }
+
+    fn failed(&self, failure: &Failure, accept: Option<HeaderValue>) -> Response<UpstreamBody> {
+        self.live.count(failure.refusal);
+        tracing::debug!(reason = failure.refusal.as_str(), detail = failure.detail, "upstream failed");
+        let headers: HeaderMap = accept.map(|accept| (ACCEPT, accept)).into_iter().collect();
+        let mut response = problem::response(failure.refusal, &failure.detail, &headers).map(UpstreamBody::ours);
+        response.extensions_mut().insert(OriginFailure(failure.refusal));
+        response
+    }
+}
+
+impl Service<Request<RequestBody>> for Upstream {
+    type Response = Response<UpstreamBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(())) // the gate refuses by a response
+    }
+
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        let upstream = self.clone();
+        Box::pin(async move { Ok(upstream.answer(request).await) })
+    }
+}
+
+/// `asking`, unless `limit` passes without a head and without a piece of the upload going out.
+async fn within<F: Future>(asking: F, limit: Duration, upload: Option<&Monitor>) -> Option<F::Output> {
+    let mut asking = pin!(asking);
+    let mut seen = 0;
+    loop {
+        if let Ok(answer) = tokio::time::timeout(limit, &mut asking).await {
+            return Some(answer);
+        }
+        match upload.map(Monitor::pieces) {
+            Some(pieces) if pieces > seen => seen = pieces,
+            _ => return None,
+        }
+    }
+}
+
+fn full(refusal: Refusal, settings: &Settings) -> Failure {
+    let upstream = &settings.upstream;
+    Failure::new(
+        refusal,
+        match refusal {
+            Refusal::QueueTimeout => format!("upstream.queue_timeout ({:?}) passed", upstream.queue_timeout),
+            _ => format!("upstream.max_in_flight ({}) and upstream.max_queue ({}) are reached", upstream.max_in_flight, upstream.max_queue),
+        },
+    )
+}
+
+/// The request as the upstream gets it: its address in the URI for the pool, the client's Host, one framing.
+fn prepare(parts: &mut Parts, body: &RequestBody, settings: &Settings) -> Result<(), Failure> {
+    if !parts.headers.contains_key(HOST) {
+        let authority = parts.uri.authority().unwrap_or(&settings.upstream.authority);
+        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Failure::new(Refusal::BadRequest, "invalid authority"))?;
+        parts.headers.insert(HOST, host);
+    }
+    let mut uri = http::uri::Parts::default();
+    uri.scheme = Some(Scheme::HTTP);
+    uri.authority = Some(settings.upstream.authority.clone());
+    uri.path_and_query = Some(parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
+    parts.uri = Uri::from_parts(uri).map_err(|_| Failure::new(Refusal::BadRequest, "invalid request target"))?;
+    parts.version = Version::HTTP_11;
+    parts.extensions = Extensions::new();
+    if body.is_end_stream() {
+        if parts.headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0") {
+            parts.headers.remove(CONTENT_LENGTH);
+        }
+    } else if !parts.headers.contains_key(CONTENT_LENGTH) && body.size_hint().exact().is_none() {
+        // Without it hyper would send a GET with content of unknown length as one without content.
+        parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    if parts.headers.contains_key(TE) {
+        parts.headers.append(CONNECTION, HeaderValue::from_static("te")); // RFC 9110 section 10.1.4
+    }
+    Ok(())
+}
+
+/// hyper has read the body by Transfer-Encoding if there is one; the Content-Length beside it is a lie (RFC 9112 section 6.3 rule 3).
+fn settle_framing(headers: &mut HeaderMap, status: StatusCode) -> Result<(), Failure> {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        let codings: SmallVec<[&str; 2]> = tokens(headers, &TRANSFER_ENCODING).collect();
+        let readable = matches!(codings[..], [coding] if coding.eq_ignore_ascii_case("chunked"))
+            || !codings.iter().any(|coding| is_registered(coding));
+        drop(codings);
+        if !readable {
+            return Err(Failure::new(Refusal::BadResponse, "the upstream uses a Transfer-Encoding other than chunked"));
+        }
+        headers.remove(CONTENT_LENGTH);
+    }
+    if status == StatusCode::NO_CONTENT {
+        headers.remove(CONTENT_LENGTH); // RFC 9110 section 8.6
+    }
+    // hyper has seen that several lines agree.
+    if let Some(length) = headers.get(CONTENT_LENGTH).cloned() {
+        let first = length.to_str().ok().and_then(|text| text.split(',').next()).and_then(|text| text.trim().parse::<u64>().ok());
+        match first {
+            Some(first) => drop(headers.insert(CONTENT_LENGTH, HeaderValue::from(first))),
+            None => return Err(Failure::new(Refusal::BadResponse, "invalid Content-Length in the upstream's response")),
+        }
+    }
+    Ok(())
+}
+
+/// Codings that change what the bytes mean (RFC 9112 section 7). Behind a word that is none of them the body runs to the end of the
+/// connection (section 6.3 rule 4), which is not used again.
+fn is_registered(coding: &str) -> bool {
+    ["chunked", "gzip", "x-gzip", "deflate", "compress", "x-compress"].iter().any(|known| coding.eq_ignore_ascii_case(known))
+}
+
+/// The 101 for the client, if it names one of the `offered` protocols (RFC 9110 section 7.8).
+fn switched(mut response: Response<Incoming>, offered: &HeaderValue) -> Option<(Response<UpstreamBody>, OnUpgrade)> {
+    let chosen = response.headers().get(UPGRADE)?.clone();
+    let offered = offered.to_str().ok()?;
+    let is_offered = |protocol: &str| offered.split(',').any(|offer| offer.trim().eq_ignore_ascii_case(protocol));
+    if !tokens(response.headers(), &UPGRADE).all(is_offered) {
+        return None;
+    }
+    let upgrade = hyper::upgrade::on(&mut response);
+    let mut parts = response.into_parts().0;
+    hop::strip_unstorable(&mut parts.headers);
+    parts.headers.remove(CONTENT_LENGTH);
+    parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    parts.headers.insert(UPGRADE, chosen);
+    parts.extensions = Extensions::new();
+    Some((Response::from_parts(parts, UpstreamBody::ours(bytes::Bytes::new())), upgrade))
+}

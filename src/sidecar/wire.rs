@@ -1,0 +1,279 @@
+//! The layer between a socket and hyper: it hands over whole, unambiguous requests one at a time, and keeps the deadlines.
+//!
+//! hyper's own `header_read_timeout` makes a timer per request (a tenth of a request's CPU time); here one [`Alarm`] serves a connection.
+//! A head is held back until it is complete and [scanned](super::scan); the head after it is not looked at before the response to this one is
+//! written, so that whatever is wrong with it can be answered in order, on the socket, with nothing of hyper's in flight.
+
+mod faces;
+
+use crate::sidecar::alarm::Alarm;
+use crate::sidecar::exchange::Exchange;
+use crate::sidecar::farewell::Farewell;
+use crate::sidecar::live::Live;
+use crate::sidecar::refuse;
+use crate::sidecar::scan::{Progress, Scan};
+use crate::sidecar::stream::Socket;
+use crate::telemetry::Refusal;
+use bytes::{Buf as _, BytesMut};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::ReadBuf;
+use tokio::time::Instant;
+
+/// An uploader may be silent for so many times `server.header_timeout` (30 s by default) between two pieces of a body.
+const BODY_SILENCE: u32 = 3;
+/// A client that has shut down its sending half may still be reading, or may have gone; for so long it gets the benefit of the doubt.
+const HALF_CLOSED: Duration = Duration::from_secs(1);
+
+/// Under hyper, over a socket.
+pub(super) struct Wire<T: Socket> {
+    io: T,
+    live: Arc<Live>,
+    exchange: Arc<Exchange>,
+    scan: Scan,
+    /// Read from the socket, not yet scanned: it came behind the request under way.
+    surplus: BytesMut,
+    /// A scanned head that came in pieces or is larger than hyper's buffer.
+    head: BytesMut,
+    /// A head is with hyper and its response is not written yet.
+    busy: bool,
+    wait: Wait,
+    /// Since when the client has not read what we write.
+    stuck: Option<Instant>,
+    /// Since when the client has had nothing more to send.
+    ended: Option<Instant>,
+    alarm: Alarm,
+    farewell: Option<Farewell>,
+}
+
+/// What the connection waits for the client to do, and since when.
+#[derive(Clone, Copy, Debug)]
+enum Wait {
+    /// Nothing: it is our turn.
+    Nothing,
+    /// A whole request head.
+    Head(Instant),
+    /// The first byte of the next request.
+    Idle(Instant),
+    /// More of a request body.
+    Body(Instant),
+}
+
+impl<T: Socket> Wire<T> {
+    /// Over a connection that has just been accepted.
+    pub(super) fn new(io: T, live: Arc<Live>, exchange: Arc<Exchange>) -> Self {
+        let scan = Scan::new(live.settings.load().server.max_header_bytes);
+        let (surplus, head, wait) = (BytesMut::new(), BytesMut::new(), Wait::Head(Instant::now()));
+        Self { io, live, exchange, scan, surplus, head, busy: false, wait, stuck: None, ended: None, alarm: Alarm::new(), farewell: None }
+    }
+
+    /// The next bytes that hyper may see.
+    fn read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if !self.head.is_empty() {
+                give(&mut self.head, buf);
+                return Poll::Ready(Ok(()));
+            }
+            if self.busy && self.scan.at_head() {
+                return self.watch_for_end(cx, buf);
+            }
+            let start = buf.filled().len();
+            let progress = if self.surplus.is_empty() {
+                match Pin::new(&mut self.io).poll_read(cx, buf) {
+                    Poll::Ready(read) => read?,
+                    Poll::Pending => {
+                        ready!(self.wait(cx));
+                        return self.say_farewell(cx);
+                    }
+                }
+                if buf.filled().len() == start {
+                    return Poll::Ready(Ok(())); // the client has closed; hyper knows whether that is an error
+                }
+                self.scan.feed(&buf.filled()[start..])
+            } else {
+                let offered = if self.scan.at_head() { self.surplus.len() } else { self.surplus.len().min(buf.remaining()) };
+                self.scan.feed(&self.surplus[..offered])
+            };
+            let from_surplus = !self.surplus.is_empty();
+            match progress {
+                Progress::Held => self.hold(buf, start, from_surplus),
+                Progress::Head { used } => {
+                    self.open();
+                    let held = self.scan.take_held();
+                    if !held.is_empty() {
+                        // The last piece is in `held` as well.
+                        self.split(buf, start, used, from_surplus, true);
+                        self.head = held;
+                        continue;
+                    }
+                    self.split(buf, start, used, from_surplus, false);
+                    return Poll::Ready(Ok(()));
+                }
+                Progress::Body { used } => {
+                    self.wait = Wait::Nothing;
+                    self.split(buf, start, used, from_surplus, false);
+                    return Poll::Ready(Ok(()));
+                }
+                Progress::Fault(fault) => {
+                    buf.set_filled(start);
+                    self.refuse(fault.refusal(), fault.detail());
+                    return self.say_farewell(cx);
+                }
+            }
+        }
+    }
+
+    /// All the bytes belong to a head that is not complete: hyper does not see them yet.
+    fn hold(&mut self, buf: &mut ReadBuf<'_>, start: usize, from_surplus: bool) {
+        if from_surplus {
+            self.surplus.clear();
+        } else {
+            buf.set_filled(start);
+        }
+        if !matches!(self.wait, Wait::Head(_)) {
+            self.wait = Wait::Head(Instant::now());
+        }
+    }
+
+    /// `used` bytes go to hyper (unless it gets them from elsewhere), the others are surplus.
+    fn split(&mut self, buf: &mut ReadBuf<'_>, start: usize, used: usize, from_surplus: bool, elsewhere: bool) {
+        if from_surplus {
+            let mut taken = self.surplus.split_to(used);
+            if !elsewhere {
+                give(&mut taken, buf);
+                self.head = taken;
+            }
+        } else {
+            self.surplus.extend_from_slice(&buf.filled()[start + used..]);
+            buf.set_filled(if elsewhere { start } else { start + used });
+        }
+        if self.surplus.is_empty() && self.surplus.capacity() > 0 {
+            self.surplus = BytesMut::new();
+        }
+    }
+
+    fn open(&mut self) {
+        self.busy = true;
+        self.wait = Wait::Nothing;
+        self.exchange.open();
+    }
+
+    /// While a request is with hyper it only needs to hear whether the client has gone. What comes early is kept, once.
+    fn watch_for_end(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.surplus.is_empty() {
+            return Poll::Pending; // woken when the response is written
+        }
+        let start = buf.filled().len();
+        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        if buf.filled().len() == start {
+            let ended = *self.ended.get_or_insert_with(Instant::now);
+            return if self.alarm.passed(cx, ended + HALF_CLOSED) { Poll::Ready(Ok(())) } else { Poll::Pending };
+        }
+        self.surplus.extend_from_slice(&buf.filled()[start..]);
+        buf.set_filled(start);
+        Poll::Pending
+    }
+
+    /// The response is written: the next head may come.
+    fn complete(&mut self, cx: &mut Context<'_>) {
+        self.busy = false;
+        let now = Instant::now();
+        let settings = self.live.settings.load();
+        self.scan.set_max_head(settings.server.max_header_bytes);
+        let (wait, limit) = if self.surplus.is_empty() {
+            (Wait::Idle(now), settings.server.idle_timeout)
+        } else {
+            (Wait::Head(now), settings.server.header_timeout)
+        };
+        if !self.surplus.is_empty() || self.ended.is_some() {
+            cx.waker().wake_by_ref(); // hyper waits for the socket, which has nothing new to say
+        }
+        self.wait = if self.scan.at_head() { wait } else { Wait::Nothing };
+        self.alarm.set(cx, now + limit);
+    }
+
+    /// Pending until the client has kept us waiting for too long; then the connection has been closed or refused.
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if matches!(self.wait, Wait::Nothing) {
+            let now = Instant::now();
+            self.wait = if self.scan.at_head() { Wait::Idle(now) } else { Wait::Body(now) };
+        }
+        let settings = self.live.settings.load();
+        let (header_timeout, idle_timeout) = (settings.server.header_timeout, settings.server.idle_timeout);
+        drop(settings);
+        let due = match self.wait {
+            Wait::Nothing => return Poll::Pending,
+            Wait::Head(since) => since + header_timeout,
+            Wait::Idle(since) => since + idle_timeout,
+            Wait::Body(since) => since + header_timeout * BODY_SILENCE,
+        };
+        if !self.alarm.passed(cx, due) {
+            return Poll::Pending;
+        }
+        match self.wait {
+            Wait::Idle(_) | Wait::Nothing => self.farewell = Some(Farewell::silent()),
+            Wait::Head(_) => self.refuse(Refusal::HeaderTimeout, &format!("server.header_timeout ({header_timeout:?}) passed")),
+            Wait::Body(_) => {
+                self.refuse(Refusal::HeaderTimeout, &format!("no request body for {:?}", header_timeout * BODY_SILENCE));
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Answers on the socket, unless hyper is already answering: then the only honest thing is to break off.
+    fn refuse(&mut self, refusal: Refusal, detail: &str) {
+        self.live.count(refusal);
+        tracing::debug!(reason = refusal.as_str(), detail, "request refused");
+        self.surplus.clear();
+        self.farewell = Some(if self.busy && self.exchange.has_begun() {
+            Farewell::silent()
+        } else {
+            Farewell::with(refuse::response(refusal, detail, self.live.clock.now().seconds()))
+        });
+    }
+
+    /// Says what is left to say and closes; for hyper that is the end of the client's bytes.
+    fn say_farewell(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.farewell {
+            Some(farewell) => farewell.poll(&mut self.io, &mut self.alarm, cx).map(|()| Ok(())),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// What a write came to; a client that reads nothing for `server.idle_timeout` is given up.
+    fn wrote(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stuck = None;
+            return written;
+        }
+        let since = *self.stuck.get_or_insert_with(Instant::now);
+        let due = since + self.live.settings.load().server.idle_timeout;
+        if !self.exchange.has_switched() && self.alarm.passed(cx, due) {
+            self.exchange.break_off();
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Poll::Pending
+    }
+
+    /// Nothing more is written once the farewell has begun.
+    fn may_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.farewell.is_some() {
+            ready!(self.say_farewell(cx))?;
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Moves as much of `from` into `buf` as fits.
+fn give(from: &mut BytesMut, buf: &mut ReadBuf<'_>) {
+    let fits = from.len().min(buf.remaining());
+    buf.put_slice(&from[..fits]);
+    from.advance(fits);
+    if from.is_empty() {
+        *from = BytesMut::new();
+    }
+}

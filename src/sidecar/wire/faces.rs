@@ -1,0 +1,77 @@
+//! What hyper sees of the wire.
+
+use crate::sidecar::farewell::Farewell;
+use crate::sidecar::stream::Socket;
+use crate::sidecar::wire::{Wire, give};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+impl<T: Socket> AsyncRead for Wire<T> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.farewell.is_some() {
+            return this.say_farewell(cx);
+        }
+        if !this.exchange.has_switched() {
+            return this.read(cx, buf);
+        }
+        if this.surplus.is_empty() {
+            return Pin::new(&mut this.io).poll_read(cx, buf);
+        }
+        give(&mut this.surplus, buf);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: Socket> AsyncWrite for Wire<T> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        ready!(this.may_write(cx))?;
+        let written = Pin::new(&mut this.io).poll_write(cx, buf);
+        this.wrote(cx, written)
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        ready!(this.may_write(cx))?;
+        let written = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        this.wrote(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    /// hyper flushes when it has written all it has: with the response body gone too, the exchange is over.
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.io).poll_flush(cx))?;
+        if this.busy && this.exchange.is_done() && !this.exchange.has_switched() {
+            this.complete(cx);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Unread input would turn our close into a reset, and the reset could overtake the response: it is read and dropped for a while.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let unread = !this.scan.at_head() || !this.surplus.is_empty();
+        if this.farewell.is_none() && unread && !this.exchange.has_switched() {
+            this.farewell = Some(Farewell::with(Vec::new()));
+        }
+        if this.farewell.is_some() {
+            return this.say_farewell(cx);
+        }
+        Pin::new(&mut this.io).poll_shutdown(cx)
+    }
+}
+
+impl<T: Socket> Drop for Wire<T> {
+    fn drop(&mut self) {
+        if self.exchange.is_broken() {
+            self.io.reset_on_close();
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! `check`: whole texts for good and bad configurations.
+
+use crate::process::{Folder, origin, outcome};
+use std::time::Duration;
+
+const BAD: &str = r#"[server]
+listen = "localhost:8080"
+header_timeout = 10
+
+[upstream]
+urls = ["https://api.example.com"]
+
+[cache]
+max_byte = "256MiB"
+default_ttl = "5 minutes"
+
+[[rules]]
+path = "api/**"
+ignore = ["no-stor"]
+"#;
+
+const BAD_TEXT: &str = r#"error: 7 faults in warmfront.toml
+
+warmfront.toml:2:10: server.listen: "localhost:8080" is no address to listen on
+  2 | listen = "localhost:8080"
+    |          ^^^^^^^^^^^^^^^^
+  fix: write the address itself: "127.0.0.1:8080"
+
+warmfront.toml:3:18: server.header_timeout: found the number 10, which has no unit; this is how long a request head may take
+  3 | header_timeout = 10
+    |                  ^^
+  fix: write it with its unit: "10s", or ms, m, h, d
+
+warmfront.toml:6:9: upstream.urls: https upstreams come with a later version
+  6 | urls = ["https://api.example.com"]
+    |         ^^^^^^^^^^^^^^^^^^^^^^^^^
+  fix: use http:// behind a local TLS terminator for now
+
+warmfront.toml:9:1: cache.max_byte: unknown key
+  9 | max_byte ...
+    | ^^^^^^^^
+  fix: did you mean `max_bytes`?
+
+warmfront.toml:10:15: cache.default_ttl: found "5 minutes"; this is the lifetime where nobody names one
+  10 | default_ttl = "5 minutes"
+     |               ^^^^^^^^^^^
+  fix: write a duration from 0s to 3650d, as "250ms", "5m", "2h" or "1h30m" (integers with ms, s, m, h or d)
+
+warmfront.toml:13:8: rules[0].path: "api/**" is no path pattern
+  13 | path = "api/**"
+     |        ^^^^^^^^
+  fix: a path pattern starts with `/`
+
+warmfront.toml:14:11: rules[0].ignore: "no-stor" is nothing that can be ignored
+  14 | ignore = ["no-stor"]
+     |           ^^^^^^^^^
+  fix: did you mean "no-store"?
+"#;
+
+#[test]
+fn every_fault_is_shown_at_once_with_its_line_and_its_fix() {
+    let folder = Folder::new("bad");
+    folder.write("warmfront.toml", BAD);
+    let bad = outcome(folder.path(), &["check"], &[]);
+    assert_eq!((bad.code, bad.out.as_str(), bad.err.as_str()), (Some(1), "", BAD_TEXT));
+}
+
+#[test]
+fn a_good_file_is_summed_up() {
+    let folder = Folder::new("good");
+    folder.write(
+        "other.toml",
+        "[server]\nlisten = [\"127.0.0.1:1\", \"unix:/run/a.sock\"]\n[upstream]\nurls = \"http://api:9000\"\n[[rules]]\nname = \"a\"\npath = \"/a/**\"\nttl = \"90s\"\n\
+         [[rules]]\npath = \"/b\"\npass = true\n",
+    );
+    let good = outcome(folder.path(), &["check", "--config", "other.toml"], &[]);
+    assert_eq!((good.code, good.err.as_str()), (Some(0), ""));
+    assert_eq!(
+        good.out,
+        "OK other.toml\n  listen    127.0.0.1:1, unix:/run/a.sock\n  upstream  http://api:9000\n  cache     256 MiB, objects up to 8 MiB\n  rules     2\n    \
+         a   ttl 1m30s   /a/**\n    /b  pass        /b\n"
+    );
+}
+
+#[test]
+fn the_examples_are_good() {
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
+    for (file, warnings) in [("warmfront.toml", 5), ("demo.toml", 0)] {
+        let checked = outcome(examples.as_ref(), &["check", "--config", file], &[]);
+        assert_eq!(checked.code, Some(0), "{}", checked.err);
+        assert_eq!(checked.err.matches("warning: ").count(), warnings, "{}", checked.err);
+        assert!(checked.out.starts_with(&format!("OK {file}\n")));
+    }
+}
+
+#[test]
+fn the_environment_is_checked_by_name() {
+    let folder = Folder::new("environment");
+    folder.write("warmfront.toml", "[upstream]\nurls = \"http://a\"\n");
+    let env = [("WARMFRONT_SERVER__WORKER", "1"), ("WARMFRONT_CACHE__DEFAULT_TTL", "5"), ("WARMFRONT_LOG", "debug"), ("PATH", "/")];
+    let bad = outcome(folder.path(), &["check"], &env);
+    assert_eq!(bad.code, Some(1));
+    assert_eq!(
+        bad.err,
+        "error: 2 faults in the environment\n\nenvironment WARMFRONT_CACHE__DEFAULT_TTL: cache.default_ttl: found \"5\"; this is the lifetime where nobody names one\n  \
+         fix: write a duration from 0s to 3650d, as \"250ms\", \"5m\", \"2h\" or \"1h30m\" (integers with ms, s, m, h or d)\n\n\
+         environment WARMFRONT_SERVER__WORKER: unknown variable\n  fix: did you mean WARMFRONT_SERVER__WORKERS?\n"
+    );
+    let good = outcome(folder.path(), &["check"], &[("WARMFRONT_CACHE__MAX_BYTES", "1GiB")]);
+    assert!(good.out.contains("cache     1 GiB,"), "{}", good.out);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_a_fault_only_if_it_was_named() {
+    let folder = Folder::new("missing");
+    let named = outcome(folder.path(), &["check", "--config", "x.toml"], &[]);
+    assert_eq!(named.code, Some(1));
+    assert!(named.err.starts_with("error: 1 fault in x.toml\n\nx.toml: cannot be read: No such file"), "{}", named.err);
+    let default = outcome(folder.path(), &["check"], &[("WARMFRONT_UPSTREAM__URLS", "http://a:1")]);
+    assert_eq!(default.code, Some(0), "{}", default.err);
+    assert!(default.out.starts_with("OK no file: defaults, environment and flags\n"), "{}", default.out);
+}
+
+#[test]
+fn connect_reaches_the_upstream_or_says_why_not() {
+    let folder = Folder::new("connect");
+    let url = format!("http://{}", origin("", Duration::ZERO));
+    let reached = outcome(folder.path(), &["check", "--connect"], &[("WARMFRONT_UPSTREAM__URLS", &url)]);
+    assert_eq!(reached.code, Some(0), "{}", reached.err);
+    assert!(reached.out.contains(&format!("  connect   {} in ", &url[7..])), "{}", reached.out);
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let refused = outcome(folder.path(), &["check", "--connect"], &[("WARMFRONT_UPSTREAM__URLS", &format!("http://{free}"))]);
+    assert_eq!(refused.code, Some(1));
+    assert!(
+        refused.err.starts_with(&format!("error: the upstream http://{free} cannot be reached\n\n  {free}: Connection refused")),
+        "{}",
+        refused.err
+    );
+}

@@ -1,0 +1,9 @@
+//! The binary as people use it: arguments in, texts and exit codes out.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod check;
+mod demo;
+mod process;
+mod run;
+mod usage;

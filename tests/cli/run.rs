@@ -1,0 +1,112 @@
+//! `run`: from the start-up line through signals to the end.
+
+use crate::process::{Folder, LONG, Running, ask, origin, outcome};
+use std::time::{Duration, Instant};
+
+#[test]
+fn an_upstream_alone_is_enough_and_sigterm_ends_it() {
+    let folder = Folder::new("run");
+    let upstream = format!("http://{}", origin("hello", Duration::ZERO));
+    let mut sidecar = Running::start(folder.path(), &["run", "--listen", "127.0.0.1:0", "--upstream", &upstream], &[]);
+    let line = sidecar.wait_for("warmfront ");
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(
+        line.starts_with(&format!("warmfront {version} listening on 127.0.0.1:"))
+            && line.ends_with(&format!(", upstream {upstream}, cache 256 MiB")),
+        "{line}"
+    );
+    let address = line.split([' ', ',']).nth(4).unwrap().parse().unwrap();
+    assert!(ask(address, "GET /", "").ends_with("hello"));
+    sidecar.signal("TERM");
+    assert_eq!(sidecar.end(), Some(0));
+}
+
+#[test]
+fn sigterm_lets_requests_under_way_finish() {
+    let folder = Folder::new("drain");
+    let upstream = format!("http://{}", origin("late", Duration::from_millis(700)));
+    let mut sidecar = Running::start(folder.path(), &["run", "--listen", "127.0.0.1:0", "--upstream", &upstream], &[]);
+    let address = sidecar.address();
+    let asked = std::thread::spawn(move || ask(address, "GET /", ""));
+    // The request is under way for 700 ms; the signal falls into them.
+    std::thread::sleep(Duration::from_millis(250));
+    sidecar.signal("TERM");
+    assert!(asked.join().unwrap().ends_with("late"));
+    assert_eq!(sidecar.end(), Some(0));
+    assert!(std::net::TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let folder = Folder::new("twice");
+    let upstream = format!("http://{}", origin("never", LONG));
+    let mut sidecar = Running::start(folder.path(), &["run", "--listen", "127.0.0.1:0", "--upstream", &upstream], &[]);
+    let address = sidecar.address();
+    std::thread::spawn(move || ask(address, "GET /", ""));
+    std::thread::sleep(Duration::from_millis(250));
+    let started = Instant::now();
+    sidecar.signal("INT");
+    sidecar.wait_for("SIGINT: finishing requests under way");
+    sidecar.signal("TERM");
+    assert_eq!(sidecar.end(), Some(1));
+    assert!(started.elapsed() < LONG / 2);
+}
+
+#[test]
+fn a_drain_that_takes_too_long_is_a_failure_that_says_so() {
+    let folder = Folder::new("cut");
+    let upstream = format!("http://{}", origin("never", LONG));
+    let env = [("WARMFRONT_SERVER__DRAIN_TIMEOUT", "200ms")];
+    let mut sidecar = Running::start(folder.path(), &["run", "--listen", "127.0.0.1:0", "--upstream", &upstream], &env);
+    let address = sidecar.address();
+    std::thread::spawn(move || ask(address, "GET /", ""));
+    std::thread::sleep(Duration::from_millis(250));
+    sidecar.signal("TERM");
+    sidecar.wait_for("cut off after server.drain_timeout = 200ms");
+    assert_eq!(sidecar.end(), Some(1));
+}
+
+#[test]
+fn sighup_takes_a_good_file_and_refuses_a_bad_one() {
+    let folder = Folder::new("reload");
+    let (first, second) = (origin("first", Duration::ZERO), origin("second", Duration::ZERO));
+    let file = |upstream, rest: &str| format!("[server]\nlisten = \"127.0.0.1:0\"\n[upstream]\nurls = [\"http://{upstream}\"]\n{rest}");
+    folder.write("warmfront.toml", &file(first, ""));
+    let mut sidecar = Running::start(folder.path(), &["run"], &[]);
+    let address = sidecar.address();
+    assert!(ask(address, "GET /", "").ends_with("first"));
+
+    folder.write("warmfront.toml", &file(second, "[cache]\nmax_byte = 1\n"));
+    sidecar.signal("HUP");
+    sidecar.wait_for("error: reload refused, nothing changed: 1 fault in warmfront.toml");
+    sidecar.wait_for("did you mean `max_bytes`?");
+    assert!(ask(address, "GET /", "").ends_with("first"));
+
+    folder.write("warmfront.toml", &file(second, "[cache]\nmax_bytes = \"1GiB\"\n"));
+    sidecar.signal("HUP");
+    sidecar.wait_for("warmfront: reloaded warmfront.toml");
+    assert!(sidecar.wait_for("unchanged until the next start: ").contains("cache.max_bytes"));
+    assert!(ask(address, "GET /", "").ends_with("second"));
+    sidecar.signal("TERM");
+    assert_eq!(sidecar.end(), Some(0));
+}
+
+#[test]
+fn sigusr1_ends_nothing() {
+    let folder = Folder::new("usr1");
+    let upstream = format!("http://{}", origin("hello", Duration::ZERO));
+    let mut sidecar = Running::start(folder.path(), &["run", "--listen", "127.0.0.1:0", "--upstream", &upstream], &[]);
+    let address = sidecar.address();
+    sidecar.signal("USR1");
+    assert!(ask(address, "GET /", "").ends_with("hello") && sidecar.is_running());
+}
+
+#[test]
+fn an_address_that_is_taken_fails_in_one_line() {
+    let folder = Folder::new("taken");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let failed = outcome(folder.path(), &["run", "--upstream", "http://127.0.0.1:1", "--listen", &address], &[]);
+    assert_eq!(failed.code, Some(1));
+    assert!(failed.err.lines().any(|line| line.starts_with("error: ") && line.contains(&address)), "{}", failed.err);
+}
