@@ -118,7 +118,8 @@ async fn identities_differ_by_every_octet_of_every_line() {
 #[tokio::test(start_paused = true)]
 async fn what_was_fetched_with_credentials_is_shared_only_if_it_says_so() {
     let with = || get("/a").h("authorization", "alice");
-    let cases: [(&str, fn() -> Ask, bool); 6] = [
+    type Case = (&'static str, fn() -> Ask, bool);
+    let cases: [Case; 6] = [
         ("max-age=60", || get("/a"), false),
         ("max-age=60, public", || get("/a"), true),
         ("max-age=60, must-revalidate", || get("/a"), true),
