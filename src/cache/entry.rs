@@ -8,7 +8,7 @@ use crate::rfc::date;
 use crate::rfc::range::ContentRange;
 use crate::rfc::vary::Selector;
 use bytes::Bytes;
-use http::header::{ACCEPT_LANGUAGE, CONTENT_LANGUAGE, CONTENT_LENGTH, ETAG, LAST_MODIFIED};
+use http::header::{CONTENT_LANGUAGE, CONTENT_LENGTH, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -78,10 +78,10 @@ impl Head {
     }
 
     /// Whether content negotiation for the language could only have ended here: nothing but Accept-Language selects, the request prefers one
-    /// language above all others, and this is it.
+    /// language above all others, and this is it. See `manual::decisions`.
     fn is_preferred_by(&self, request: &HeaderMap) -> bool {
         let Some(selector) = &self.selector else { return false };
-        selector.fields() == [ACCEPT_LANGUAGE]
+        selector.is_plain_language()
             && self
                 .fields
                 .get(&CONTENT_LANGUAGE)

@@ -88,8 +88,10 @@ where
             Seat::Lead(ticket) => return visit.lead(ticket).await,
             Seat::Follow(flight) => flight,
         };
-        match flight.landing().await {
-            Landing::Stream(spool) => match visit.boards(&spool.head) {
+        let late = flight.has_landed();
+        let Some(landing) = flight.landing().await else { break };
+        match landing {
+            Landing::Stream(spool) => match visit.boards(&spool.head, late) {
                 Boarding::Welcome => match spool.reader() {
                     Some(reader) => return Ok(visit.collapsed_into(reader)),
                     None => break,
@@ -97,7 +99,7 @@ where
                 Boarding::OtherFlight(other) => variant = other,
                 Boarding::Alone => break,
             },
-            Landing::Stored(stored) => match visit.boards(&stored.head) {
+            Landing::Stored(stored) => match visit.boards(&stored.head, late) {
                 Boarding::Welcome => return Ok(visit.collapsed_onto(&stored)),
                 Boarding::OtherFlight(other) => variant = other,
                 Boarding::Alone => break,
@@ -162,7 +164,8 @@ impl<S, B> Visit<S, B> {
     }
 
     /// RFC 9111 section 4: a response may answer other requests than its own only where it may be reused for them.
-    fn boards(&self, head: &Head) -> Boarding {
+    /// `late`: it had landed before this request came.
+    fn boards(&self, head: &Head, late: bool) -> Boarding {
         let headers = self.request.headers();
         if head.status == StatusCode::PARTIAL_CONTENT {
             return Boarding::Alone; // a part answers only requests for what is in it (RFC 9111 section 3.3)
@@ -173,9 +176,11 @@ impl<S, B> Visit<S, B> {
         }
         let level = head.lineage.level(&self.shared.groups);
         match judge(&head.life, level, &self.directives, self.shared.clock.now()) {
-            // A reload only ever boards a fill that another reload began.
-            Verdict::Fresh | Verdict::Validate(Cause::Request) => Boarding::Welcome,
-            Verdict::Stale { .. } | Verdict::Validate(Cause::Stale) | Verdict::Gone => Boarding::Alone,
+            Verdict::Fresh => Boarding::Welcome,
+            // A request that wants the origin's own word gets it from a fill that is only now being answered; a reload boards none but those
+            // that another reload began.
+            Verdict::Validate(Cause::Request) if !late => Boarding::Welcome,
+            Verdict::Validate(_) | Verdict::Stale { .. } | Verdict::Gone => Boarding::Alone,
         }
     }
 
@@ -463,22 +468,26 @@ fn settle<RB, E>(errand: &Errand, answer: Answer<RB, E>, ticket: Option<&Ticket>
     Settled::Led(match answer {
         Answer::Keep(Keep { head, extra, age, range, length, reserved, body }) => {
             remember(reusable(&head));
-            let spool = Spool::new(head, length, reserved);
-            let Some(reader) = spool.reader() else { unreachable!("a new spool has its beginning") };
+            let (spool, reader) = Spool::new(head, length, reserved);
             land(Landing::Stream(Arc::clone(&spool)));
             let led = Led::Stream { reader, extra, age };
             return Settled::Stream { led, spool, keep_body: body, range };
         }
         Answer::Confirmed { stored, extra, shared } => {
-            remember(shared && reusable(&stored.head));
+            if shared {
+                remember(reusable(&stored.head));
+            }
             land(if shared { Landing::Stored(Arc::clone(&stored)) } else { Landing::Alone });
             Led::Confirmed { stored, extra, shared }
         }
         Answer::Pass { response, why } => {
             // What answers the conditions or the range of one request says nothing about the answers to others.
             let special = response.status() == StatusCode::NOT_MODIFIED || is_special(&errand.asked);
-            if !special && !matches!(why, NotStored::RequestNoStore | NotStored::Memory) {
+            if !special && !why.is_of_the_request() {
                 remember(false);
+            }
+            if !special {
+                errand.outdate(response.status(), why);
             }
             land(Landing::Alone);
             Led::Pass { response, why }
