@@ -70,6 +70,11 @@ impl Running {
         Self { child, err, out }
     }
 
+    /// The process's number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The next line of stderr that contains `text`.
     pub(crate) fn wait_for(&self, text: &str) -> String {
         wait_for(&self.err, text)
