@@ -21,6 +21,7 @@ mod failures;
 mod house;
 mod invalidation;
 mod memory;
+mod poison;
 mod semantics;
 mod stale;
 mod switching;
