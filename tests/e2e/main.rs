@@ -20,6 +20,7 @@ mod departures;
 mod failures;
 mod house;
 mod invalidation;
+mod limits;
 mod memory;
 mod poison;
 mod semantics;
