@@ -83,6 +83,9 @@ impl Head {
                 let again = std::mem::replace(&mut self.chunked, true);
                 (!known || again).then_some(Fault::TransferEncoding)
             }
+            // CGI and its heirs take `_` for `-`: an origin that does would see another framing than we do.
+            14 if is(b"content_length") => Some(Fault::ContentLength),
+            17 if is(b"transfer_encoding") => Some(Fault::TransferEncoding),
             _ => None,
         };
         fault.map_or(Ok(()), Err)
@@ -234,6 +237,8 @@ mod tests {
             ("Transfer-Encoding:\u{b}chunked", Fault::Field),
             ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", Fault::TransferEncoding),
             ("Transfer-Encoding: identity", Fault::TransferEncoding),
+            ("Content_Length: 1", Fault::ContentLength),
+            ("Transfer_Encoding: chunked", Fault::TransferEncoding),
             ("Host: other", Fault::Host),
         ] {
             assert_eq!(with(fields), Err(fault), "{fields:?}");
