@@ -164,8 +164,8 @@ where
             tracing::debug!(reason = refusal.as_str(), %detail, "request refused");
             let accept = asked.accept.clone().map(|accept| (ACCEPT, accept));
             let mut response = problem::response(refusal, &detail, &accept.into_iter().collect::<HeaderMap>());
-            // What could not be read safely, or will not be read at all, ends the connection.
-            if matches!(refusal, Refusal::BadRequest | Refusal::BodyTooLarge | Refusal::Expectation) {
+            // What could not be read safely, or will not be read at all, ends the connection; what follows a CONNECT may be no HTTP.
+            if matches!(refusal, Refusal::BadRequest | Refusal::BodyTooLarge | Refusal::ConnectMethod | Refusal::Expectation) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             response

@@ -24,5 +24,6 @@ mod limits;
 mod memory;
 mod poison;
 mod semantics;
+mod smuggling;
 mod stale;
 mod switching;
