@@ -19,6 +19,7 @@ mod curl;
 mod departures;
 mod failures;
 mod house;
+mod integrity;
 mod invalidation;
 mod limits;
 mod memory;
