@@ -102,7 +102,7 @@ async fn an_endless_body_that_nobody_may_keep_ends_with_its_reader() {
 }
 
 #[tokio::test]
-async fn a_put_whose_client_leaves_before_the_answer_still_invalidates_what_it_changed() {
+async fn a_put_whose_client_leaves_just_before_the_answer_still_invalidates_what_it_changed() {
     let origin = Origin::start(|request, number| match request.line().starts_with("PUT") {
         true => answer("", "done").after(millis(100)),
         false => fresh(&format!("version {number}")),

@@ -21,6 +21,7 @@ mod failures;
 mod house;
 mod integrity;
 mod invalidation;
+mod life;
 mod limits;
 mod memory;
 mod poison;
