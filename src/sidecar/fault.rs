@@ -27,6 +27,8 @@ pub(super) enum Fault {
     Host,
     /// The head is larger than `server.max_header_bytes`.
     HeadTooLarge,
+    /// More than a hundred fields in one head.
+    TooManyFields,
     /// A chunk that is not framed as RFC 9112 section 7.1 says.
     Chunk,
     /// A trailer section that is malformed, too large, or names framing.
@@ -38,7 +40,7 @@ impl Fault {
     pub(super) const fn refusal(self) -> Refusal {
         match self {
             Self::TargetTooLong => Refusal::TargetTooLong,
-            Self::HeadTooLarge => Refusal::HeadersTooLarge,
+            Self::HeadTooLarge | Self::TooManyFields => Refusal::HeadersTooLarge,
             _ => Refusal::BadRequest,
         }
     }
@@ -57,6 +59,7 @@ impl Fault {
             Self::TwoFramings => "both Content-Length and Transfer-Encoding",
             Self::Host => "exactly one Host is needed",
             Self::HeadTooLarge => "request head over server.max_header_bytes",
+            Self::TooManyFields => "more than 100 header fields",
             Self::Chunk => "malformed chunk",
             Self::Trailer => "malformed trailer section",
         }

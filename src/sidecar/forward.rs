@@ -10,6 +10,7 @@ use crate::sidecar::forwarded::Peer;
 use crate::sidecar::limited::{Limited, Outgrown};
 use crate::sidecar::live::Live;
 use crate::sidecar::notable::Notable;
+use crate::sidecar::open::Open;
 use crate::sidecar::reply::Reply;
 use crate::sidecar::target::Memory;
 use crate::sidecar::tunnel::Tunnel;
@@ -34,6 +35,7 @@ pub(super) struct Seat {
     pub(super) upstream: Upstream,
     pub(super) peer: Peer,
     pub(super) memory: Memory,
+    pub(super) open: Open,
 }
 
 /// What must be remembered of a request to answer it.
@@ -59,11 +61,14 @@ where
         let admitted = admission::admit(&mut parts, body.is_end_stream(), &settings, &seat.peer, &seat.memory);
         (admitted, settings.server.max_request_body)
     };
-    let response = match admitted {
+    let mut response = match admitted {
         Err(stop) => stopped(&seat, stop, &asked),
         Ok(Way::Service) => serve(service, &seat, parts, body, limit, &asked).await,
         Ok(Way::Upgrade(offered)) => Box::pin(upgrade(&seat, parts, on_upgrade, offered, &asked)).await, // rare, and large
     };
+    if seat.open.is_closing() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     seat.exchange.begin();
     response
 }
@@ -164,8 +169,8 @@ where
             tracing::debug!(reason = refusal.as_str(), %detail, "request refused");
             let accept = asked.accept.clone().map(|accept| (ACCEPT, accept));
             let mut response = problem::response(refusal, &detail, &accept.into_iter().collect::<HeaderMap>());
-            // What could not be read safely, or will not be read at all, ends the connection.
-            if matches!(refusal, Refusal::BadRequest | Refusal::BodyTooLarge | Refusal::Expectation) {
+            // What could not be read safely, or will not be read at all, ends the connection; what follows a CONNECT may be no HTTP.
+            if matches!(refusal, Refusal::BadRequest | Refusal::BodyTooLarge | Refusal::ConnectMethod | Refusal::Expectation) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             response

@@ -12,8 +12,23 @@ const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Fields that some frameworks obey in place of the target or Host.
-const OVERRIDES: [&str; 4] = ["x-original-url", "x-rewrite-url", "x-original-host", "x-host"];
+/// Fields that some frameworks obey in place of the target, the scheme or Host.
+const OVERRIDES: [&str; 14] = [
+    "front-end-https",
+    "x-forwarded",
+    "x-host",
+    "x-http-host-override",
+    "x-http-path-override",
+    "x-original-host",
+    "x-original-method",
+    "x-original-uri",
+    "x-original-url",
+    "x-override-url",
+    "x-rewrite-uri",
+    "x-rewrite-url",
+    "x-scheme",
+    "x-url-scheme",
+];
 /// Fields that some frameworks obey in place of the method: a legitimate idiom on POST, a trick on a method whose answers are stored.
 const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 
@@ -93,18 +108,23 @@ fn join(headers: &mut HeaderMap, name: HeaderName, ours: &HeaderValue, append: b
 /// Drops what `peer` may not say.
 pub(super) fn drop_untold(headers: &mut HeaderMap, method: &Method, peer: &Peer, server: &ServerSettings, upstream: &UpstreamSettings) {
     let (trusted, append) = (peer.is_trusted(server), peer.may_append(server, upstream));
-    let untold = |name: &str| match name.as_bytes().first() {
-        Some(b'f') => name == "forwarded" && !append,
-        Some(b'x') => {
-            (!append && name.starts_with("x-forwarded-"))
-                || (!trusted && (OVERRIDES.contains(&name) || (method.is_safe() && METHOD_OVERRIDES.contains(&name))))
-        }
-        _ => false,
+    let is_untold = |name: &str| {
+        // CGI and its heirs (WSGI, Rack, PHP) take `_` for `-`. Nobody who may say these things spells them so.
+        let spelled = name.replace('_', "-");
+        let (trusted, append) = (trusted && spelled == name, append && spelled == name);
+        (!append && (spelled == "forwarded" || spelled.starts_with("x-forwarded-")))
+            || (!trusted && (OVERRIDES.contains(&&*spelled) || (method.is_safe() && METHOD_OVERRIDES.contains(&&*spelled))))
     };
-    let names: SmallVec<[HeaderName; 4]> = headers.keys().filter(|name| untold(name.as_str())).cloned().collect();
+    let names: SmallVec<[HeaderName; 4]> =
+        headers.keys().filter(|name| may_tell(name.as_str()) && is_untold(name.as_str())).cloned().collect();
     for name in names {
         headers.remove(name);
     }
+}
+
+/// Whether a name has one of the beginnings that all these fields have.
+pub(super) fn may_tell(name: &str) -> bool {
+    matches!(name.as_bytes(), [b'x', b'-' | b'_', ..] | [b'f', b'o' | b'r', ..])
 }
 
 #[cfg(test)]
@@ -155,6 +175,18 @@ mod tests {
             }
             assert_eq!(headers.get_all("x-forwarded-for").iter().count(), 1);
             assert_eq!(headers["x-mine"], "1");
+        }
+    }
+
+    #[test]
+    fn an_underscore_does_not_make_it_another_field() {
+        let server = ServerSettings { trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()], ..ServerSettings::default() };
+        let upstream = UpstreamSettings { forwarded: Forwarded::Append, ..UpstreamSettings::new(Authority::from_static("o:1")) };
+        for name in ["x_forwarded_host", "x-forwarded_proto", "x_original_url", "x_http_method_override", "front_end_https"] {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_static("evil"));
+            drop_untold(&mut headers, &Method::GET, &Peer::new(Some("10.1.2.3".parse().unwrap())), &server, &upstream);
+            assert!(headers.is_empty(), "{name}, even from a peer that is believed");
         }
     }
 

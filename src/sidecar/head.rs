@@ -5,6 +5,9 @@ use crate::sidecar::fault::Fault;
 /// The longest request target in bytes; RFC 9110 section 4.1 asks for at least 8000 octets. Over it 414.
 pub(super) const MAX_TARGET: usize = 8 << 10;
 
+/// Fields in one head; over it 431. hyper has the same limit, but refuses without a word.
+const MAX_FIELDS: usize = 100;
+
 /// Empty lines before a request line that are overlooked (RFC 9112 section 2.2 asks for at least one).
 const MAX_EMPTY_LINES: u8 = 2;
 
@@ -23,6 +26,7 @@ pub(super) struct Head {
     begun: bool,
     empty_lines: u8,
     old: bool,
+    fields: usize,
     host: bool,
     length: Option<u64>,
     chunked: bool,
@@ -43,6 +47,10 @@ impl Head {
         }
         if line.is_empty() {
             return self.end().map(Some);
+        }
+        self.fields += 1;
+        if self.fields > MAX_FIELDS {
+            return Err(Fault::TooManyFields);
         }
         let (name, value) = field(line)?;
         self.framing_field(name, value)?;
@@ -75,6 +83,9 @@ impl Head {
                 let again = std::mem::replace(&mut self.chunked, true);
                 (!known || again).then_some(Fault::TransferEncoding)
             }
+            // CGI and its heirs take `_` for `-`: an origin that does would see another framing than we do.
+            14 if is(b"content_length") => Some(Fault::ContentLength),
+            17 if is(b"transfer_encoding") => Some(Fault::TransferEncoding),
             _ => None,
         };
         fault.map_or(Ok(()), Err)
@@ -226,12 +237,20 @@ mod tests {
             ("Transfer-Encoding:\u{b}chunked", Fault::Field),
             ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", Fault::TransferEncoding),
             ("Transfer-Encoding: identity", Fault::TransferEncoding),
+            ("Content_Length: 1", Fault::ContentLength),
+            ("Transfer_Encoding: chunked", Fault::TransferEncoding),
             ("Host: other", Fault::Host),
         ] {
             assert_eq!(with(fields), Err(fault), "{fields:?}");
         }
         assert_eq!(read("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"), Err(Fault::TransferEncoding));
         assert_eq!(read("GET / HTTP/1.1\r\nAccept: x\r\n\r\n"), Err(Fault::Host));
+    }
+
+    #[test]
+    fn a_hundred_fields_are_enough() {
+        assert_eq!(with(&["X: y"; super::MAX_FIELDS - 1].join("\r\n")), Ok(Framing::Length(0)));
+        assert_eq!(with(&["X: y"; super::MAX_FIELDS].join("\r\n")), Err(Fault::TooManyFields));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::sidecar::settings::ListenAddr;
 use crate::sidecar::stream::Stream;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -10,7 +10,7 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::task::Poll;
 use std::time::Duration;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 /// Connections that the kernel keeps for us until we accept them.
 const BACKLOG: i32 = 4096;
@@ -102,6 +102,25 @@ pub(super) async fn accept(listeners: &[Listener], last: &mut usize) -> (Stream,
                 tracing::warn!(%error, "cannot accept connections; pausing");
                 tokio::time::sleep(EXHAUSTED_PAUSE).await;
             }
+        }
+    }
+}
+
+/// A connection that the kernel has accepted for us already, without waiting for one.
+pub(super) fn accept_waiting(listener: &Listener) -> Option<(Stream, Option<IpAddr>)> {
+    let accept = |raw: SockRef<'_>| {
+        let (socket, peer) = raw.accept().ok()?;
+        socket.set_nonblocking(true).ok()?;
+        Some((socket, peer.as_socket().map(|peer| peer.ip())))
+    };
+    match listener {
+        Listener::Tcp(listener) => {
+            let (socket, ip) = accept(SockRef::from(listener))?;
+            Some((Stream::Tcp(TcpStream::from_std(socket.into()).ok()?), ip))
+        }
+        Listener::Unix(listener, _) => {
+            let (socket, _) = accept(SockRef::from(listener))?;
+            Some((Stream::Unix(UnixStream::from_std(socket.into()).ok()?), None))
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Which fields of a message need a closer look. Most messages have none of them, and one pass over the names is all that they cost.
 
+use crate::sidecar::forwarded::may_tell;
 use http::header::{self, HeaderMap, HeaderName};
 
 /// What one pass over the names has found.
@@ -32,8 +33,10 @@ impl Notable {
     }
 
     fn less_common(&mut self, name: &HeaderName) {
+        if may_tell(name.as_str()) {
+            self.told = true;
+        }
         match name.as_str().as_bytes() {
-            [b'x', b'-', ..] => self.told = true,
             [b'k', b'e', b'e', b'p', ..] | [b'p', b'r', b'o', b'x', b'y', ..] | [b'h', b't', b't', b'p', ..] => self.hop = true,
             _ => {}
         }
@@ -59,7 +62,7 @@ mod tests {
         {
             assert!(of(name).hop, "{name}");
         }
-        for name in ["forwarded", "x-forwarded-for", "x-original-url", "x-http-method-override"] {
+        for name in ["forwarded", "x-forwarded-for", "x-original-url", "x-http-method-override", "x_forwarded_host", "front-end-https"] {
             assert!(of(name).told, "{name}");
         }
         assert!(of("expect").expect && of("content-length").length);

@@ -3,6 +3,7 @@
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Notify, oneshot};
 
 /// All open connections. Entering and leaving take one lock per connection; a request takes none.
@@ -13,6 +14,7 @@ pub(super) struct Open(Arc<Inner>);
 struct Inner {
     book: Mutex<Book>,
     empty: Notify,
+    closing: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +60,16 @@ impl Open {
         self.0.book.lock().entries.len()
     }
 
+    /// From now on every answer is the last of its connection.
+    pub(super) fn announce(&self) {
+        self.0.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether an answer must say that it is the last.
+    pub(super) fn is_closing(&self) -> bool {
+        self.0.closing.load(Ordering::Relaxed)
+    }
+
     /// Tells all to finish.
     pub(super) fn drain(&self) {
         let mut book = self.0.book.lock();
@@ -79,6 +91,13 @@ impl Open {
             }
             notified.await;
         }
+    }
+}
+
+impl Ticket {
+    /// The book that it is in.
+    pub(super) const fn open(&self) -> &Open {
+        &self.open
     }
 }
 

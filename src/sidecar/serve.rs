@@ -6,7 +6,7 @@ use crate::sidecar::Sidecar;
 use crate::sidecar::exchange::Exchange;
 use crate::sidecar::forward::{Seat, forward};
 use crate::sidecar::forwarded::Peer;
-use crate::sidecar::listen::{Listener, accept};
+use crate::sidecar::listen::{Listener, accept, accept_waiting};
 use crate::sidecar::open::{Open, Ticket};
 use crate::sidecar::settings::ListenAddr;
 use crate::sidecar::stream::Stream;
@@ -22,8 +22,13 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
+
+/// How long a connection that must close may still bring a request, which is answered with `Connection: close`: what a client sends just now is
+/// not lost, and its next request goes elsewhere.
+const LAST_REQUEST: Duration = Duration::from_millis(250);
 
 /// A sidecar that listens, and answers when it is [run](Bound::run).
 #[derive(Debug)]
@@ -48,8 +53,8 @@ impl Bound {
         self.listeners.iter().filter_map(Listener::address).collect()
     }
 
-    /// Answers requests with `service` until `shutdown` is ready. Then it stops listening, closes idle connections, lets responses under way
-    /// finish for up to `server.drain_timeout`, and cuts what is left.
+    /// Answers requests with `service` until `shutdown` is ready. Then it stops listening, says `Connection: close` in every answer, soon closes
+    /// idle connections, lets responses under way finish for up to `server.drain_timeout` in all, and cuts what is left.
     pub async fn run<S, B>(self, service: S, shutdown: impl Future<Output = ()>) -> Drained
     where
         S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
@@ -59,8 +64,18 @@ impl Bound {
     {
         let Self { sidecar, listeners } = self;
         let open = Open::default();
+        let max = sidecar.live().settings.load().server.max_connections;
+        let room = Arc::new(Semaphore::new(max.clamp(1, Semaphore::MAX_PERMITS)));
+        let welcome = |(stream, ip): (Stream, Option<IpAddr>), permit: OwnedSemaphorePermit| {
+            let conversation = converse(sidecar.clone(), stream, ip, service.clone(), open.enter());
+            // A panic in it ends this task, and nothing else.
+            tokio::spawn(async move {
+                conversation.await;
+                drop(permit);
+            });
+        };
         {
-            let mut accepting = pin!(accept_all(&sidecar, &listeners, &service, &open));
+            let mut accepting = pin!(accept_all(&listeners, &room, &welcome));
             let mut shutdown = pin!(shutdown);
             tokio::select! {
                 biased;
@@ -68,36 +83,34 @@ impl Bound {
                 () = &mut accepting => {}
             }
         }
+        // What the kernel has accepted for us has sent its request, and would be reset.
+        for listener in &listeners {
+            while let Ok(permit) = room.clone().try_acquire_owned() {
+                let Some(connection) = accept_waiting(listener) else { break };
+                welcome(connection, permit);
+            }
+        }
         drop(listeners);
-        open.drain();
         let limit = sidecar.live().settings.load().server.drain_timeout;
-        let finished = tokio::time::timeout(limit, open.emptied()).await.is_ok();
+        let grace = LAST_REQUEST.min(limit / 4);
+        open.announce();
+        let mut finished = tokio::time::timeout(grace, open.emptied()).await.is_ok();
+        open.drain();
+        if !finished {
+            finished = tokio::time::timeout(limit - grace, open.emptied()).await.is_ok();
+        }
         let left = open.count();
         open.cut();
         Drained { finished, open: left }
     }
 }
 
-/// Takes connections for ever, at most `server.max_connections` at a time: beyond, they wait in the kernel.
-async fn accept_all<S, B>(sidecar: &Sidecar, listeners: &[Listener], service: &S, open: &Open)
-where
-    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    let max = sidecar.live().settings.load().server.max_connections;
-    let room = Arc::new(Semaphore::new(max.clamp(1, Semaphore::MAX_PERMITS)));
+/// Takes connections for ever, as many at a time as there is `room` for (`server.max_connections`): beyond, they wait in the kernel.
+async fn accept_all(listeners: &[Listener], room: &Arc<Semaphore>, welcome: &impl Fn((Stream, Option<IpAddr>), OwnedSemaphorePermit)) {
     let mut last = 0;
     loop {
         let Ok(permit) = room.clone().acquire_owned().await else { return };
-        let (stream, ip) = accept(listeners, &mut last).await;
-        let conversation = converse(sidecar.clone(), stream, ip, service.clone(), open.enter());
-        // A panic in it ends this task, and nothing else.
-        tokio::spawn(async move {
-            conversation.await;
-            drop(permit);
-        });
+        welcome(accept(listeners, &mut last).await, permit);
     }
 }
 
@@ -116,6 +129,7 @@ where
         upstream: sidecar.upstream(),
         peer: Peer::new(ip),
         memory: Memory::default(),
+        open: ticket.open().clone(),
     };
     let seat = Arc::new(seat);
     let wire = Wire::new(stream, live, exchange.clone());

@@ -70,6 +70,11 @@ impl Running {
         Self { child, err, out }
     }
 
+    /// The process's number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The next line of stderr that contains `text`.
     pub(crate) fn wait_for(&self, text: &str) -> String {
         wait_for(&self.err, text)
@@ -88,7 +93,7 @@ impl Running {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        let status = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 

@@ -76,7 +76,12 @@ pub struct Origin {
 impl Origin {
     /// Answers the n-th request (from 0) as `act` says.
     pub async fn start(act: impl Fn(&Received, usize) -> Act + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::at("127.0.0.1:0".parse().unwrap(), act).await
+    }
+
+    /// As [`start`](Self::start), at a given address.
+    pub async fn at(address: SocketAddr, act: impl Fn(&Received, usize) -> Act + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (connections, requests, act) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())), Arc::new(act));
         let origin = Self { address, connections: connections.clone(), requests: requests.clone() };
