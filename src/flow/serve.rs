@@ -21,7 +21,7 @@ use crate::rfc::vary::Selector;
 use crate::telemetry::{Outcome, Refusal};
 use bytes::Bytes;
 use http::header::{AGE, RANGE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use http_body::Body;
 use std::fmt::Display;
 use std::sync::Arc;
