@@ -42,7 +42,10 @@ async fn a_reload_under_load_keeps_the_cache_and_fails_no_request() {
     for round in 0..5 {
         let seen = answered.load(Ordering::SeqCst);
         until("the load goes on", || answered.load(Ordering::SeqCst) > seen + 50).await;
-        folder.write("warmfront.toml", &file(origin.address, &format!("max_in_flight = {}\n[cache]\nmax_variants = {}\n", 10 + round, 2 + round)));
+        folder.write(
+            "warmfront.toml",
+            &file(origin.address, &format!("max_in_flight = {}\n[cache]\nmax_variants = {}\n", 10 + round, 2 + round)),
+        );
         process.signal("HUP");
         tokio::task::block_in_place(|| process.wait_for("reloaded warmfront.toml"));
     }
