@@ -95,7 +95,7 @@ impl Flights {
     /// Takes a seat. A flight that a purge has touched after it began is left to its passengers, and a new one starts.
     pub(crate) fn join(self: &Arc<Self>, key: FlightKey, enlist: impl FnOnce() -> Membership, groups: &Groups) -> Seat {
         let mut shard = self.shard(&key).lock();
-        if let Some(flight) = shard.get(&key).filter(|flight| flight.is_current(groups)) {
+        if let Some(flight) = shard.get(&key).filter(|flight| flight.is_current(groups) && !flight.has_failed()) {
             return Seat::Follow(Arc::clone(flight));
         }
         let member = enlist();
@@ -117,6 +117,11 @@ impl Flight {
     /// Whether it is known what it came to.
     pub(crate) fn has_landed(&self) -> bool {
         self.landing.borrow().is_some()
+    }
+
+    /// Whether it came to nothing. Its leader may still be about to leave it; whoever comes now must not share its bad end.
+    fn has_failed(&self) -> bool {
+        matches!(*self.landing.borrow(), Some(Landing::Failed(_)))
     }
 
     /// Waits for the landing; `None` if that takes longer than anybody should wait for somebody else's request.
@@ -148,5 +153,29 @@ impl Drop for Ticket {
             }
             aborted
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FlightKey, Flights, Landing, Seat};
+    use crate::cache::groups::Groups;
+    use crate::cache::key::{KeyParts, KeySecrets};
+    use crate::telemetry::Refusal;
+
+    #[test]
+    fn a_flight_that_has_failed_takes_nobody_on_though_its_leader_is_still_there() {
+        let (flights, groups) = (Flights::new(), Groups::new());
+        let parts = KeyParts { https: false, authority: "h", path: "/", query: None, partition: None };
+        let key = FlightKey { key: KeySecrets::new().build(&parts).to_key(), variant: 0, reload: false };
+        let join = || flights.join(key.clone(), || groups.enlist(b"/", None), &groups);
+        let Seat::Lead(first) = join() else { panic!("the first leads") };
+        assert!(matches!(join(), Seat::Follow(_)));
+        first.land(Landing::Failed(Some(Refusal::UpstreamClosed)));
+        let Seat::Lead(second) = join() else { panic!("whoever comes now must not share its end") };
+        drop(first);
+        assert!(matches!(join(), Seat::Follow(_)), "the first takes only its own flight away");
+        drop(second);
+        assert!(matches!(join(), Seat::Lead(_)));
     }
 }

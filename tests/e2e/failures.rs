@@ -255,3 +255,42 @@ async fn an_origin_that_stalls_mid_body_is_cut_for_all_and_not_stored() {
     }
     assert_eq!(house.get("/").await.text(), "hello world");
 }
+
+#[tokio::test]
+async fn what_an_origin_sends_unasked_answers_nobody() {
+    let evil = crate::house::with_length("200 OK", "Cache-Control: max-age=60", "evil");
+    for late in [false, true] {
+        let evil = evil.clone();
+        let origin = Origin::start(move |received, _| {
+            let mut act = match received.line().starts_with("HEAD") {
+                true => Act::send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n", Then::Keep),
+                false if received.line().contains("304") => Act::send("HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n", Then::Keep),
+                false if received.line().contains("204") => Act::send("HTTP/1.1 204 No Content\r\n\r\n", Then::Keep),
+                false => answer("Cache-Control: no-store", "good"),
+            };
+            // Late, it must not meet a request under way: nothing could tell it from that one's answer.
+            if received.line().contains("/victim") {
+                return act;
+            }
+            if late {
+                act.pieces[0].1 = millis(20);
+                act.pieces.push((evil.clone().into_bytes(), Duration::ZERO));
+            } else {
+                act.pieces[0].0.extend_from_slice(evil.as_bytes());
+            }
+            act
+        })
+        .await;
+        let house = House::before(&origin).await;
+        for _ in 0..5 {
+            for (line, expected) in [("HEAD /x", ""), ("GET /304", ""), ("GET /204", ""), ("GET /x", "good")] {
+                assert_eq!(house.ask(line, &[]).await.text(), expected, "{line}");
+                if late {
+                    tokio::time::sleep(millis(60)).await; // it arrives while the connection lies in the pool
+                }
+                assert_eq!(house.get("/victim").await.text(), "good", "after {line}, late: {late}");
+            }
+        }
+        assert_eq!(house.cache.stats().entries, 0);
+    }
+}

@@ -212,3 +212,24 @@ async fn many_fills_at_once_stay_within_the_budget() {
     // 280 MiB have passed; the cache may hold 32, and the connections their buffers.
     assert!(most < before + 32 * MIB + GROWTH, "from {before} to {most}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_keys_stays_within_the_budget() {
+    let origin = crate::origin::Origin::always(crate::house::fresh(&"x".repeat(8000))).await;
+    let process = Process::start("keys", origin.address, "[cache]\nmax_bytes = \"16MiB\"\n");
+    let before = process.resident();
+    let mut clients = Vec::new();
+    for at in 0..8 {
+        let mut client = Client::connect(process.address).await;
+        clients.push(tokio::spawn(async move {
+            for number in 0..1500 {
+                assert_eq!(client.get(&format!("/?{at}.{number}")).await.body.len(), 8000);
+            }
+        }));
+    }
+    for client in clients {
+        client.await.unwrap();
+    }
+    // 96 MB have passed.
+    assert!(process.resident() < before + 16 * MIB + 32 * MIB, "from {before} to {}", process.resident());
+}

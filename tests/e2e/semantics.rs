@@ -32,9 +32,7 @@ async fn a_client_with_a_copy_gets_304_from_the_cache() {
 #[tokio::test]
 async fn a_304_of_the_origin_freshens_and_the_clients_own_conditions_are_answered_here() {
     let origin = Origin::start(|request, number| match request.all("if-none-match")[..] {
-        [tag] if tag == "\"v1\"" => {
-            Act::send("HTTP/1.1 304 Not Modified\r\nETag: \"v1\"\r\nCache-Control: max-age=60\r\nX-New: yes\r\n\r\n", Then::Keep)
-        }
+        ["\"v1\""] => Act::send("HTTP/1.1 304 Not Modified\r\nETag: \"v1\"\r\nCache-Control: max-age=60\r\nX-New: yes\r\n\r\n", Then::Keep),
         [] if number == 0 => answer("Cache-Control: max-age=10|ETag: \"v1\"|X-New: no", "body"),
         ref other => panic!("asked with {other:?}"),
     })

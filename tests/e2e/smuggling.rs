@@ -9,12 +9,22 @@ use tokio::io::AsyncWriteExt as _;
 /// What would do harm if it were read as a request.
 const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nHost: h\r\nX-Hidden: 1\r\n\r\n";
 
+fn post(fields: &str, body: &str) -> String {
+    format!("POST /attack HTTP/1.1\r\nHost: h\r\n{fields}\r\n\r\n{body}")
+}
+
+/// The hidden request as one chunk, and the end of the body.
+fn chunk() -> String {
+    format!("{:x}\r\n{HIDDEN}\r\n0\r\n\r\n", HIDDEN.len())
+}
+
 fn corpus() -> Vec<String> {
-    let hidden = HIDDEN;
-    let length = hidden.len();
-    let chunk = format!("{length:x}\r\n{hidden}\r\n0\r\n\r\n");
-    let post = |fields: &str, body: &str| format!("POST /attack HTTP/1.1\r\nHost: h\r\n{fields}\r\n\r\n{body}");
-    let mut corpus = vec![
+    [lengths(), contents(), lines_and_targets(), codings(), chunks()].concat()
+}
+
+fn lengths() -> Vec<String> {
+    let (hidden, length, chunk) = (HIDDEN, HIDDEN.len(), chunk());
+    vec![
         // Two framings, either way round.
         post(&format!("Content-Length: {length}\r\nTransfer-Encoding: chunked"), &format!("0\r\n\r\n{hidden}")),
         post("Transfer-Encoding: chunked\r\nContent-Length: 4", &chunk),
@@ -35,6 +45,12 @@ fn corpus() -> Vec<String> {
         post(&format!("Content-Length: {}", u64::MAX), hidden),
         post(&format!("Connection: Content-Length\r\nContent-Length: {length}"), hidden),
         post("Connection: Transfer-Encoding\r\nTransfer-Encoding: chunked", &chunk),
+    ]
+}
+
+fn contents() -> Vec<String> {
+    let (hidden, length, chunk) = (HIDDEN, HIDDEN.len(), chunk());
+    vec![
         // Bodies where some readers expect none.
         format!("GET /attack HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n{hidden}"),
         format!("HEAD /attack HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n{hidden}"),
@@ -56,6 +72,12 @@ fn corpus() -> Vec<String> {
         format!("GET /attack HTTP/0.9\r\nHost: h\r\n\r\n{hidden}"),
         format!("GET /attack HTTP/2.0\r\nHost: h\r\n\r\n{hidden}"),
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned() + hidden,
+    ]
+}
+
+fn lines_and_targets() -> Vec<String> {
+    let hidden = HIDDEN;
+    vec![
         // Lines.
         format!("GET /attack HTTP/1.1\nHost: h\n\n{hidden}"),
         format!("GET /attack HTTP/1.1\r\nHost: h\n\r\n{hidden}"),
@@ -79,7 +101,11 @@ fn corpus() -> Vec<String> {
         format!("GET @evil/victim HTTP/1.1\r\nHost: h\r\n\r\n{hidden}"),
         format!("GET /victim HTTP/1.1/x HTTP/1.1\r\nHost: h\r\n\r\n{hidden}"),
         format!("GET /victim\u{b}HTTP/1.1\r\nHost: h\r\n\r\n{hidden}"),
-    ];
+    ]
+}
+
+fn codings() -> Vec<String> {
+    let (chunk, mut corpus) = (chunk(), Vec::new());
     for coding in [
         "xchunked",
         "chunked, identity",
@@ -114,6 +140,11 @@ fn corpus() -> Vec<String> {
         corpus.push(post(&format!("Content-Length: 4\r\n{line}"), &chunk));
         corpus.push(post(line, &chunk));
     }
+    corpus
+}
+
+fn chunks() -> Vec<String> {
+    let (hidden, mut corpus) = (HIDDEN, Vec::new());
     for body in [
         format!("0\n\r\n{hidden}"),
         format!("0\r\n\n{hidden}"),
