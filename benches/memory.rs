@@ -30,7 +30,8 @@ async fn fill(cache: &Cache, size: usize) {
     });
     let service = CacheLayer::new(cache.clone()).layer(app);
     for n in 0..ENTRIES {
-        let request = Request::get(format!("http://example.com/api/items/{n:08}?size={size}")).body(RequestBody::default()).expect("a request");
+        let request =
+            Request::get(format!("http://example.com/api/items/{n:08}?size={size}")).body(RequestBody::default()).expect("a request");
         let response = service.clone().oneshot(request).await.expect("an answer");
         response.into_body().collect().await.expect("a body");
     }

@@ -7,7 +7,7 @@ use crate::error::OriginFailure;
 use crate::rfc::directives::{RequestDirectives, ResponseDirectives, from_targeted};
 use crate::rfc::range::ContentRange;
 use crate::rfc::vary::Vary;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED, SET_COOKIE};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, LAST_MODIFIED, SET_COOKIE};
 use http::{HeaderMap, HeaderName, Method, StatusCode, response};
 
 /// Fields that replace Cache-Control and Expires for this cache, the nearest first (RFC 9213).
@@ -51,6 +51,11 @@ pub enum NotStored {
 }
 
 impl NotStored {
+    /// Whether the reason lies in the one request, and says nothing about the response for others.
+    pub(crate) const fn is_of_the_request(self) -> bool {
+        matches!(self, Self::Method | Self::RequestNoStore | Self::Authorization | Self::Conditional | Self::Memory)
+    }
+
     /// The one spelling.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -152,6 +157,7 @@ fn admit_directives(asked: &Asked<'_>, reception: &Reception<'_>, ignore: Ignore
     }
     let mut omit: Vec<HeaderName> = directives.private.fields().to_vec();
     omit.extend_from_slice(directives.no_cache.fields());
+    omit.retain(|name| *name != CONTENT_LENGTH && *name != DATE); // ours, whatever the origin says of its own
     if reception.headers.contains_key(SET_COOKIE) && !ignore.set_cookie && !omit.contains(&SET_COOKIE) {
         return Err(NotStored::SetCookie);
     }

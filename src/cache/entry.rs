@@ -1,5 +1,6 @@
 //! What is stored: the head of a response with everything that was worked out about it, and its body. Immutable but for its marks.
 
+use crate::cache::fields::Fields;
 use crate::cache::freshness::{Life, date_of};
 use crate::cache::groups::{Group, Groups, Level};
 use crate::clock::Stamp;
@@ -7,22 +8,21 @@ use crate::rfc::date;
 use crate::rfc::range::ContentRange;
 use crate::rfc::vary::Selector;
 use bytes::Bytes;
-use http::header::{ACCEPT_LANGUAGE, CONTENT_LANGUAGE, CONTENT_LENGTH, ETAG, LAST_MODIFIED};
+use http::header::{CONTENT_LANGUAGE, CONTENT_LENGTH, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-/// What a stored response costs beyond its bytes: this struct, the head, the map's nodes. Measured by `benches/memory`, rounded up.
-const FIXED_WEIGHT: usize = 640;
-/// What a header line costs beyond its bytes.
-const LINE_WEIGHT: usize = 112;
+/// What a stored response costs beyond its lines and its body: these structs, the nodes of the map, what the allocator rounds up. By
+/// `benches/memory`: with it the count is what the process really grows by.
+const FIXED_WEIGHT: usize = 1100;
 
 /// The head of a storable response. It exists before the body has arrived, so that followers can be released at the headers.
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) status: StatusCode,
-    /// Compact copies: no value pins a buffer that it was read from. Without `Age`.
-    pub(crate) headers: HeaderMap,
+    /// Without `Age`.
+    pub(crate) fields: Fields,
     pub(crate) life: Life,
     pub(crate) last_modified: Option<u64>,
     pub(crate) date: Option<u64>,
@@ -55,7 +55,7 @@ impl Head {
             status,
             last_modified: headers.get(LAST_MODIFIED).and_then(|value| date::parse(value.as_bytes())),
             date: date_of(headers),
-            headers: compact(headers),
+            fields: Fields::compact(headers),
             life,
             selector: None,
             rule: None,
@@ -64,12 +64,12 @@ impl Head {
     }
 
     pub(crate) fn etag(&self) -> Option<&HeaderValue> {
-        self.headers.get(ETAG)
+        self.fields.get(&ETAG)
     }
 
     /// Whether the origin can be asked if it is still the same.
     pub(crate) fn has_validator(&self) -> bool {
-        self.etag().is_some() || self.headers.contains_key(LAST_MODIFIED)
+        self.etag().is_some() || self.fields.get(&LAST_MODIFIED).is_some()
     }
 
     /// Whether the request's selecting fields are those of this response (RFC 9111 section 4.1).
@@ -78,13 +78,13 @@ impl Head {
     }
 
     /// Whether content negotiation for the language could only have ended here: nothing but Accept-Language selects, the request prefers one
-    /// language above all others, and this is it.
+    /// language above all others, and this is it. See `manual::decisions`.
     fn is_preferred_by(&self, request: &HeaderMap) -> bool {
         let Some(selector) = &self.selector else { return false };
-        selector.fields() == [ACCEPT_LANGUAGE]
+        selector.is_plain_language()
             && self
-                .headers
-                .get(CONTENT_LANGUAGE)
+                .fields
+                .get(&CONTENT_LANGUAGE)
                 .is_some_and(|language| crate::rfc::vary::preferred_language_is(request, language.as_bytes()))
     }
 
@@ -95,7 +95,7 @@ impl Head {
 
     /// The same head, with the length that its body turned out to have.
     pub(crate) fn with_length(&self, length: usize) -> Self {
-        let mut headers = self.headers.clone();
+        let mut headers = self.fields.to_map();
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         Self {
             selector: self.selector.clone(),
@@ -105,8 +105,7 @@ impl Head {
     }
 
     fn weight(&self) -> usize {
-        let lines: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + LINE_WEIGHT).sum();
-        lines + self.selector.as_ref().map_or(0, Selector::weight) + self.lineage.groups.len() * 64
+        self.fields.weight() + self.selector.as_ref().map_or(0, Selector::weight) + self.lineage.groups.len() * 64
     }
 }
 
@@ -115,7 +114,7 @@ impl Head {
 pub(crate) struct Stored {
     pub(crate) head: Arc<Head>,
     pub(crate) body: Bytes,
-    pub(crate) trailers: Option<HeaderMap>,
+    pub(crate) trailers: Option<Box<HeaderMap>>,
     /// Which bytes `body` is, if it is not the whole representation (a stored 206).
     pub(crate) range: Option<ContentRange>,
     mark: AtomicU8,
@@ -124,7 +123,7 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    pub(crate) fn new(head: Arc<Head>, body: Bytes, trailers: Option<HeaderMap>, range: Option<ContentRange>) -> Self {
+    pub(crate) fn new(head: Arc<Head>, body: Bytes, trailers: Option<Box<HeaderMap>>, range: Option<ContentRange>) -> Self {
         Self {
             used: AtomicU64::new(head.life.received.millis()),
             head,
@@ -138,7 +137,7 @@ impl Stored {
 
     /// Bytes that it takes: head, body, trailers, index.
     pub(crate) fn weight(&self) -> usize {
-        let trailers = self.trailers.iter().flatten().map(|(_, value)| value.len() + LINE_WEIGHT).sum::<usize>();
+        let trailers = self.trailers.iter().map(|trailers| Fields::compact(trailers).weight()).sum::<usize>();
         FIXED_WEIGHT + self.head.weight() + self.body.len() + trailers
     }
 
@@ -222,20 +221,4 @@ impl Stored {
     fn supersedes(&self, old: &Self) -> bool {
         self.same_variant(old) && (self.range.is_none() || old.range.is_some() || self.head.etag() != old.head.etag())
     }
-}
-
-/// A copy whose values share one allocation of exactly their size.
-pub(crate) fn compact(headers: &HeaderMap) -> HeaderMap {
-    let block: Bytes = headers.values().flat_map(|value| value.as_bytes()).copied().collect::<Vec<u8>>().into();
-    let mut out = HeaderMap::with_capacity(headers.len() + 2); // room for Age and Cache-Status
-    let mut at = 0;
-    for (name, value) in headers {
-        let end = at + value.len();
-        // The bytes were a valid value a moment ago; should they not be, the original is as good.
-        let mut copy = HeaderValue::from_maybe_shared(block.slice(at..end)).unwrap_or_else(|_| value.clone());
-        copy.set_sensitive(value.is_sensitive());
-        out.append(name.clone(), copy);
-        at = end;
-    }
-    out
 }

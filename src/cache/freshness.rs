@@ -86,6 +86,7 @@ impl Life {
         let overriding = rule.filter(|rule| rule.override_origin);
         let hard = directives.must_revalidate || directives.proxy_revalidate;
         let shared = directives.s_maxage.is_some();
+        // A window of the settings, or of a rule that does not override, only prolongs a lifetime that there is.
         // `s-maxage` forbids stale use (RFC 9111 section 4.2.4), unless the origin itself opens a window beside it, as `s-maxage=60,
         // stale-while-revalidate=600` does; a default or a plain rule does not.
         let window = |of_rule: fn(&Rule) -> Option<Duration>, of_origin: Option<u64>, default: Duration| {
@@ -94,7 +95,8 @@ impl Life {
             match of_override.or(of_origin) {
                 _ if hard => 0,
                 Some(window) => window,
-                None if shared => 0,
+                // Nobody vouches for the response: neither origin nor rule nor estimate gave it a lifetime, so it is validated before any use.
+                None if shared || lifetime == 0 => 0,
                 None => rule.and_then(of_rule).map_or_else(|| millis(default), millis),
             }
         };
@@ -303,6 +305,21 @@ mod tests {
         let swr = |cache_control: &str| life_of(200, &[("cache-control", cache_control)], None, &settings).stale_while_revalidate;
         assert_eq!((swr("max-age=1"), swr("s-maxage=1"), swr("s-maxage=1, stale-while-revalidate=3")), (9000, 0, 3000));
         assert_eq!(swr("max-age=1, must-revalidate, stale-while-revalidate=3"), 0);
+    }
+
+    #[test]
+    fn what_has_no_lifetime_gets_no_stale_window_by_default() {
+        let window = Duration::from_secs(9);
+        let settings = Settings { stale_while_revalidate: window, stale_if_error: window, ..Settings::default() };
+        let rule = Rule::path("/**").unwrap().stale_while_revalidate(window).stale_if_error(window);
+        for lines in [&[][..], &[("cache-control", "max-age=0")], &[("etag", "\"a\"")]] {
+            for rule in [None, Some(&rule)] {
+                let life = life_of(200, lines, rule, &settings);
+                assert_eq!((life.stale_while_revalidate, life.stale_if_error), (0, 0), "{lines:?}");
+            }
+        }
+        let asked = life_of(200, &[("cache-control", "max-age=0, stale-while-revalidate=3")], None, &settings);
+        assert_eq!((asked.stale_while_revalidate, asked.stale_if_error), (3000, 0), "the origin itself opens the one");
     }
 
     #[test]

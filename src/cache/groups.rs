@@ -59,7 +59,7 @@ impl Epoch {
 /// What a group is named by.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum GroupName<'a> {
-    /// A tag of a rule or of the origin.
+    /// A tag of a rule.
     Tag(&'a str),
     /// A target: all its variants and partitions, and the fetches under way for it.
     Target(&'a [u8]),

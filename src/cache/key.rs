@@ -1,7 +1,7 @@
 //! What identifies a stored response: scheme, authority, path, query and, where a rule says so, the identity.
 //!
 //! Fields are length-prefixed, never joined, so that no two requests can share a key by construction. Keys are compared whole; the hash only
-//! finds them. It is seeded at random in every process, so that nobody can choose colliding keys.
+//! finds them. It is seeded at random in every process.
 
 use crate::cache::rules::Identity;
 use crate::cache::settings::KeySettings;
@@ -11,7 +11,7 @@ use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Uri};
 use smallvec::SmallVec;
-use std::borrow::{Borrow, Cow};
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::Arc;
@@ -238,12 +238,6 @@ impl Hash for KeyBuf {
 impl equivalent::Equivalent<Key> for KeyBuf {
     fn equivalent(&self, key: &Key) -> bool {
         self.hash == key.hash && *self.bytes == *key.bytes
-    }
-}
-
-impl Borrow<[u8]> for Key {
-    fn borrow(&self) -> &[u8] {
-        &self.bytes
     }
 }
 

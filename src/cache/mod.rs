@@ -3,6 +3,7 @@
 pub(crate) mod admit;
 pub(crate) mod budget;
 pub(crate) mod entry;
+pub(crate) mod fields;
 pub(crate) mod freshness;
 pub(crate) mod groups;
 pub(crate) mod key;

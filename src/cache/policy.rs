@@ -42,7 +42,7 @@ pub(crate) fn judge(life: &Life, level: Level, request: &RequestDirectives, now:
         return Verdict::Validate(Cause::Stale); // sections 4.4 and 5.2.2.4
     }
     let age = life.age(now);
-    if request.max_age.is_some_and(|seconds| age > seconds.saturating_mul(1000)) && request.max_stale.is_none() {
+    if request.max_age.is_some_and(|seconds| age > seconds.saturating_mul(1000)) {
         return Verdict::Validate(Cause::Request); // section 5.2.1.1
     }
     let fresh = age < life.lifetime && level == Level::Valid; // section 4.2: freshness_lifetime > current_age

@@ -25,12 +25,13 @@ impl Predictor {
     /// Whether requests for the key of this hash should go to the origin without waiting for each other.
     pub(crate) fn is_unshareable(&self, hash: u64, now: Stamp) -> bool {
         let slot = self.slot(hash).load(Ordering::Relaxed);
-        slot >> 24 == tag(hash) && self.second(now) < slot & 0xff_ffff
+        let left = (slot & 0xff_ffff).wrapping_sub(self.second(now)) & 0xff_ffff;
+        slot >> 24 == tag(hash) && (1..=REMEMBERED.as_secs()).contains(&left)
     }
 
     /// Remembers that the response for this key could not be shared.
     pub(crate) fn remember(&self, hash: u64, now: Stamp) {
-        let until = (self.second(now) + REMEMBERED.as_secs()).min(0xff_ffff);
+        let until = (self.second(now) + REMEMBERED.as_secs()) & 0xff_ffff;
         self.slot(hash).store(tag(hash) << 24 | until, Ordering::Relaxed);
     }
 
@@ -46,7 +47,7 @@ impl Predictor {
         &self.slots[hash as usize % SLOTS]
     }
 
-    /// Seconds since the table was made, in 24 bits: after half a year it wraps, and what is remembered then holds for a moment only.
+    /// Seconds since the table was made, in 24 bits, which wrap after half a year: differences are taken in 24 bits too.
     fn second(&self, now: Stamp) -> u64 {
         now.since(self.epoch).as_secs() & 0xff_ffff
     }

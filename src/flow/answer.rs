@@ -65,9 +65,9 @@ pub(crate) fn from_stored<B>(stored: &Stored, client: &Client<'_>) -> Response<C
             }
         }
     }
-    let mut response = with_head(head.status, head.headers.clone(), head, client);
+    let mut response = with_head(head.status, head.fields.to_map(), head, client);
     if client.wants_body() {
-        *response.body_mut() = CacheBody::stored(stored.body.clone(), stored.trailers.clone());
+        *response.body_mut() = CacheBody::stored(stored.body.clone(), stored.trailers.as_deref().cloned());
     }
     response
 }
@@ -80,7 +80,7 @@ pub(crate) fn from_reader<B>(reader: Reader, client: &Client<'_>) -> Response<Ca
     if is_unmodified(&head, client) {
         return not_modified(&head, client);
     }
-    let mut response = with_head(head.status, head.headers.clone(), &head, client);
+    let mut response = with_head(head.status, head.fields.to_map(), &head, client);
     if client.wants_body() {
         *response.body_mut() = CacheBody::follow(reader);
     }
@@ -96,7 +96,7 @@ fn is_unmodified(head: &Head, client: &Client<'_>) -> bool {
 
 /// RFC 9110 section 15.4.5: what a 200 would have said, but for what describes the content.
 fn not_modified<B>(head: &Head, client: &Client<'_>) -> Response<CacheBody<B>> {
-    let mut headers = head.headers.clone();
+    let mut headers = head.fields.to_map();
     for name in [CONTENT_LENGTH, CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_RANGE, TRAILER] {
         headers.remove(name);
     }
@@ -118,7 +118,7 @@ fn ranged<B>(stored: &Stored, range: &HeaderValue, client: &Client<'_>) -> Optio
     match range::parse(range.as_bytes(), length, MAX_RANGES) {
         RangeSet::Ignore => None,
         RangeSet::Unsatisfiable => {
-            let mut headers = stored.head.headers.clone();
+            let mut headers = stored.head.fields.to_map();
             for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, TRAILER] {
                 headers.remove(name);
             }
@@ -135,7 +135,7 @@ fn ranged<B>(stored: &Stored, range: &HeaderValue, client: &Client<'_>) -> Optio
 
 /// One range of a stored body that begins at `offset` of the representation.
 fn one_range<B>(stored: &Stored, wanted: ByteRange, length: u64, offset: u64, client: &Client<'_>) -> Response<CacheBody<B>> {
-    let mut headers = stored.head.headers.clone();
+    let mut headers = stored.head.fields.to_map();
     headers.insert(CONTENT_RANGE, range::content_range(wanted, length));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(wanted.length()));
     let mut response = with_head(StatusCode::PARTIAL_CONTENT, headers, &stored.head, client);
@@ -146,7 +146,7 @@ fn one_range<B>(stored: &Stored, wanted: ByteRange, length: u64, offset: u64, cl
 /// `multipart/byteranges` (RFC 9110 section 14.6).
 fn several_ranges<B>(stored: &Stored, ranges: &[ByteRange], length: u64, client: &Client<'_>) -> Response<CacheBody<B>> {
     let boundary = format!("warmfront-{:016x}{:016x}", rand::random::<u64>(), rand::random::<u64>());
-    let mut headers = stored.head.headers.clone();
+    let mut headers = stored.head.fields.to_map();
     let kind = headers.get(CONTENT_TYPE).map(|kind| [b"content-type: ", kind.as_bytes(), b"\r\n"].concat()).unwrap_or_default();
     let mut pieces = VecDeque::with_capacity(2 * ranges.len() + 1);
     for (at, range) in ranges.iter().enumerate() {

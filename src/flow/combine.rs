@@ -48,7 +48,7 @@ fn overlay(union: ContentRange, old: (&Bytes, u64), new: (&Bytes, u64)) -> Optio
 
 /// The fields of the newer response, for the union.
 fn head_for(head: &Head, union: ContentRange, whole: bool) -> Option<Head> {
-    let mut headers = head.headers.clone();
+    let mut headers = head.fields.to_map();
     headers.insert(CONTENT_LENGTH, HeaderValue::from(union.end - union.start + 1));
     if whole {
         headers.remove(CONTENT_RANGE);

@@ -4,7 +4,7 @@ use crate::cache::admit::{Asked, Kept, NotStored, admit};
 use crate::cache::budget::Reserved;
 use crate::cache::entry::{Head, Lineage, Stored};
 use crate::cache::freshness::Timing;
-use crate::cache::groups::Membership;
+use crate::cache::groups::{Level, Membership};
 use crate::cache::key::Key;
 use crate::cache::policy::may_cover_error;
 use crate::cache::rules::Rule;
@@ -18,7 +18,8 @@ use crate::rfc::{date, etag, freshen, hop};
 use crate::telemetry::Refusal;
 use bytes::Bytes;
 use http::header::{
-    AGE, CONTENT_LENGTH, DATE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE, SET_COOKIE, TRAILER,
+    AGE, CONTENT_LENGTH, DATE, ETAG, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
+    SET_COOKIE, TRAILER,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, response};
 use http_body::Body;
@@ -123,8 +124,7 @@ impl Errand {
             }
             return Answer::Failed { response, refusal };
         }
-        // RFC 5861 section 4 names these four.
-        if matches!(status.as_u16(), 500 | 502 | 503 | 504) && self.may_cover() {
+        if is_covered_status(status) && self.may_cover() {
             return Answer::Covered { status: Some(status), refusal: None };
         }
         match &self.stored {
@@ -159,7 +159,7 @@ impl Errand {
 
     /// RFC 9111 section 4.3.4: the 304 freshens the stored response.
     fn confirm<RB, E>(&self, stored: &Arc<Stored>, new: &HeaderMap, timing: Timing) -> Answer<RB, E> {
-        let mut merged = freshen::merge_304(&stored.head.headers, new);
+        let mut merged = freshen::merge_304(&stored.head.fields.to_map(), new);
         if !new.contains_key(DATE) {
             // The stored Date is that of the older response: the age would be counted from there.
             merged.insert(DATE, date::format(timing.received.seconds()));
@@ -182,9 +182,12 @@ impl Errand {
                 self.shared.store.freshen(&self.key, stored, &fresh, &self.member.target, self.settings.max_variants);
                 Answer::Confirmed { stored: fresh, extra, shared: true }
             }
-            Err(_) => {
-                // Still the right answer for the one who asked, but no longer one to keep.
-                self.shared.store.forget(&self.key, stored);
+            Err(why) => {
+                // Still the right answer for the one who asked. It goes only if it is the origin that does not want it kept: a client's own
+                // `no-store` or credentials must not take it from the others.
+                if !why.is_of_the_request() {
+                    self.shared.store.forget(&self.key, stored);
+                }
                 let life = crate::cache::freshness::Life { received: timing.received, initial_age: 0, lifetime: 0, ..stored.head.life };
                 parts.headers.remove(AGE);
                 let head = Arc::new(Head::new(parts.status, &parts.headers, life, self.lineage(false)));
@@ -195,14 +198,26 @@ impl Errand {
     }
 
     /// A full answer: keep it, or pass it on.
-    pub(crate) fn consider<RB: Body<Data = Bytes>, E>(&self, response: Response<RB>, timing: Timing) -> Answer<RB, E> {
+    fn consider<RB: Body<Data = Bytes>, E>(&self, response: Response<RB>, timing: Timing) -> Answer<RB, E> {
+        match self.keep(response, timing) {
+            Ok(keep) => Answer::Keep(keep),
+            Err((response, why)) => Answer::Pass { response, why },
+        }
+    }
+
+    /// Whether a full answer is kept; if not, why.
+    pub(crate) fn keep<RB: Body<Data = Bytes>>(
+        &self,
+        response: Response<RB>,
+        timing: Timing,
+    ) -> Result<Keep<RB>, (Response<RB>, NotStored)> {
         let (mut parts, body) = response.into_parts();
         // A part that nobody asked for answers nobody else.
         let unasked = parts.status == StatusCode::PARTIAL_CONTENT && (self.phrasing == Phrasing::Whole || !self.asked.contains_key(RANGE));
         let admitted = if unasked { Err(NotStored::Partial) } else { self.admit(&parts, timing) };
         let kept = match admitted {
             Ok(kept) => kept,
-            Err(why) => return Answer::Pass { response: Response::from_parts(parts, body), why },
+            Err(why) => return Err((Response::from_parts(parts, body), why)),
         };
         let announced = content_length(&parts.headers);
         let length = announced.or(body.size_hint().exact());
@@ -216,7 +231,7 @@ impl Errand {
             None
         };
         if let Some(why) = why {
-            return Answer::Pass { response: Response::from_parts(parts, body), why };
+            return Err((Response::from_parts(parts, body), why));
         }
         let mut extra = HeaderMap::new();
         move_fields(&mut parts.headers, &mut extra, &kept.omit);
@@ -229,7 +244,16 @@ impl Errand {
         }
         let head = self.head(&parts, &kept);
         let age = parts.headers.remove(AGE);
-        Answer::Keep(Keep { head, extra, age, range: kept.range, length, reserved, body })
+        Ok(Keep { head, extra, age, range: kept.range, length, reserved, body })
+    }
+
+    /// RFC 9111 section 4.3.3: a full answer says that the stored response is not suitable any more, also when it cannot be stored itself. Answers
+    /// that concern the one request say nothing of the kind, and neither do errors, which anybody can provoke with an odd request.
+    pub(crate) fn outdate(&self, status: StatusCode, why: NotStored) {
+        let speaks_for_all = status.is_success() || matches!(status.as_u16(), 300..=303 | 307 | 308 | 404 | 410);
+        if let Some(stored) = self.stored.as_ref().filter(|_| speaks_for_all && !why.is_of_the_request()) {
+            stored.mark(Level::Invalid);
+        }
     }
 
     /// The head of a stored response whose fields a HEAD has updated; `None` if it may not be stored with them.
@@ -270,6 +294,11 @@ impl Errand {
     }
 }
 
+/// The errors that a stored response may stand in for (RFC 5861 section 4).
+pub(crate) fn is_covered_status(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 500 | 502 | 503 | 504)
+}
+
 /// Readies `inner` and calls the one that is ready.
 pub(crate) async fn call<S, B>(inner: &mut S, request: Request<B>) -> Result<S::Response, S::Error>
 where
@@ -298,14 +327,15 @@ pub(crate) fn phrase(headers: &mut HeaderMap, phrasing: Phrasing, stored: Option
     headers.remove(IF_NONE_MATCH);
     headers.remove(IF_MODIFIED_SINCE);
     if phrasing == Phrasing::Whole {
-        headers.remove(RANGE);
-        headers.remove(IF_RANGE);
+        for name in [RANGE, IF_RANGE, IF_MATCH, IF_UNMODIFIED_SINCE] {
+            headers.remove(name);
+        }
     }
     let Some(stored) = stored else { return };
     if let Some(etag) = stored.head.etag() {
         headers.insert(IF_NONE_MATCH, etag.clone());
     }
-    if let Some(modified) = stored.head.headers.get(LAST_MODIFIED) {
+    if let Some(modified) = stored.head.fields.get(&LAST_MODIFIED) {
         headers.insert(IF_MODIFIED_SINCE, modified.clone());
     }
 }
@@ -318,7 +348,7 @@ fn confirms(new: &HeaderMap, stored: &Stored) -> bool {
         (Some(_), None) => false,
         (None, _) => new.get(LAST_MODIFIED).is_none_or(|new| {
             old.is_some()
-                || stored.head.headers.get(LAST_MODIFIED).is_none_or(|old| date::parse(old.as_bytes()) == date::parse(new.as_bytes()))
+                || stored.head.fields.get(&LAST_MODIFIED).is_none_or(|old| date::parse(old.as_bytes()) == date::parse(new.as_bytes()))
         }),
     }
 }

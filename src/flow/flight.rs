@@ -9,9 +9,14 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 
 const SHARDS: usize = 64;
+/// How long a fill may take to its response headers before others stop waiting for it. A service without a time-out of its own must not block
+/// a key for ever.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a fill came to, known at the response headers.
 #[derive(Clone, Debug)]
@@ -32,6 +37,7 @@ pub(crate) struct Flight {
     landing: watch::Sender<Option<Landing>>,
     /// The sequence number at which it began.
     pub(crate) born: u64,
+    since: Instant,
     /// Its groups, for purges that come while it is under way.
     pub(crate) member: Membership,
 }
@@ -93,19 +99,19 @@ impl Flights {
             return Seat::Follow(Arc::clone(flight));
         }
         let member = enlist();
-        let flight = Arc::new(Flight { landing: watch::Sender::new(None), born: groups.now(), member });
+        let flight = Arc::new(Flight { landing: watch::Sender::new(None), born: groups.now(), since: Instant::now(), member });
         shard.insert(key.clone(), Arc::clone(&flight));
         Seat::Lead(Ticket { flights: Arc::clone(self), key, flight })
     }
 
     fn shard(&self, key: &FlightKey) -> &Shard {
-        &self.shards[key.hash_value() as usize % SHARDS]
+        &self.shards[(key.hash_value() >> 40) as usize % SHARDS] // other bits than the map inside takes
     }
 }
 
 impl Flight {
     fn is_current(&self, groups: &Groups) -> bool {
-        self.member.level_since(self.born, groups) == Level::Valid
+        self.member.level_since(self.born, groups) == Level::Valid && (self.has_landed() || self.since.elapsed() < PATIENCE)
     }
 
     /// Whether it came to nothing. Its leader may still be about to leave it; whoever comes now must not share its bad end.
@@ -113,11 +119,16 @@ impl Flight {
         matches!(*self.landing.borrow(), Some(Landing::Failed(_)))
     }
 
-    /// Waits for the landing.
-    pub(crate) async fn landing(&self) -> Landing {
+    /// Whether it is known what it came to.
+    pub(crate) fn has_landed(&self) -> bool {
+        self.landing.borrow().is_some()
+    }
+
+    /// Waits for the landing; `None` if that takes longer than anybody should wait for somebody else's request.
+    pub(crate) async fn landing(&self) -> Option<Landing> {
         let mut watch = self.landing.subscribe();
-        let landing = watch.wait_for(Option::is_some).await;
-        landing.ok().and_then(|landing| landing.clone()).unwrap_or(Landing::Failed(Some(Refusal::FillAborted)))
+        let landing = timeout(PATIENCE, watch.wait_for(Option::is_some)).await.ok()?;
+        Some(landing.ok().and_then(|landing| landing.clone()).unwrap_or(Landing::Failed(Some(Refusal::FillAborted))))
     }
 }
 

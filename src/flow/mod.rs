@@ -7,6 +7,7 @@ mod errand;
 pub(crate) mod flight;
 mod pump;
 pub(crate) mod serve;
+mod settle;
 pub(crate) mod shared;
 mod spool;
 pub(crate) mod target;

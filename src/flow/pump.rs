@@ -1,5 +1,6 @@
 //! Moves a body from the origin into its spool, and from there into the store: only after a clean, complete end.
 
+use crate::cache::admit::NotStored;
 use crate::cache::entry::Stored;
 use crate::error::BrokenBody;
 use crate::flow::combine::combine;
@@ -57,6 +58,7 @@ where
             keeping = false;
             ticket = None;
             errand.shared.predictor.remember(errand.key.hash_value(), errand.shared.clock.now());
+            errand.outdate(spool.head.status, NotStored::TooLarge);
             // Whoever has read nothing yet is not too slow.
             spool.open_window(received);
             spool.push(&chunk, 0);
@@ -86,6 +88,7 @@ where
 {
     let mut body = pin!(body);
     let mut patience = pin!(sleep(ORPHAN_PATIENCE));
+    let mut last = Instant::now();
     let mut trailers = None;
     loop {
         if poll_fn(|cx| spool.poll_room(cx)).await == Room::Nobody {
@@ -95,13 +98,15 @@ where
             biased;
             frame = body.frame() => frame,
             () = &mut patience => {
-                if !spool.has_readers() {
+                let silent = last.elapsed() >= ORPHAN_PATIENCE;
+                if silent && !spool.has_readers() {
                     return End::Abandoned;
                 }
-                patience.as_mut().reset(Instant::now() + ORPHAN_PATIENCE);
+                patience.as_mut().reset(if silent { Instant::now() } else { last } + ORPHAN_PATIENCE);
                 continue;
             }
         };
+        last = Instant::now();
         match frame {
             None => return End::Clean(trailers),
             Some(Err(error)) => return End::Broken(BrokenBody::new(error.to_string())),
@@ -121,10 +126,10 @@ fn store(errand: &Errand, spool: &Spool, trailers: Option<HeaderMap>, range: Opt
     }
     let mut head = Arc::clone(&spool.head);
     // A body of unknown length has one now: HEAD wants to know it.
-    if trailers.is_none() && !head.headers.contains_key(CONTENT_LENGTH) && head.may_have_content() {
+    if trailers.is_none() && head.fields.get(&CONTENT_LENGTH).is_none() && head.may_have_content() {
         head = Arc::new(head.with_length(body.len()));
     }
-    let mut stored = Stored::new(head, body, trailers, range);
+    let mut stored = Stored::new(head, body, trailers.map(Box::new), range);
     if stored.range.is_some()
         && let Some(resource) = errand.shared.store.get_owned(&errand.key)
     {

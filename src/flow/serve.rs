@@ -1,6 +1,5 @@
 //! The way of a request that cannot be answered at once: lead a fill, follow one, or go alone.
 
-use crate::cache::admit::NotStored;
 use crate::cache::entry::{Head, Stored};
 use crate::cache::groups::Membership;
 use crate::cache::key::Key;
@@ -8,11 +7,12 @@ use crate::cache::policy::{Cause, Verdict, judge, may_cover_error};
 use crate::cache::settings::Settings;
 use crate::flow::answer::{self, CACHE_STATUS, Client};
 use crate::flow::body::CacheBody;
-use crate::flow::errand::{Answer, Errand, Keep, Phrasing, phrase};
+use crate::flow::errand::{Errand, Phrasing, phrase};
 use crate::flow::flight::{FlightKey, Landing, Seat, Ticket};
 use crate::flow::pump::pump;
+use crate::flow::settle::{Led, Settled, fill, settle};
 use crate::flow::shared::Shared;
-use crate::flow::spool::{Reader, Spool};
+use crate::flow::spool::Reader;
 use crate::problem;
 use crate::rfc::cache_status::{CacheStatus, Forward};
 use crate::rfc::conditional;
@@ -21,7 +21,7 @@ use crate::rfc::vary::Selector;
 use crate::telemetry::{Outcome, Refusal};
 use bytes::Bytes;
 use http::header::{AGE, RANGE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use http_body::Body;
 use std::fmt::Display;
 use std::sync::Arc;
@@ -41,16 +41,6 @@ pub(crate) struct Visit<S, B> {
     pub(crate) stored: Option<Arc<Stored>>,
     pub(crate) request: Request<B>,
     pub(crate) inner: S,
-}
-
-/// What the leader of a fill gets back from it.
-enum Led<RB, E> {
-    Stream { reader: Reader, extra: HeaderMap, age: Option<HeaderValue> },
-    Confirmed { stored: Arc<Stored>, extra: HeaderMap, shared: bool },
-    Covered { status: Option<u16> },
-    Pass { response: Response<RB>, why: NotStored },
-    Failed { response: Response<RB>, refusal: Refusal },
-    Error(E),
 }
 
 /// Whether a follower may use what the leader's fill brought.
@@ -88,8 +78,10 @@ where
             Seat::Lead(ticket) => return visit.lead(ticket).await,
             Seat::Follow(flight) => flight,
         };
-        match flight.landing().await {
-            Landing::Stream(spool) => match visit.boards(&spool.head) {
+        let late = flight.has_landed();
+        let Some(landing) = flight.landing().await else { break };
+        match landing {
+            Landing::Stream(spool) => match visit.boards(&spool.head, late) {
                 Boarding::Welcome => match spool.reader() {
                     Some(reader) => return Ok(visit.collapsed_into(reader)),
                     None => break,
@@ -97,7 +89,7 @@ where
                 Boarding::OtherFlight(other) => variant = other,
                 Boarding::Alone => break,
             },
-            Landing::Stored(stored) => match visit.boards(&stored.head) {
+            Landing::Stored(stored) => match visit.boards(&stored.head, late) {
                 Boarding::Welcome => return Ok(visit.collapsed_onto(&stored)),
                 Boarding::OtherFlight(other) => variant = other,
                 Boarding::Alone => break,
@@ -162,7 +154,8 @@ impl<S, B> Visit<S, B> {
     }
 
     /// RFC 9111 section 4: a response may answer other requests than its own only where it may be reused for them.
-    fn boards(&self, head: &Head) -> Boarding {
+    /// `late`: it had landed before this request came.
+    fn boards(&self, head: &Head, late: bool) -> Boarding {
         let headers = self.request.headers();
         if head.status == StatusCode::PARTIAL_CONTENT {
             return Boarding::Alone; // a part answers only requests for what is in it (RFC 9111 section 3.3)
@@ -173,9 +166,11 @@ impl<S, B> Visit<S, B> {
         }
         let level = head.lineage.level(&self.shared.groups);
         match judge(&head.life, level, &self.directives, self.shared.clock.now()) {
-            // A reload only ever boards a fill that another reload began.
-            Verdict::Fresh | Verdict::Validate(Cause::Request) => Boarding::Welcome,
-            Verdict::Stale { .. } | Verdict::Validate(Cause::Stale) | Verdict::Gone => Boarding::Alone,
+            Verdict::Fresh => Boarding::Welcome,
+            // A request that wants the origin's own word gets it from a fill that is only now being answered; a reload boards none but those
+            // that another reload began.
+            Verdict::Validate(Cause::Request) if !late => Boarding::Welcome,
+            Verdict::Validate(_) | Verdict::Stale { .. } | Verdict::Gone => Boarding::Alone,
         }
     }
 
@@ -404,96 +399,4 @@ fn append_all(headers: &mut HeaderMap, extra: HeaderMap) {
             headers.append(name.clone(), value);
         }
     }
-}
-
-/// The fill of a flight, from the question to the stored body.
-async fn fill<S, B, RB>(errand: Errand, inner: S, request: Request<B>, ticket: Ticket, leader: Option<oneshot::Sender<Led<RB, S::Error>>>)
-where
-    S: Service<Request<B>, Response = Response<RB>> + Clone,
-    B: Default,
-    RB: Body<Data = Bytes>,
-    RB::Error: Display,
-{
-    let answer = errand.ask(inner, request).await;
-    let tell = |led| {
-        if let Some(leader) = leader {
-            // A leader that has left needs no answer; its followers have theirs.
-            let _ = leader.send(led);
-        }
-    };
-    match settle(&errand, answer, Some(&ticket)) {
-        Settled::Led(led) => {
-            drop(ticket);
-            tell(led);
-        }
-        Settled::Stream { led, spool, keep_body, range } => {
-            tell(led);
-            pump(errand, spool, keep_body, range, Some(ticket)).await;
-        }
-    }
-}
-
-/// Whether a request asks for something that others of its key do not.
-fn is_special(request: &HeaderMap) -> bool {
-    conditional::is_for_origin(request) || request.contains_key(RANGE)
-}
-
-/// An answer, ready for the one who asked, and perhaps a body to be pumped.
-enum Settled<RB, E> {
-    Led(Led<RB, E>),
-    Stream { led: Led<RB, E>, spool: Arc<Spool>, keep_body: RB, range: Option<crate::rfc::range::ContentRange> },
-}
-
-/// Draws the consequences of an answer: lands the flight, and remembers whether waiting for this key is worth it.
-fn settle<RB, E>(errand: &Errand, answer: Answer<RB, E>, ticket: Option<&Ticket>) -> Settled<RB, E> {
-    let Shared { predictor, clock, .. } = &*errand.shared;
-    let land = |landing| {
-        if let Some(ticket) = ticket {
-            ticket.land(landing);
-        }
-    };
-    let remember = |shareable: bool| {
-        if shareable {
-            predictor.forget(errand.key.hash_value());
-        } else {
-            predictor.remember(errand.key.hash_value(), clock.now());
-        }
-    };
-    let reusable = |head: &Head| head.life.left(clock.now()) > 0 && !head.life.no_cache;
-    Settled::Led(match answer {
-        Answer::Keep(Keep { head, extra, age, range, length, reserved, body }) => {
-            remember(reusable(&head));
-            let spool = Spool::new(head, length, reserved);
-            let Some(reader) = spool.reader() else { unreachable!("a new spool has its beginning") };
-            land(Landing::Stream(Arc::clone(&spool)));
-            let led = Led::Stream { reader, extra, age };
-            return Settled::Stream { led, spool, keep_body: body, range };
-        }
-        Answer::Confirmed { stored, extra, shared } => {
-            remember(shared && reusable(&stored.head));
-            land(if shared { Landing::Stored(Arc::clone(&stored)) } else { Landing::Alone });
-            Led::Confirmed { stored, extra, shared }
-        }
-        Answer::Pass { response, why } => {
-            // What answers the conditions or the range of one request says nothing about the answers to others.
-            let special = response.status() == StatusCode::NOT_MODIFIED || is_special(&errand.asked);
-            if !special && !matches!(why, NotStored::RequestNoStore | NotStored::Memory) {
-                remember(false);
-            }
-            land(Landing::Alone);
-            Led::Pass { response, why }
-        }
-        Answer::Covered { status, refusal } => {
-            land(Landing::Failed(refusal));
-            Led::Covered { status: status.map(|status| status.as_u16()) }
-        }
-        Answer::Failed { response, refusal } => {
-            land(Landing::Failed(Some(refusal)));
-            Led::Failed { response, refusal }
-        }
-        Answer::Error(error) => {
-            land(Landing::Failed(Some(Refusal::UpstreamClosed)));
-            Led::Error(error)
-        }
-    })
 }

@@ -16,6 +16,8 @@ use std::task::{Context, Poll, Waker};
 
 /// How far the writer may be ahead of the fastest reader of a window, in bytes.
 const AHEAD: u64 = 256 << 10;
+/// What a chunk costs beyond its bytes: a body that drips byte by byte must not take more room than is counted.
+const CHUNK_WEIGHT: u64 = 2 * size_of::<Bytes>() as u64;
 
 /// A body under way, with the head it belongs to.
 #[derive(Debug)]
@@ -65,6 +67,10 @@ struct Place {
     cut: bool,
 }
 
+impl Place {
+    const START: Self = Self { chunk: 0, offset: 0, waker: None, cut: false };
+}
+
 /// What the writer has to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Room {
@@ -89,7 +95,8 @@ pub(crate) enum Piece {
 }
 
 impl Spool {
-    pub(crate) fn new(head: Arc<Head>, length: Option<u64>, reserved: Reserved) -> Arc<Self> {
+    /// A spool, and its first reader.
+    pub(crate) fn new(head: Arc<Head>, length: Option<u64>, reserved: Reserved) -> (Arc<Self>, Reader) {
         let shared = Shared {
             chunks: VecDeque::new(),
             first: 0,
@@ -97,11 +104,13 @@ impl Spool {
             received: 0,
             mode: Mode::Keeping,
             end: End::Open,
-            readers: Vec::new(),
+            readers: vec![Some(Place::START)],
             writer: None,
             reserved,
         };
-        Arc::new(Self { head, length, shared: Mutex::new(shared) })
+        let spool = Arc::new(Self { head, length, shared: Mutex::new(shared) });
+        let reader = Reader { spool: Arc::clone(&spool), seat: 0, trailers_given: false };
+        (spool, reader)
     }
 
     /// A reader from the first byte; `None` once the beginning is gone.
@@ -110,7 +119,7 @@ impl Spool {
         if shared.mode != Mode::Keeping || matches!(shared.end, End::Broken(_)) {
             return None;
         }
-        let place = Some(Place { chunk: 0, offset: 0, waker: None, cut: false });
+        let place = Some(Place::START);
         let seat = match shared.readers.iter().position(Option::is_none) {
             Some(free) => {
                 shared.readers[free] = place;
@@ -128,12 +137,14 @@ impl Spool {
     pub(crate) fn push(&self, chunk: &Bytes, max_kept: u64) -> bool {
         let mut shared = self.shared.lock();
         let total = shared.received + chunk.len() as u64;
-        if shared.mode == Mode::Keeping && (total > max_kept || !shared.reserved.cover(total)) {
+        let weight = total + (shared.chunks.len() as u64 + 1) * CHUNK_WEIGHT;
+        if shared.mode == Mode::Keeping && (total > max_kept || !shared.reserved.cover(weight)) {
             return false;
         }
+        // Before the new chunk counts: whoever has read all that there was is not behind.
+        shared.cut_laggards();
         shared.received = total;
         shared.chunks.push_back(chunk.clone());
-        shared.cut_laggards();
         shared.wake_readers();
         true
     }
@@ -255,9 +266,12 @@ impl Reader {
         let at = usize::try_from(place.chunk - shared.first).unwrap_or(usize::MAX);
         if let Some(chunk) = shared.chunks.get(at) {
             let chunk = chunk.clone();
+            let was_first = place.chunk == shared.first;
             place.chunk += 1;
             place.offset += chunk.len() as u64;
-            shared.drop_read();
+            if was_first {
+                shared.drop_read();
+            }
             shared.wake_writer();
             return Poll::Ready(Some(Ok(Piece::Data(chunk))));
         }
@@ -319,7 +333,7 @@ mod tests {
     use std::sync::Arc;
     use std::task::{Context, Poll, Waker};
 
-    fn spool(budget: &Budget) -> Arc<Spool> {
+    fn spool(budget: &Budget) -> (Arc<Spool>, Reader) {
         let life = Life {
             received: Stamp::from_millis(0),
             initial_age: 0,
@@ -358,8 +372,7 @@ mod tests {
 
     #[test]
     fn a_late_reader_gets_the_bytes_so_far_and_then_the_rest() {
-        let spool = spool(&Budget::new(1 << 20));
-        let mut early = spool.reader().unwrap();
+        let (spool, mut early) = spool(&Budget::new(1 << 20));
         assert!(push(&spool, "ab"));
         assert_eq!(drain(&mut early).unwrap(), ("ab".into(), false));
         let mut late = spool.reader().unwrap();
@@ -372,8 +385,7 @@ mod tests {
 
     #[test]
     fn a_broken_body_is_an_error_to_every_reader_and_takes_no_new_ones() {
-        let spool = spool(&Budget::new(1 << 20));
-        let mut reader = spool.reader().unwrap();
+        let (spool, mut reader) = spool(&Budget::new(1 << 20));
         push(&spool, "ab");
         spool.break_off(BrokenBody::new("reset"));
         assert!(drain(&mut reader).is_err() && spool.reader().is_none());
@@ -381,19 +393,29 @@ mod tests {
 
     #[test]
     fn a_spool_that_keeps_refuses_what_its_budget_or_cap_does_not_cover() {
-        let budget = Budget::new(3);
-        let spool = spool(&budget);
-        assert!(push(&spool, "abc") && !push(&spool, "d"));
+        let budget = Budget::new(3 + super::CHUNK_WEIGHT);
+        let (spool, reader) = spool(&budget);
+        assert!(push(&spool, "abc") && !push(&spool, "d"), "a chunk weighs more than its bytes");
         assert!(!spool.push(&Bytes::new(), 2));
-        assert_eq!(budget.used(), 3);
-        drop(spool);
+        assert_eq!(budget.used(), 3 + super::CHUNK_WEIGHT);
+        drop((spool, reader));
         assert_eq!(budget.used(), 0);
     }
 
     #[test]
+    fn a_reader_that_has_read_everything_is_never_behind_however_large_the_next_chunk() {
+        let (spool, mut reader) = spool(&Budget::new(1));
+        spool.open_window(0);
+        for _ in 0..3 {
+            spool.push(&Bytes::from(vec![b'x'; 4 << 20]), 0);
+            assert_eq!(drain(&mut reader).unwrap().0.len(), 4 << 20);
+        }
+    }
+
+    #[test]
     fn a_window_waits_for_the_fastest_reader_and_cuts_the_slowest() {
-        let spool = spool(&Budget::new(1));
-        let (mut fast, mut slow) = (spool.reader().unwrap(), spool.reader().unwrap());
+        let (spool, mut fast) = spool(&Budget::new(1));
+        let mut slow = spool.reader().unwrap();
         spool.open_window(1 << 20);
         assert!(spool.reader().is_none(), "the beginning may be gone");
         let chunk = Bytes::from(vec![b'x'; 200 << 10]);

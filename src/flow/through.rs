@@ -4,11 +4,12 @@ use crate::cache::entry::Stored;
 use crate::cache::freshness::Timing;
 use crate::cache::groups::{Level, Membership};
 use crate::cache::key::{Key, KeyParts, origin_of};
+use crate::cache::policy::may_cover_error;
 use crate::cache::settings::Settings;
 use crate::error::OriginFailure;
-use crate::flow::answer::CACHE_STATUS;
+use crate::flow::answer::{self, CACHE_STATUS, Client};
 use crate::flow::body::CacheBody;
-use crate::flow::errand::{Answer, Errand, Keep, Phrasing, call};
+use crate::flow::errand::{Errand, Keep, Phrasing, call, is_covered_status};
 use crate::flow::pump::pump;
 use crate::flow::shared::Shared;
 use crate::flow::spool::Spool;
@@ -35,6 +36,8 @@ pub(crate) struct Handover<S, B> {
     pub(crate) detail: Option<&'static str>,
     /// The key, for what may be stored or freshened by the answer: of HEAD and POST.
     pub(crate) key: Option<Key>,
+    /// What is stored and may stand in for an error: for HEAD.
+    pub(crate) stored: Option<Arc<Stored>>,
     pub(crate) request: Request<B>,
     pub(crate) inner: S,
 }
@@ -47,7 +50,7 @@ where
     RB: Body<Data = Bytes> + Send + 'static,
     RB::Error: Display,
 {
-    let Handover { shared, settings, rule, why, detail, key, request, mut inner } = handover;
+    let Handover { shared, settings, rule, why, detail, key, stored, request, mut inner } = handover;
     let method = request.method().clone();
     let learns = key.is_some() || !method::is_safe(&method);
     let asked = learns.then(|| (request.uri().clone(), request.headers().clone()));
@@ -63,8 +66,21 @@ where
         }
     };
     let failed = response.extensions().get::<OriginFailure>().is_some();
+    if let (Some(stored), Some((_, headers))) = (stored.filter(|_| failed || is_covered_status(response.status())), &asked) {
+        let (now, directives) = (shared.clock.now(), visit::directives(headers));
+        if stored.range.is_none() && may_cover_error(&stored.head.life, stored.level(&shared.groups), &directives, now) {
+            shared.counters.count(Outcome::Stale);
+            let fwd_status = (!failed).then(|| response.status().as_u16());
+            let status =
+                CacheStatus { name: super::NAME, fwd: Some(why), fwd_status, detail: Some("stale-if-error"), ..CacheStatus::default() };
+            return Ok(answer::from_stored(
+                &stored,
+                &Client { method: &method, headers, now, status: settings.cache_status.then_some(status) },
+            ));
+        }
+    }
     shared.counters.count(if failed { Outcome::Failed } else { Outcome::Pass });
-    let mut status = CacheStatus { name: super::NAME, fwd: Some(why), detail, ..CacheStatus::default() };
+    let status = CacheStatus { name: super::NAME, fwd: Some(why), detail, ..CacheStatus::default() };
     let Some((uri, headers)) = asked.filter(|_| !failed) else {
         note(&settings, response.headers_mut(), status);
         return Ok(response.map(CacheBody::pass));
@@ -82,16 +98,12 @@ where
         if method == Method::HEAD {
             learn_from_head(&errand, &response, timing);
         } else if method == Method::POST && response.status().is_success() {
-            return Ok(match errand.consider::<RB, ()>(response, timing) {
-                Answer::Keep(keep) => {
-                    status.stored = true;
-                    keep_answer(errand, &settings, keep, status)
-                }
-                Answer::Pass { mut response, .. } => {
+            return Ok(match errand.keep(response, timing) {
+                Ok(keep) => keep_answer(errand, &settings, keep, CacheStatus { stored: true, ..status }),
+                Err((mut response, _)) => {
                     note(&settings, response.headers_mut(), status);
                     response.map(CacheBody::pass)
                 }
-                _ => Response::new(CacheBody::empty()), // `consider` gives nothing else
             });
         }
     }
@@ -136,15 +148,13 @@ where
 {
     let mut response = Response::new(CacheBody::empty());
     *response.status_mut() = keep.head.status;
-    response.headers_mut().clone_from(&keep.head.headers);
+    *response.headers_mut() = keep.head.fields.to_map();
     note(settings, response.headers_mut(), status);
     for (name, value) in &keep.extra {
         response.headers_mut().append(name.clone(), value.clone());
     }
-    let spool = Spool::new(keep.head, keep.length, keep.reserved);
-    if let Some(reader) = spool.reader() {
-        *response.body_mut() = CacheBody::follow(reader);
-    }
+    let (spool, reader) = Spool::new(keep.head, keep.length, keep.reserved);
+    *response.body_mut() = CacheBody::follow(reader);
     tokio::spawn(pump(errand, spool, keep.body, keep.range, None));
     response
 }
@@ -169,13 +179,13 @@ fn learn_from_head<RB>(errand: &Errand, response: &Response<RB>, timing: Timing)
     let store = &errand.shared.store;
     let Some(resource) = store.get_owned(&errand.key) else { return };
     let Some(stored) = resource.select(&errand.asked, |_, _| false).filter(|stored| stored.head.status == StatusCode::OK) else { return };
-    match head_updates(&stored.head.headers, response.headers(), Some(stored.body.len() as u64)) {
+    match head_updates(&stored.head.fields.to_map(), response.headers(), Some(stored.body.len() as u64)) {
         HeadVerdict::Invalidate => stored.mark(Level::Invalid),
         // An invalidated response wants a validation of its own; a HEAD without validators is none (RFC 9111 section 4.4).
         HeadVerdict::Freshen if stored.level(&errand.shared.groups) > Level::Valid => {}
         HeadVerdict::Freshen => {
             let (mut parts, ()) = Response::new(()).into_parts();
-            parts.headers = merge_304(&stored.head.headers, response.headers());
+            parts.headers = merge_304(&stored.head.fields.to_map(), response.headers());
             if !response.headers().contains_key(DATE) {
                 parts.headers.insert(DATE, crate::rfc::date::format(timing.received.seconds()));
             }

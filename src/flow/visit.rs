@@ -10,7 +10,7 @@ use crate::flow::answer::part_answers;
 use crate::flow::shared::Shared;
 use crate::rfc::cache_status::Forward;
 use crate::rfc::directives::RequestDirectives;
-use http::header::{CACHE_CONTROL, PRAGMA, UPGRADE};
+use http::header::{CACHE_CONTROL, HOST, PRAGMA, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method};
 use std::borrow::Cow;
@@ -52,6 +52,16 @@ fn is_override(name: &HeaderName) -> bool {
     name.as_str().starts_with("x-") && OVERRIDES.contains(name)
 }
 
+/// Whether the request names one host: a key must not hold another one than an application may read.
+fn names_one_host(parts: &Parts) -> bool {
+    let mut lines = parts.headers.get_all(HOST).iter();
+    let Some(host) = lines.next() else { return true };
+    let bare = |text: &'_ str| text.strip_suffix(":80").or_else(|| text.strip_suffix(":443")).unwrap_or(text).len();
+    let same = |one: &str, other: &str| one[..bare(one)].eq_ignore_ascii_case(&other[..bare(other)]);
+    let named = |host: &str| parts.uri.authority().is_none_or(|authority| same(authority.as_str(), host));
+    lines.next().is_none() && std::str::from_utf8(host.as_bytes()).is_ok_and(named)
+}
+
 /// The place of the first rule that matches.
 pub(crate) fn match_rule(settings: &Settings, path: &str) -> Option<usize> {
     settings.rules.iter().position(|rule| rule.matches(path))
@@ -67,6 +77,8 @@ pub(crate) fn route(parts: &Parts, rule: Option<&Rule>, has_body: bool) -> Route
         Route::Pass(Forward::Bypass, Some("request-body"))
     } else if parts.headers.contains_key(UPGRADE) {
         Route::Pass(Forward::Bypass, Some("upgrade"))
+    } else if !names_one_host(parts) {
+        Route::Pass(Forward::Bypass, Some("host"))
     } else if parts.headers.keys().any(is_override) {
         Route::Pass(Forward::Bypass, Some("override-header"))
     } else {

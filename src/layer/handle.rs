@@ -147,7 +147,11 @@ impl Cache {
         let none = HeaderMap::new();
         let (https, authority) = origin_of(uri, &none);
         let target = KeyParts { https, authority, path: uri.path(), query: query.as_deref(), partition: None };
-        self.shared.invalidate_target(&target, level)
+        let count = self.shared.invalidate_target(&target, level);
+        if level == Level::Dead {
+            self.shared.store.sweep(); // its partitions
+        }
+        count
     }
 
     /// Invalidates everything that carries `tag`; `false` if nothing does. The cost does not depend on how much that is.

@@ -1,5 +1,6 @@
 //! The Service. `call` is a table of contents.
 
+use crate::cache::entry::Stored;
 use crate::cache::key::KeyBuf;
 use crate::cache::settings::Settings;
 use crate::clock::Stamp;
@@ -12,6 +13,7 @@ use crate::flow::visit::{self, Found, Route};
 use crate::layer::{Cache, ResponseFuture};
 use crate::rfc::cache_status::{CacheStatus, Forward};
 use crate::rfc::directives::RequestDirectives;
+use crate::rfc::method;
 use crate::telemetry::Outcome;
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -64,7 +66,7 @@ where
             // The answer to a POST may be one for later GETs; the POST itself is sent on as it came.
             let stores = parts.method == Method::POST && why == Forward::Method;
             let key = stores.then(|| visit::key_for(&self.shared, &settings, matched, &mut parts.clone()));
-            return self.hand_over(Request::from_parts(parts, body), rule, why, detail, key);
+            return self.hand_over(&settings, Request::from_parts(parts, body), rule, Handing { why, detail, key, stored: None });
         }
         let key = visit::key_for(&self.shared, &settings, matched, &mut parts);
         let directives = visit::directives(&parts.headers);
@@ -82,23 +84,41 @@ where
                 let response = answer::from_stored(&stored, &client(&settings, &parts, now, Some(detail)));
                 if refresh {
                     let request = Request::from_parts(parts, body);
-                    self.visit(request, rule, &key, directives, Found::Ask { why: Forward::Stale, stored: Some(stored) }).refresh_behind();
+                    self.visit(&settings, request, rule, &key, directives, Found::Ask { why: Forward::Stale, stored: Some(stored) })
+                        .refresh_behind();
                 }
                 ResponseFuture::ready(response)
             }
-            Found::Ask { why, .. } if parts.method == Method::HEAD && !directives.only_if_cached => {
-                self.hand_over(Request::from_parts(parts, body), rule, why, None, Some(key))
+            Found::Ask { why, stored } if parts.method == Method::HEAD && !directives.only_if_cached => {
+                self.hand_over(&settings, Request::from_parts(parts, body), rule, Handing { why, detail: None, key: Some(key), stored })
             }
             found @ Found::Ask { .. } => {
-                let visit = self.visit(Request::from_parts(parts, body), rule, &key, directives, found);
+                let visit = self.visit(&settings, Request::from_parts(parts, body), rule, &key, directives, found);
                 ResponseFuture::slow(serve(visit))
             }
         }
     }
 }
 
+/// How and why a request is handed on.
+struct Handing {
+    why: Forward,
+    detail: Option<&'static str>,
+    key: Option<KeyBuf>,
+    stored: Option<Arc<Stored>>,
+}
+
+/// `settings` are those under which the key was built: a reload in between must not judge it by other rules.
 impl<S> CacheService<S> {
-    fn visit<B>(&self, request: Request<B>, rule: Option<usize>, key: &KeyBuf, directives: RequestDirectives, found: Found) -> Visit<S, B>
+    fn visit<B>(
+        &self,
+        settings: &Arc<Settings>,
+        request: Request<B>,
+        rule: Option<usize>,
+        key: &KeyBuf,
+        directives: RequestDirectives,
+        found: Found,
+    ) -> Visit<S, B>
     where
         S: Clone,
     {
@@ -108,7 +128,7 @@ impl<S> CacheService<S> {
         };
         Visit {
             shared: Arc::clone(&self.shared),
-            settings: self.shared.settings.load_full(),
+            settings: Arc::clone(settings),
             rule,
             key: key.to_key(),
             directives,
@@ -121,29 +141,44 @@ impl<S> CacheService<S> {
 
     fn hand_over<B, RB>(
         &self,
+        settings: &Arc<Settings>,
         request: Request<B>,
         rule: Option<usize>,
-        why: Forward,
-        detail: Option<&'static str>,
-        key: Option<KeyBuf>,
+        handing: Handing,
     ) -> ResponseFuture<RB, S::Error>
     where
         S: Service<Request<B>, Response = Response<RB>> + Clone + Send + 'static,
         S::Future: Send,
+        S::Error: Send + 'static,
         B: Send + 'static,
         RB: Body<Data = Bytes> + Send + 'static,
         RB::Error: Display,
     {
-        ResponseFuture::slow(hand_over(Handover {
+        let changes = !method::is_safe(request.method());
+        let handover = hand_over(Handover {
             shared: Arc::clone(&self.shared),
-            settings: self.shared.settings.load_full(),
+            settings: Arc::clone(settings),
             rule,
-            why,
-            detail,
-            key: key.map(|key| key.to_key()),
+            why: handing.why,
+            detail: handing.detail,
+            key: handing.key.map(|key| key.to_key()),
+            stored: handing.stored,
             request,
             inner: self.inner.clone(),
-        }))
+        });
+        // What a change has changed must be invalidated even if its client does not wait for the answer.
+        if changes { ResponseFuture::slow(to_its_end(handover)) } else { ResponseFuture::slow(handover) }
+    }
+}
+
+/// Runs `future` in a task of its own; a panic in it is one of the caller.
+async fn to_its_end<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(future).await {
+        Ok(output) => output,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => std::future::pending().await, // the runtime is going down
+        },
     }
 }
 

@@ -2,7 +2,7 @@
 //! become the same octets, so that they select the same variant.
 
 use http::header::{
-    ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, COOKIE, HeaderName, HeaderValue, PROXY_AUTHORIZATION,
+    ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, COOKIE, GetAll, HeaderName, HeaderValue, PROXY_AUTHORIZATION,
 };
 use smallvec::SmallVec;
 
@@ -34,10 +34,15 @@ impl Kind {
     }
 }
 
+/// Values longer than this, in octets, are compared as they are: nobody negotiates at that length, and the work would be the client's to choose.
+const LONGEST: usize = 1024;
+
 /// Appends the normal form of a field's lines, at least one, to `text`.
-pub(crate) fn normalise<'a>(name: &HeaderName, lines: impl Iterator<Item = &'a HeaderValue>, text: &mut Text) {
-    let lines = lines.map(HeaderValue::as_bytes);
+pub(crate) fn normalise(name: &HeaderName, lines: &GetAll<'_, HeaderValue>, text: &mut Text) {
+    let length: usize = lines.iter().map(HeaderValue::len).sum();
+    let lines = lines.iter().map(HeaderValue::as_bytes);
     match Kind::of(name) {
+        Kind::List | Kind::Preferences if length > LONGEST => join(lines, b",", text),
         Kind::Opaque(glue) => join(lines, glue, text),
         // Empty members stay: nobody knows what they mean in an unknown field.
         Kind::List => join(lines.flat_map(list::elements), b",", text),
@@ -184,12 +189,17 @@ pub(crate) fn weighted(member: &[u8]) -> Option<(&[u8], u16)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn normalise_all(name: &HeaderName, lines: &[HeaderValue], text: &mut Text) {
+        let map: http::HeaderMap = lines.iter().map(|line| (name.clone(), line.clone())).collect();
+        normalise(name, &map.get_all(name), text);
+    }
     use proptest::prelude::*;
 
     fn normal(name: &HeaderName, lines: &[&str]) -> String {
         let lines: Vec<_> = lines.iter().map(|line| HeaderValue::from_str(line).unwrap()).collect();
         let mut text = Text::new();
-        normalise(name, lines.iter(), &mut text);
+        normalise_all(name, &lines, &mut text);
         String::from_utf8(text.to_vec()).unwrap()
     }
 
@@ -269,7 +279,7 @@ mod tests {
         fn arbitrary_bytes_never_panic(value: Vec<u8>) {
             if let Ok(value) = HeaderValue::from_bytes(&value) {
                 for name in [ACCEPT, COOKIE, HeaderName::from_static("foo")] {
-                    normalise(&name, [&value].into_iter(), &mut Text::new());
+                    normalise_all(&name, std::slice::from_ref(&value), &mut Text::new());
                 }
                 let _ = weighted(value.as_bytes());
             }

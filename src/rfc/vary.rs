@@ -58,6 +58,7 @@ pub struct Selector {
     fields: SmallVec<[HeaderName; 4]>,
     values: SmallVec<[Value; 4]>,
     fingerprint: Box<[u8]>,
+    plain_language: bool,
 }
 
 /// The value of one selecting field.
@@ -92,7 +93,15 @@ impl Selector {
             text.extend_from_slice(name.as_str().as_bytes());
             values.push(Value::read(name, request, &mut text));
         }
-        Self { fields: SmallVec::from(fields), values, fingerprint: text.as_slice().into() }
+        let plain_language = *fields == [ACCEPT_LANGUAGE] && is_plain_language(request);
+        Self { fields: SmallVec::from(fields), values, fingerprint: text.as_slice().into(), plain_language }
+    }
+
+    /// Whether nothing but Accept-Language selects, and the stored request's was a short list of nothing but language ranges: an answer to it can
+    /// hold nothing of the request but its choice of language.
+    #[must_use]
+    pub fn is_plain_language(&self) -> bool {
+        self.plain_language
     }
 
     /// Whether the request has the values of the stored one. It allocates nothing when they are
@@ -149,7 +158,7 @@ impl Value {
             return Self { normal: None, raw: Raw::Other };
         };
         let mut normal = Text::new();
-        negotiation::normalise(name, lines.iter(), &mut normal);
+        negotiation::normalise(name, &lines, &mut normal);
         fingerprint.push(1);
         push_length(normal.len(), fingerprint);
         let start = fingerprint.len();
@@ -179,7 +188,7 @@ impl Value {
             return true;
         }
         let mut text = Text::new();
-        negotiation::normalise(name, lines.iter(), &mut text);
+        negotiation::normalise(name, &lines, &mut text);
         text.as_slice() == normal
     }
 
@@ -190,6 +199,21 @@ impl Value {
             Raw::Normal | Raw::Other => 0,
         }
     }
+}
+
+/// RFC 5646 section 2.1: subtags of at most eight letters and digits, or `*`; with or without a weight; at most a dozen.
+fn is_plain_language(request: &HeaderMap) -> bool {
+    let is_range = |tag: &[u8]| {
+        tag == b"*"
+            || tag
+                .split(|&byte| byte == b'-')
+                .all(|sub| (1..=8).contains(&sub.len()) && sub.is_ascii() && sub.iter().all(u8::is_ascii_alphanumeric))
+    };
+    let mut count = 0;
+    members_of(request, &ACCEPT_LANGUAGE).all(|member| {
+        count += 1;
+        count <= 12 && negotiation::weighted(member).is_some_and(|(tag, _)| is_range(tag))
+    })
 }
 
 /// Appends a length in eight octets, so that no length is beyond them.

@@ -14,7 +14,7 @@ pub enum Outcome {
     Collapsed,
     /// Fetched from the origin by this request.
     Miss,
-    /// Handed to the origin without looking in the cache: a rule, a method, or the cache is switched off.
+    /// Handed to the origin: by a rule or a method, or a HEAD that nothing stored may answer.
     Pass,
     /// Answered by warmfront itself with an error: a limit, `only-if-cached`, or a malformed request.
     Refused,

@@ -50,7 +50,8 @@ fn is_only_of(got: &Got, who: &str) -> bool {
 #[tokio::test(start_paused = true)]
 async fn no_combination_of_switches_gives_one_identity_the_bytes_of_another() {
     for by in [AUTHORIZATION, COOKIE] {
-        for rule in combinations(&by) {
+        // All of them by Authorization; a sample by Cookie, where section 3.5 has no say.
+        for rule in combinations(&by).step_by(if by == COOKIE { 5 } else { 1 }) {
             for wording in 0..8 {
                 let name = by.clone();
                 let origin = Origin::by(move |asked| wordings(&asked.h(name.as_str()))[wording].clone().after(10)).forgetful();
@@ -118,7 +119,8 @@ async fn identities_differ_by_every_octet_of_every_line() {
 #[tokio::test(start_paused = true)]
 async fn what_was_fetched_with_credentials_is_shared_only_if_it_says_so() {
     let with = || get("/a").h("authorization", "alice");
-    let cases: [(&str, fn() -> Ask, bool); 6] = [
+    type Case = (&'static str, fn() -> Ask, bool);
+    let cases: [Case; 6] = [
         ("max-age=60", || get("/a"), false),
         ("max-age=60, public", || get("/a"), true),
         ("max-age=60, must-revalidate", || get("/a"), true),

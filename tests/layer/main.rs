@@ -12,6 +12,7 @@ mod invalidation;
 mod memory;
 mod origin;
 mod ranges;
+mod reader;
 mod stale;
 mod storing;
 mod streams;

@@ -225,10 +225,6 @@ impl Origin {
         self.0.calls.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn asked(&self, number: usize) -> Asked {
-        self.0.asked.lock()[number].clone()
-    }
-
     pub(crate) fn last(&self) -> Asked {
         self.0.asked.lock().last().unwrap().clone()
     }

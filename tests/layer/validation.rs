@@ -77,7 +77,8 @@ async fn a_changed_200_replaces_what_was_stored() {
 async fn clients_that_have_it_are_told_304_with_the_headers_of_a_200() {
     let reply = tagged("hello").h("last-modified", THEN).h("vary", "x-a").h("content-type", "text/plain").h("content-location", "/x");
     let later = date(-60);
-    let cases: [(&str, &[(&str, &str)], u16); 15] = [
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], u16);
+    let cases: [Case<'_>; 15] = [
         ("its tag", &[("if-none-match", "\"v1\"")], 304),
         ("compared weakly", &[("if-none-match", "W/\"v1\"")], 304),
         ("in a list", &[("if-none-match", "\"v0\", \"v1\"")], 304),

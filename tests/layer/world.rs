@@ -116,7 +116,7 @@ impl World {
 }
 
 /// A request.
-pub(crate) struct Ask(Request<Full<Bytes>>);
+pub(crate) struct Ask(pub(crate) Request<Full<Bytes>>);
 
 pub(crate) fn get(target: &str) -> Ask {
     Ask(Request::get(format!("http://example.com{target}")).body(Full::default()).unwrap())
