@@ -149,9 +149,11 @@ impl Spool {
         true
     }
 
-    /// Gives up keeping: from now on only a window of `lag` bytes stays.
+    /// Gives up keeping: from now on only a window of `lag` bytes stays, and some slack if there is room for it: who came late is not slow yet.
     pub(crate) fn open_window(&self, lag: u64) {
         let mut shared = self.shared.lock();
+        let with_slack = lag + 8 * AHEAD;
+        let lag = if shared.reserved.cover(with_slack) { with_slack } else { lag };
         shared.mode = Mode::Window(lag);
         shared.drop_read();
     }
@@ -300,6 +302,11 @@ impl Reader {
         read_all && matches!(&shared.end, End::Complete(trailers) if trailers.is_none() || self.trailers_given)
     }
 
+    #[cfg(test)]
+    fn is_cut(&self) -> bool {
+        self.spool.shared.lock().readers[self.seat].as_ref().is_some_and(|place| place.cut)
+    }
+
     /// What is left to read, if the head promised a length.
     pub(crate) fn left(&self) -> Option<u64> {
         let length = self.spool.length?;
@@ -400,6 +407,22 @@ mod tests {
         assert_eq!(budget.used(), 3 + super::CHUNK_WEIGHT);
         drop((spool, reader));
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn where_there_is_room_a_late_reader_of_a_window_has_slack() {
+        let chunk = Bytes::from(vec![b'x'; 256 << 10]);
+        let cut_after = |budget: u64| {
+            let (spool, mut fast) = spool(&Budget::new(budget));
+            let mut late = spool.reader().unwrap();
+            spool.open_window(1);
+            (1..).find(|_| {
+                spool.push(&chunk, 0);
+                drain(&mut fast).unwrap();
+                late.is_cut()
+            })
+        };
+        assert_eq!((cut_after(1), cut_after(16 << 20)), (Some(4), Some(10)));
     }
 
     #[test]
