@@ -67,16 +67,12 @@ where
     };
     let failed = response.extensions().get::<OriginFailure>().is_some();
     if let (Some(stored), Some((_, headers))) = (stored.filter(|_| failed || is_covered_status(response.status())), &asked) {
-        let (now, directives) = (shared.clock.now(), visit::directives(headers));
-        if stored.range.is_none() && may_cover_error(&stored.head.life, stored.level(&shared.groups), &directives, now) {
-            shared.counters.count(Outcome::Stale);
-            let fwd_status = (!failed).then(|| response.status().as_u16());
-            let status =
-                CacheStatus { name: super::NAME, fwd: Some(why), fwd_status, detail: Some("stale-if-error"), ..CacheStatus::default() };
-            return Ok(answer::from_stored(
-                &stored,
-                &Client { method: &method, headers, now, status: settings.cache_status.then_some(status) },
-            ));
+        let fwd_status = (!failed).then(|| response.status().as_u16());
+        let status =
+            CacheStatus { name: super::NAME, fwd: Some(why), fwd_status, detail: Some("stale-if-error"), ..CacheStatus::default() };
+        let client = Client { method: &method, headers, now: shared.clock.now(), status: settings.cache_status.then_some(status) };
+        if let Some(covered) = covered(&shared, &stored, &client) {
+            return Ok(covered);
         }
     }
     shared.counters.count(if failed { Outcome::Failed } else { Outcome::Pass });
@@ -109,6 +105,16 @@ where
     }
     note(&settings, response.headers_mut(), status);
     Ok(response.map(CacheBody::pass))
+}
+
+/// The stored response in place of an error, if its window allows it (RFC 5861 section 4).
+fn covered<RB>(shared: &Shared, stored: &Stored, client: &Client<'_>) -> Option<Response<CacheBody<RB>>> {
+    let directives = visit::directives(client.headers);
+    let allowed = stored.range.is_none() && may_cover_error(&stored.head.life, stored.level(&shared.groups), &directives, client.now);
+    allowed.then(|| {
+        shared.counters.count(Outcome::Stale);
+        answer::from_stored(stored, client)
+    })
 }
 
 #[expect(clippy::too_many_arguments, reason = "the fields of one struct, gathered in one place")]
