@@ -414,7 +414,7 @@ mod tests {
         let chunk = Bytes::from(vec![b'x'; 256 << 10]);
         let cut_after = |budget: u64| {
             let (spool, mut fast) = spool(&Budget::new(budget));
-            let mut late = spool.reader().unwrap();
+            let late = spool.reader().unwrap();
             spool.open_window(1);
             (1..).find(|_| {
                 spool.push(&chunk, 0);
