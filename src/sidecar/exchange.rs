@@ -11,6 +11,7 @@ pub(super) struct Exchange {
     begun: AtomicBool,
     done: AtomicBool,
     broken: AtomicBool,
+    unfinished: AtomicBool,
     switched: AtomicBool,
     tunnel: Mutex<Option<Tunnel>>,
 }
@@ -42,9 +43,19 @@ impl Exchange {
         self.broken.store(true, Ordering::Release);
     }
 
+    /// A body begins that only the end of the connection delimits: until it is written, no end may look like a clean one.
+    pub(super) fn begin_close_delimited(&self) {
+        self.unfinished.store(true, Ordering::Release);
+    }
+
+    /// The response is written to its last byte.
+    pub(super) fn complete(&self) {
+        self.unfinished.store(false, Ordering::Release);
+    }
+
     /// Whether the connection must end with a reset.
     pub(super) fn is_broken(&self) -> bool {
-        self.broken.load(Ordering::Acquire)
+        self.broken.load(Ordering::Acquire) || self.unfinished.load(Ordering::Acquire)
     }
 
     /// The upstream has said 101: after hyper has written that, the connection speaks another protocol.

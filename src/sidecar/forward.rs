@@ -152,6 +152,9 @@ where
         }
     }
     let close_delimited = asked.old && exact.is_none() && !parts.headers.contains_key(CONTENT_LENGTH);
+    if close_delimited {
+        seat.exchange.begin_close_delimited();
+    }
     let until = UntilWritten(seat.exchange.clone());
     Response::from_parts(parts, Reply::service(body, close_delimited, until))
 }

@@ -180,6 +180,7 @@ impl<T: Socket> Wire<T> {
     /// The response is written: the next head may come.
     fn complete(&mut self, cx: &mut Context<'_>) {
         self.busy = false;
+        self.exchange.complete();
         let now = Instant::now();
         let settings = self.live.settings.load();
         self.scan.set_max_head(settings.server.max_header_bytes);

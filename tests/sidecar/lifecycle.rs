@@ -65,6 +65,21 @@ async fn what_does_not_finish_in_time_is_cut_and_counted() {
 }
 
 #[tokio::test]
+async fn a_response_that_only_the_end_delimits_never_ends_cleanly_when_it_is_cut() {
+    let origin = Origin::always(Act::send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", Then::Hang)).await;
+    let mut rig = Rig::with(origin.address, |server, _| server.drain_timeout = Duration::from_millis(50)).await;
+    let mut client = rig.client().await;
+    client.send("GET / HTTP/1.0\r\nHost: h\r\n\r\n").await;
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"hello") {
+        seen.extend(client.exactly(1).await);
+    }
+    rig.shut_down();
+    assert_eq!((&mut rig.running).await.unwrap(), Drained { finished: false, open: 1 });
+    assert!(client.stream.read(&mut [0; 16]).await.is_err(), "the client would take what it has for the whole");
+}
+
+#[tokio::test]
 async fn beyond_max_connections_accepting_waits() {
     let origin = Origin::always(Act::ok("x")).await;
     let rig = Rig::with(origin.address, |server, _| server.max_connections = 1).await;
