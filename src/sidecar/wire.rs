@@ -81,6 +81,7 @@ impl<T: Socket> Wire<T> {
                 return self.watch_for_end(cx, buf);
             }
             let start = buf.filled().len();
+            let in_body = !self.scan.at_head();
             let progress = if self.surplus.is_empty() {
                 match Pin::new(&mut self.io).poll_read(cx, buf) {
                     Poll::Ready(read) => read?,
@@ -119,7 +120,7 @@ impl<T: Socket> Wire<T> {
                 }
                 Progress::Fault(fault) => {
                     buf.set_filled(start);
-                    self.refuse(fault.refusal(), fault.detail());
+                    self.refuse(fault.refusal(), fault.detail(), in_body);
                     return self.say_farewell(cx);
                 }
             }
@@ -216,20 +217,21 @@ impl<T: Socket> Wire<T> {
         }
         match self.wait {
             Wait::Idle(_) | Wait::Nothing => self.farewell = Some(Farewell::silent()),
-            Wait::Head(_) => self.refuse(Refusal::HeaderTimeout, &format!("server.header_timeout ({header_timeout:?}) passed")),
+            Wait::Head(_) => self.refuse(Refusal::HeaderTimeout, &format!("server.header_timeout ({header_timeout:?}) passed"), false),
             Wait::Body(_) => {
-                self.refuse(Refusal::HeaderTimeout, &format!("no request body for {:?}", header_timeout * BODY_SILENCE));
+                self.refuse(Refusal::HeaderTimeout, &format!("no request body for {:?}", header_timeout * BODY_SILENCE), true);
             }
         }
         Poll::Ready(())
     }
 
-    /// Answers on the socket, unless hyper is already answering: then the only honest thing is to break off.
-    fn refuse(&mut self, refusal: Refusal, detail: &str) {
+    /// Answers on the socket, unless the request has its answer already, or the beginning of it: then the only honest thing is to break off.
+    /// `in_body`: it is the body of a request that is at fault, not the head of the next one.
+    fn refuse(&mut self, refusal: Refusal, detail: &str, in_body: bool) {
         self.live.count(refusal);
         tracing::debug!(reason = refusal.as_str(), detail, "request refused");
         self.surplus.clear();
-        self.farewell = Some(if self.busy && self.exchange.has_begun() {
+        self.farewell = Some(if (self.busy || in_body) && self.exchange.has_begun() {
             Farewell::silent()
         } else {
             Farewell::with(refuse::response(refusal, detail, self.live.clock.now().seconds()))
