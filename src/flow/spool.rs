@@ -32,9 +32,8 @@ pub(crate) struct Spool {
 struct Shared {
     /// What has arrived and may still be read, oldest first.
     chunks: VecDeque<Bytes>,
-    /// The number of the first chunk in `chunks`, and the offset of its first byte.
+    /// The number of the first chunk in `chunks`.
     first: u64,
-    dropped: u64,
     /// Bytes that have arrived.
     received: u64,
     mode: Mode,
@@ -100,7 +99,6 @@ impl Spool {
         let shared = Shared {
             chunks: VecDeque::new(),
             first: 0,
-            dropped: 0,
             received: 0,
             mode: Mode::Keeping,
             end: End::Open,
@@ -245,9 +243,10 @@ impl Shared {
         }
         let needed = self.places().map(|place| place.chunk).min().unwrap_or(u64::MAX);
         while self.first < needed {
-            let Some(chunk) = self.chunks.pop_front() else { break };
+            if self.chunks.pop_front().is_none() {
+                break;
+            }
             self.first += 1;
-            self.dropped += chunk.len() as u64;
         }
     }
 }
