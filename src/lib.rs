@@ -19,7 +19,7 @@
 //!
 //! | room | what |
 //! |---|---|
-//! | [`error`], [`clock`], [`problem`], [`body`], [`telemetry`] | ground: time, refusals and outcomes with one spelling each |
+//! | [`error`], [`clock`], [`problem`], [`body`], [`telemetry`], [`priority`] | ground: time, refusals and outcomes with one spelling each, who goes first |
 //! | [`rfc`] | words: dates, directives, validators, ranges, Vary, Cache-Status. Pure, no state |
 //! | [`cache`] | keys, entries, freshness, verdicts, the store (the one door to moka), invalidation |
 //! | `flow` | fills, followers, streams, answers: the only floor that moves bytes |
@@ -42,6 +42,7 @@ pub mod error;
 mod flow;
 pub mod layer;
 pub mod manual;
+pub mod priority;
 pub mod problem;
 pub mod rfc;
 #[cfg(feature = "sidecar")]

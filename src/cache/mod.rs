@@ -12,6 +12,7 @@ pub(crate) mod predictor;
 pub mod rules;
 pub mod settings;
 pub(crate) mod store;
+pub(crate) mod wish;
 
 pub use admit::NotStored;
 pub use freshness::{Life, LifetimeSource};

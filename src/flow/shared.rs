@@ -6,6 +6,7 @@ use crate::cache::key::{Key, KeyParts, KeySecrets};
 use crate::cache::predictor::Predictor;
 use crate::cache::settings::Settings;
 use crate::cache::store::Store;
+use crate::cache::wish::Wishes;
 use crate::clock::Clock;
 use crate::flow::flight::Flights;
 use crate::telemetry::Counters;
@@ -24,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) predictor: Predictor,
     pub(crate) budget: Budget,
     pub(crate) counters: Counters,
+    pub(crate) wishes: Wishes,
     /// As it was when the cache was made; it cannot change.
     pub(crate) max_bytes: u64,
 }
@@ -43,6 +45,7 @@ impl Shared {
             flights: Flights::new(),
             budget: Budget::new(shares.in_flight),
             counters: Counters::default(),
+            wishes: Wishes::default(),
         })
     }
 

@@ -3,7 +3,9 @@
 mod counters;
 mod outcome;
 mod refusal;
+mod source;
 
 pub use counters::Counters;
 pub use outcome::Outcome;
 pub use refusal::Refusal;
+pub use source::Source;
