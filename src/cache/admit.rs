@@ -48,6 +48,8 @@ pub enum NotStored {
     Memory,
     /// Made by warmfront in place of an answer of the origin.
     OriginFailure,
+    /// A rule, the method or a field of the request keeps it out of the cache: it is handed on as it is.
+    Pass,
 }
 
 impl NotStored {
@@ -75,6 +77,7 @@ impl NotStored {
             Self::TooLarge => "too-large",
             Self::Memory => "memory",
             Self::OriginFailure => "origin-failure",
+            Self::Pass => "pass",
         }
     }
 }

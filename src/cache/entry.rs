@@ -3,15 +3,16 @@
 use crate::cache::fields::Fields;
 use crate::cache::freshness::{Life, date_of};
 use crate::cache::groups::{Group, Groups, Level};
+use crate::cache::ledger::Warmth;
 use crate::clock::Stamp;
 use crate::rfc::date;
 use crate::rfc::range::ContentRange;
 use crate::rfc::vary::Selector;
 use bytes::Bytes;
-use http::header::{CONTENT_LANGUAGE, CONTENT_LENGTH, ETAG, LAST_MODIFIED};
+use http::header::{AUTHORIZATION, CONTENT_LANGUAGE, CONTENT_LENGTH, COOKIE, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 /// What a stored response costs beyond its lines and its body: these structs, the nodes of the map, what the allocator rounds up. By
 /// `benches/memory`: with it the count is what the process really grows by.
@@ -77,6 +78,11 @@ impl Head {
         self.selector.as_ref().is_none_or(|selector| selector.matches(request))
     }
 
+    /// Whether its request can be made again from what is stored: the values of its selecting fields are no credentials.
+    pub(crate) fn is_replayable(&self) -> bool {
+        self.selector.as_ref().is_none_or(|selector| !selector.fields().iter().any(|name| matches!(*name, AUTHORIZATION | COOKIE)))
+    }
+
     /// Whether content negotiation for the language could only have ended here: nothing but Accept-Language selects, the request prefers one
     /// language above all others, and this is it. See `manual::decisions`.
     fn is_preferred_by(&self, request: &HeaderMap) -> bool {
@@ -117,7 +123,12 @@ pub(crate) struct Stored {
     pub(crate) trailers: Option<Box<HeaderMap>>,
     /// Which bytes `body` is, if it is not the whole representation (a stored 206).
     pub(crate) range: Option<ContentRange>,
+    /// What fetching it took, from the question to the end of the body, in milliseconds.
+    pub(crate) cost_millis: u32,
+    /// Its entry in the account of the warm group that fetched it.
+    pub(crate) warmth: Option<Warmth>,
     mark: AtomicU8,
+    nominated: AtomicBool,
     used: AtomicU64,
     hits: AtomicU64,
 }
@@ -130,9 +141,27 @@ impl Stored {
             body,
             trailers,
             range,
+            cost_millis: 0,
+            warmth: None,
             mark: AtomicU8::new(0),
+            nominated: AtomicBool::new(false),
             hits: AtomicU64::new(0),
         }
+    }
+
+    /// The same, with what fetching it took.
+    pub(crate) fn costing(self, cost_millis: u32) -> Self {
+        Self { cost_millis, ..self }
+    }
+
+    /// The same, entered into the account of whoever warmed it.
+    pub(crate) fn warmed(self, warmth: Option<Warmth>) -> Self {
+        Self { warmth, ..self }
+    }
+
+    /// Whether a warm group fetched it.
+    pub(crate) fn is_warmed(&self) -> bool {
+        self.warmth.is_some()
     }
 
     /// Bytes that it takes: head, body, trailers, index.
@@ -157,10 +186,23 @@ impl Stored {
         self.mark.fetch_max(level as u8, Ordering::AcqRel);
     }
 
-    /// Counts an answer given from it.
-    pub(crate) fn touch(&self, now: Stamp) {
-        self.hits.fetch_add(1, Ordering::Relaxed);
+    /// Counts an answer given from it to a reader; how many there are now.
+    pub(crate) fn touch(&self, now: Stamp) -> u64 {
         self.used.store(now.millis(), Ordering::Relaxed);
+        let before = self.hits.fetch_add(1, Ordering::Relaxed);
+        if before == 0
+            && let Some(warmth) = &self.warmth
+        {
+            warmth.pay();
+        }
+        before + 1
+    }
+
+    /// Asks for a nomination; the first to ask gets it, if the response can be asked for again without its reader: it is whole, it had a lifetime,
+    /// and no credentials selected it.
+    pub(crate) fn nominate(&self) -> bool {
+        let first = !self.nominated.load(Ordering::Relaxed) && !self.nominated.swap(true, Ordering::Relaxed);
+        first && self.range.is_none() && self.head.life.lifetime > 0 && self.head.is_replayable()
     }
 
     pub(crate) fn hits(&self) -> u64 {

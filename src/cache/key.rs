@@ -192,6 +192,11 @@ impl Key {
         (self.bytes.first()? & 2 != 0).then(|| self.nth_field(2))
     }
 
+    /// Whether the target's scheme is https.
+    pub(crate) fn is_https(&self) -> bool {
+        self.bytes.first().is_some_and(|flags| flags & 1 != 0)
+    }
+
     /// The authority.
     pub(crate) fn authority(&self) -> &str {
         self.nth_field(0)

@@ -3,10 +3,14 @@
 pub(crate) mod admit;
 pub(crate) mod budget;
 pub(crate) mod entry;
+pub(crate) mod fate;
 pub(crate) mod fields;
 pub(crate) mod freshness;
 pub(crate) mod groups;
+pub(crate) mod hosts;
+pub(crate) mod intent;
 pub(crate) mod key;
+pub(crate) mod ledger;
 pub(crate) mod policy;
 pub(crate) mod predictor;
 pub mod rules;
@@ -15,5 +19,7 @@ pub(crate) mod store;
 pub(crate) mod wish;
 
 pub use admit::NotStored;
+pub use fate::{Failing, Fate};
 pub use freshness::{Life, LifetimeSource};
 pub use groups::Level;
+pub use ledger::Gain;

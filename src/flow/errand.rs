@@ -3,12 +3,16 @@
 use crate::cache::admit::{Asked, Kept, NotStored, admit};
 use crate::cache::budget::Reserved;
 use crate::cache::entry::{Head, Lineage, Stored};
+use crate::cache::fate::Fate;
 use crate::cache::freshness::Timing;
 use crate::cache::groups::{Level, Membership};
+use crate::cache::intent::Intent;
 use crate::cache::key::Key;
+use crate::cache::ledger::Warmth;
 use crate::cache::policy::may_cover_error;
 use crate::cache::rules::Rule;
 use crate::cache::settings::Settings;
+use crate::clock::Stamp;
 use crate::error::OriginFailure;
 use crate::flow::shared::Shared;
 use crate::rfc::directives::RequestDirectives;
@@ -49,6 +53,10 @@ pub(crate) struct Errand {
     pub(crate) phrasing: Phrasing,
     /// The target as it is asked.
     pub(crate) uri: Uri,
+    /// When it was put.
+    pub(crate) began: Stamp,
+    /// That of a warm request: what is learned is written down in it, and what its answer may not replace stays.
+    pub(crate) intent: Option<Intent>,
 }
 
 /// What came of a question.
@@ -85,6 +93,21 @@ impl Errand {
         self.settings.rules.get(self.rule?)
     }
 
+    /// The entry for a copy that took `cost_millis`, if warming makes it or has made the one that it replaces.
+    pub(crate) fn warmth(&self, cost_millis: u32) -> Option<Warmth> {
+        match &self.intent {
+            Some(intent) => intent.ledger.as_ref().map(|ledger| Warmth::enter(Arc::clone(ledger), cost_millis)),
+            None => self.stored.as_ref()?.warmth.as_ref().map(Warmth::inherit),
+        }
+    }
+
+    /// Writes down what became of a warm request.
+    pub(crate) fn settle(&self, fate: impl FnOnce() -> Fate) {
+        if let Some(intent) = &self.intent {
+            intent.settle(fate());
+        }
+    }
+
     /// Puts the question to `inner` and reads the answer's head.
     pub(crate) async fn ask<S, B, RB>(&self, mut inner: S, request: Request<B>) -> Answer<RB, S::Error>
     where
@@ -117,6 +140,9 @@ impl Errand {
 
     fn read<RB: Body<Data = Bytes>, E>(&self, response: Response<RB>, timing: Timing, conditional: bool) -> Answer<RB, E> {
         let status = response.status();
+        if let Some(intent) = &self.intent {
+            intent.note_retry_after(response.headers(), timing.received);
+        }
         let failure = response.extensions().get::<OriginFailure>().copied();
         if let Some(OriginFailure(refusal)) = failure {
             if self.may_cover() {
@@ -178,14 +204,16 @@ impl Errand {
             Ok(kept) => {
                 move_fields(&mut parts.headers, &mut extra, &kept.omit);
                 let head = self.head(&parts, &kept);
-                let fresh = Arc::new(Stored::new(head, stored.body.clone(), stored.trailers.clone(), stored.range));
+                let fresh = Stored::new(head, stored.body.clone(), stored.trailers.clone(), stored.range);
+                // What a hit on it saves is a whole fetch, as before.
+                let fresh = Arc::new(fresh.costing(stored.cost_millis).warmed(self.warmth(stored.cost_millis)));
                 self.shared.store.freshen(&self.key, stored, &fresh, &self.member.target, self.settings.max_variants);
                 Answer::Confirmed { stored: fresh, extra, shared: true }
             }
             Err(why) => {
                 // Still the right answer for the one who asked. It goes only if it is the origin that does not want it kept: a client's own
-                // `no-store` or credentials must not take it from the others.
-                if !why.is_of_the_request() {
+                // `no-store` or credentials must not take it from the others, and neither does warming.
+                if !why.is_of_the_request() && self.intent.is_none() {
                     self.shared.store.forget(&self.key, stored);
                 }
                 let life = crate::cache::freshness::Life { received: timing.received, initial_age: 0, lifetime: 0, ..stored.head.life };
@@ -248,10 +276,11 @@ impl Errand {
     }
 
     /// RFC 9111 section 4.3.3: a full answer says that the stored response is not suitable any more, also when it cannot be stored itself. Answers
-    /// that concern the one request say nothing of the kind, and neither do errors, which anybody can provoke with an odd request.
+    /// that concern the one request say nothing of the kind, and neither do errors, which anybody can provoke with an odd request. Warming takes
+    /// nothing away that readers may have.
     pub(crate) fn outdate(&self, status: StatusCode, why: NotStored) {
         let speaks_for_all = status.is_success() || matches!(status.as_u16(), 300..=303 | 307 | 308 | 404 | 410);
-        if let Some(stored) = self.stored.as_ref().filter(|_| speaks_for_all && !why.is_of_the_request()) {
+        if let Some(stored) = self.stored.as_ref().filter(|_| speaks_for_all && !why.is_of_the_request() && self.intent.is_none()) {
             stored.mark(Level::Invalid);
         }
     }

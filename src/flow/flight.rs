@@ -4,6 +4,7 @@ use crate::cache::entry::Stored;
 use crate::cache::groups::{Groups, Level, Membership};
 use crate::cache::key::{Key, PassHash};
 use crate::flow::spool::Spool;
+use crate::priority::Priority;
 use crate::telemetry::Refusal;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -40,6 +41,8 @@ pub(crate) struct Flight {
     since: Instant,
     /// Its groups, for purges that come while it is under way.
     pub(crate) member: Membership,
+    /// That of a fill which nobody waited for when it began.
+    priority: Option<Priority>,
 }
 
 /// What identifies a flight.
@@ -93,13 +96,24 @@ impl Flights {
     }
 
     /// Takes a seat. A flight that a purge has touched after it began is left to its passengers, and a new one starts.
-    pub(crate) fn join(self: &Arc<Self>, key: FlightKey, enlist: impl FnOnce() -> Membership, groups: &Groups) -> Seat {
+    /// `priority`: that of a passenger who is in no hurry. A reader who follows such a flight hurries it.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        key: FlightKey,
+        enlist: impl FnOnce() -> Membership,
+        groups: &Groups,
+        priority: Option<&Priority>,
+    ) -> Seat {
         let mut shard = self.shard(&key).lock();
         if let Some(flight) = shard.get(&key).filter(|flight| flight.is_current(groups) && !flight.has_failed()) {
+            if let (None, Some(hurried)) = (priority, &flight.priority) {
+                hurried.raise();
+            }
             return Seat::Follow(Arc::clone(flight));
         }
         let member = enlist();
-        let flight = Arc::new(Flight { landing: watch::Sender::new(None), born: groups.now(), since: Instant::now(), member });
+        let priority = priority.cloned();
+        let flight = Arc::new(Flight { landing: watch::Sender::new(None), born: groups.now(), since: Instant::now(), member, priority });
         shard.insert(key.clone(), Arc::clone(&flight));
         Seat::Lead(Ticket { flights: Arc::clone(self), key, flight })
     }
@@ -161,14 +175,15 @@ mod tests {
     use super::{FlightKey, Flights, Landing, Seat};
     use crate::cache::groups::Groups;
     use crate::cache::key::{KeyParts, KeySecrets};
-    use crate::telemetry::Refusal;
+    use crate::priority::Priority;
+    use crate::telemetry::{Refusal, Source};
 
     #[test]
     fn a_flight_that_has_failed_takes_nobody_on_though_its_leader_is_still_there() {
         let (flights, groups) = (Flights::new(), Groups::new());
         let parts = KeyParts { https: false, authority: "h", path: "/", query: None, partition: None };
         let key = FlightKey { key: KeySecrets::new().build(&parts).to_key(), variant: 0, reload: false };
-        let join = || flights.join(key.clone(), || groups.enlist(b"/", None), &groups);
+        let join = || flights.join(key.clone(), || groups.enlist(b"/", None), &groups, None);
         let Seat::Lead(first) = join() else { panic!("the first leads") };
         assert!(matches!(join(), Seat::Follow(_)));
         first.land(Landing::Failed(Some(Refusal::UpstreamClosed)));
@@ -177,5 +192,17 @@ mod tests {
         assert!(matches!(join(), Seat::Follow(_)), "the first takes only its own flight away");
         drop(second);
         assert!(matches!(join(), Seat::Lead(_)));
+    }
+
+    #[test]
+    fn a_reader_hurries_the_flight_of_a_warm_request_and_another_warm_request_does_not() {
+        let (flights, groups) = (Flights::new(), Groups::new());
+        let parts = KeyParts { https: false, authority: "h", path: "/", query: None, partition: None };
+        let key = FlightKey { key: KeySecrets::new().build(&parts).to_key(), variant: 0, reload: false };
+        let join = |priority: Option<&Priority>| flights.join(key.clone(), || groups.enlist(b"/", None), &groups, priority);
+        let [first, second] = [(); 2].map(|()| Priority::new(Source::Warm));
+        let Seat::Lead(_ticket) = join(Some(&first)) else { panic!("the first leads") };
+        assert!(matches!(join(Some(&second)), Seat::Follow(_)) && first.yields());
+        assert!(matches!(join(None), Seat::Follow(_)) && !first.yields() && second.yields());
     }
 }

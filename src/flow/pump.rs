@@ -2,6 +2,7 @@
 
 use crate::cache::admit::NotStored;
 use crate::cache::entry::Stored;
+use crate::cache::fate::{Failing, Fate};
 use crate::error::BrokenBody;
 use crate::flow::combine::combine;
 use crate::flow::errand::Errand;
@@ -67,16 +68,22 @@ where
     };
     match end {
         End::Clean(_) if spool.length.is_some_and(|length| length != received) => {
+            errand.settle(|| Fate::Failed(Failing::Broken));
             spool.break_off(BrokenBody::new(format!("{received} bytes came, the head promised {}", spool.length.unwrap_or(0))));
         }
         End::Clean(trailers) => {
-            if keeping {
-                store(&errand, &spool, trailers.clone(), range);
-            }
+            let kept = keeping && store(&errand, &spool, trailers.clone(), range);
+            errand.settle(|| fate(&errand, &spool, keeping, kept));
             spool.complete(trailers);
         }
-        End::Broken(reason) => spool.break_off(reason),
-        End::Abandoned => spool.break_off(BrokenBody::new("nobody was reading")),
+        End::Broken(reason) => {
+            errand.settle(|| Fate::Failed(Failing::Broken));
+            spool.break_off(reason);
+        }
+        End::Abandoned => {
+            errand.settle(|| Fate::Failed(Failing::TimedOut));
+            spool.break_off(BrokenBody::new("nobody was reading"));
+        }
     }
     drop(ticket); // after the store has it: whoever comes now finds it there
 }
@@ -119,24 +126,41 @@ where
     }
 }
 
-fn store(errand: &Errand, spool: &Spool, trailers: Option<HeaderMap>, range: Option<ContentRange>) {
+/// What became of a warm request whose body came whole.
+fn fate(errand: &Errand, spool: &Spool, keeping: bool, kept: bool) -> Fate {
+    let status = spool.head.status;
+    if status.is_client_error() || status.is_server_error() {
+        return Fate::Failed(Failing::Status(status)); // though it may be stored
+    }
+    match (keeping, kept) {
+        (false, _) => Fate::Uncacheable(NotStored::TooLarge),
+        (true, false) => Fate::Failed(Failing::Purged),
+        (true, true) if errand.stored.is_some() => Fate::Refreshed,
+        (true, true) => Fate::Stored,
+    }
+}
+
+/// `false`: it was purged meanwhile, or is not what it says it is.
+fn store(errand: &Errand, spool: &Spool, trailers: Option<HeaderMap>, range: Option<ContentRange>) -> bool {
     let body = spool.gather();
     if range.is_some_and(|range| range.end - range.start + 1 != body.len() as u64) {
-        return; // it is not the part that it says it is
+        return false; // it is not the part that it says it is
     }
     let mut head = Arc::clone(&spool.head);
     // A body of unknown length has one now: HEAD wants to know it.
     if trailers.is_none() && head.fields.get(&CONTENT_LENGTH).is_none() && head.may_have_content() {
         head = Arc::new(head.with_length(body.len()));
     }
-    let mut stored = Stored::new(head, body, trailers.map(Box::new), range);
+    let took = u32::try_from(errand.shared.clock.now().since(errand.began).as_millis()).unwrap_or(u32::MAX);
+    let mut stored = Stored::new(head, body, trailers.map(Box::new), range).costing(took);
     if stored.range.is_some()
         && let Some(resource) = errand.shared.store.get_owned(&errand.key)
     {
         stored = combine(stored, &resource, &errand.shared.groups);
         if stored.body.len() as u64 > errand.settings.max_object {
-            return;
+            return false;
         }
     }
-    errand.shared.store.put(&errand.key, &Arc::new(stored), &errand.member.target, errand.settings.max_variants);
+    let stored = Arc::new(stored.warmed(errand.warmth(took)));
+    errand.shared.store.put(&errand.key, &stored, &errand.member.target, errand.settings.max_variants)
 }

@@ -1,7 +1,9 @@
 //! The way of a request that cannot be answered at once: lead a fill, follow one, or go alone.
 
 use crate::cache::entry::{Head, Stored};
+use crate::cache::fate::{Failing, Fate};
 use crate::cache::groups::Membership;
+use crate::cache::intent::Intent;
 use crate::cache::key::Key;
 use crate::cache::policy::{Cause, Verdict, judge, may_cover_error};
 use crate::cache::settings::Settings;
@@ -13,12 +15,13 @@ use crate::flow::pump::pump;
 use crate::flow::settle::{Led, Settled, fill, settle};
 use crate::flow::shared::Shared;
 use crate::flow::spool::Reader;
+use crate::priority::Priority;
 use crate::problem;
 use crate::rfc::cache_status::{CacheStatus, Forward};
 use crate::rfc::conditional;
 use crate::rfc::directives::RequestDirectives;
 use crate::rfc::vary::Selector;
-use crate::telemetry::{Outcome, Refusal};
+use crate::telemetry::{Outcome, Refusal, Source};
 use bytes::Bytes;
 use http::header::{AGE, RANGE};
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
@@ -41,6 +44,8 @@ pub(crate) struct Visit<S, B> {
     pub(crate) stored: Option<Arc<Stored>>,
     pub(crate) request: Request<B>,
     pub(crate) inner: S,
+    /// A warm request: it wants a copy stored, and is not counted among those of the readers.
+    pub(crate) intent: Option<Intent>,
 }
 
 /// Whether a follower may use what the leader's fill brought.
@@ -66,6 +71,9 @@ where
     if visit.directives.only_if_cached {
         return Ok(visit.refuse(Refusal::OnlyIfCached, "nothing stored may answer this request, and it said only-if-cached"));
     }
+    if visit.intent.is_none() {
+        visit.shared.hosts.note(visit.key.authority());
+    }
     if visit.goes_alone() {
         return visit.alone().await;
     }
@@ -74,7 +82,7 @@ where
     for first in [true, false] {
         let key = visit.flight(variant);
         let shared = &visit.shared;
-        let flight = match shared.flights.join(key, || visit.enlist(), &shared.groups) {
+        let flight = match shared.flights.join(key, || visit.enlist(), &shared.groups, visit.priority()) {
             Seat::Lead(ticket) => return visit.lead(ticket).await,
             Seat::Follow(flight) => flight,
         };
@@ -97,6 +105,7 @@ where
             Landing::Alone => break,
             Landing::Failed(refusal) => {
                 if let Some(response) = visit.covered(None) {
+                    visit.settle(Fate::Failed(refusal.map_or(Failing::Service, Failing::Refused)));
                     return Ok(response);
                 }
                 let Some(refusal) = refusal else { break };
@@ -187,14 +196,41 @@ impl<S, B> Visit<S, B> {
         CacheStatus { fwd: Some(self.why), ..CacheStatus::default() }
     }
 
+    /// Counts a reader's request.
+    fn count(&self, outcome: Outcome) {
+        if self.intent.is_none() {
+            self.shared.counters.count(outcome);
+        }
+    }
+
+    /// Writes down what became of a warm request that was answered otherwise than by a fill of its own.
+    fn settle(&self, fate: Fate) {
+        if let Some(intent) = &self.intent {
+            intent.settle(fate);
+        }
+    }
+
+    /// Counts a hit of a reader on something stored.
+    fn touch(&self, stored: &Stored) {
+        if self.intent.is_none() {
+            stored.touch(self.shared.clock.now());
+        }
+    }
+
+    fn priority(&self) -> Option<&Priority> {
+        self.intent.as_ref().map(|intent| &intent.priority)
+    }
+
     fn collapsed_into<RB>(&self, reader: Reader) -> Outgoing<RB> {
-        self.shared.counters.count(Outcome::Collapsed);
+        self.count(Outcome::Collapsed);
+        self.settle(Fate::Stored);
         answer::from_reader(reader, &self.client(CacheStatus { collapsed: true, ..self.forwarded() }))
     }
 
     fn collapsed_onto<RB>(&self, stored: &Stored) -> Outgoing<RB> {
-        self.shared.counters.count(Outcome::Collapsed);
-        stored.touch(self.shared.clock.now());
+        self.count(Outcome::Collapsed);
+        self.settle(Fate::Stored);
+        self.touch(stored);
         answer::from_stored(stored, &self.client(CacheStatus { collapsed: true, ..self.forwarded() }))
     }
 
@@ -206,8 +242,8 @@ impl<S, B> Visit<S, B> {
     }
 
     fn cover<RB>(&self, stored: &Stored, fwd_status: Option<u16>) -> Outgoing<RB> {
-        self.shared.counters.count(Outcome::Stale);
-        stored.touch(self.shared.clock.now());
+        self.count(Outcome::Stale);
+        self.touch(stored);
         answer::from_stored(stored, &self.client(CacheStatus { fwd_status, detail: Some("stale-if-error"), ..self.forwarded() }))
     }
 
@@ -226,7 +262,8 @@ impl<S, B> Visit<S, B> {
 
     fn refuse<RB>(&self, refusal: Refusal, detail: &str) -> Outgoing<RB> {
         let outcome = if refusal == Refusal::OnlyIfCached { Outcome::Refused } else { Outcome::Failed };
-        self.shared.counters.count(outcome);
+        self.count(outcome);
+        self.settle(Fate::Failed(Failing::Refused(refusal)));
         let mut response = problem::response(refusal, detail, self.request.headers()).map(|text| CacheBody::stored(text, None));
         let fwd = (outcome == Outcome::Failed).then_some(self.why);
         self.note(response.headers_mut(), CacheStatus { fwd, detail: Some(refusal.as_str()), ..CacheStatus::default() });
@@ -267,7 +304,10 @@ where
         match receive.await {
             Ok(led) => self.finish(led),
             // The task died: a panic of the inner service, or the runtime is going down.
-            Err(_) => Ok(self.covered(None).unwrap_or_else(|| self.fail(Refusal::FillAborted))),
+            Err(_) => {
+                self.settle(Fate::Failed(Failing::Refused(Refusal::FillAborted)));
+                Ok(self.covered(None).unwrap_or_else(|| self.fail(Refusal::FillAborted)))
+            }
         }
     }
 
@@ -275,9 +315,11 @@ where
     pub(crate) fn refresh_behind(mut self) {
         let key = self.flight(self.likely_variant());
         let shared = Arc::clone(&self.shared);
-        if let Seat::Lead(ticket) = shared.flights.join(key, || self.enlist(), &shared.groups) {
+        let priority = Priority::new(Source::Refresh);
+        if let Seat::Lead(ticket) = shared.flights.join(key, || self.enlist(), &shared.groups, Some(&priority)) {
             *self.request.method_mut() = Method::GET;
-            let (errand, request) = self.errand(Phrasing::Whole);
+            let (errand, mut request) = self.errand(Phrasing::Whole);
+            request.extensions_mut().insert(priority);
             let (born, member) = (ticket.flight.born, ticket.flight.member.clone());
             tokio::spawn(fill(Errand { born, member, ..errand }, self.inner, request, ticket, None));
         }
@@ -336,17 +378,21 @@ where
             stored: self.stored.clone(),
             phrasing,
             uri: parts.uri.clone(),
+            began: self.shared.clock.now(),
+            intent: self.intent.clone(),
         };
+        if let Some(priority) = self.priority() {
+            parts.extensions.insert(priority.clone());
+        }
         phrase(&mut parts.headers, phrasing, self.stored.as_deref());
         (errand, Request::from_parts(parts, body))
     }
 
     /// The client's answer, once its own question has been answered.
     fn finish(&self, led: Led<RB, S::Error>) -> Result<Outgoing<RB>, S::Error> {
-        let counters = &self.shared.counters;
         Ok(match led {
             Led::Stream { reader, extra, age } => {
-                counters.count(Outcome::Miss);
+                self.count(Outcome::Miss);
                 let mut response = answer::from_reader(reader, &self.client(CacheStatus { stored: true, ..self.forwarded() }));
                 // This answer comes straight from the origin: only an Age that it had is right (RFC 9111 section 5.1).
                 response.headers_mut().remove(AGE);
@@ -355,9 +401,9 @@ where
                 response
             }
             Led::Confirmed { stored, extra, shared } => {
-                counters.count(Outcome::Revalidated);
+                self.count(Outcome::Revalidated);
                 let status = CacheStatus { fwd_status: Some(304), stored: shared, ..self.forwarded() };
-                stored.touch(self.shared.clock.now());
+                self.touch(&stored);
                 let mut response = answer::from_stored(&stored, &self.client(status));
                 append_all(response.headers_mut(), extra);
                 response
@@ -367,14 +413,14 @@ where
                 None => self.refuse(Refusal::FillAborted, "the origin failed"),
             },
             Led::Pass { response, why } => {
-                counters.count(Outcome::Miss);
+                self.count(Outcome::Miss);
                 let mut response = response.map(CacheBody::pass);
                 self.note(response.headers_mut(), CacheStatus { detail: Some(why.as_str()), ..self.forwarded() });
                 response
             }
             Led::Failed { response, refusal } => self.failed(response, refusal),
             Led::Error(error) => {
-                counters.count(Outcome::Failed);
+                self.count(Outcome::Failed);
                 return Err(error);
             }
         })
@@ -384,7 +430,7 @@ where
         if self.must_validate() {
             return self.fail(refusal);
         }
-        self.shared.counters.count(Outcome::Failed);
+        self.count(Outcome::Failed);
         let mut response = response.map(CacheBody::pass);
         self.note(response.headers_mut(), CacheStatus { detail: Some(refusal.as_str()), ..self.forwarded() });
         response

@@ -2,6 +2,7 @@
 
 use crate::cache::admit::NotStored;
 use crate::cache::entry::{Head, Stored};
+use crate::cache::fate::{Failing, Fate};
 use crate::flow::errand::{Answer, Errand, Keep};
 use crate::flow::flight::{Landing, Ticket};
 use crate::flow::pump::pump;
@@ -100,10 +101,14 @@ pub(crate) fn settle<RB, E>(errand: &Errand, answer: Answer<RB, E>, ticket: Opti
             if shared {
                 remember(reusable(&stored.head));
             }
+            errand.settle(|| if shared { Fate::Unchanged } else { Fate::Uncacheable(NotStored::NoStore) });
             land(if shared { Landing::Stored(Arc::clone(&stored)) } else { Landing::Alone });
             Led::Confirmed { stored, extra, shared }
         }
         Answer::Pass { response, why } => {
+            let status = response.status();
+            let is_error = status.is_client_error() || status.is_server_error();
+            errand.settle(|| if is_error { Fate::Failed(Failing::Status(status)) } else { Fate::Uncacheable(why) });
             // What answers the conditions or the range of one request says nothing about the answers to others.
             let special = response.status() == StatusCode::NOT_MODIFIED || is_special(&errand.asked);
             if !special && !why.is_of_the_request() {
@@ -116,14 +121,20 @@ pub(crate) fn settle<RB, E>(errand: &Errand, answer: Answer<RB, E>, ticket: Opti
             Led::Pass { response, why }
         }
         Answer::Covered { status, refusal } => {
+            errand.settle(|| {
+                let failing = status.map(Failing::Status).or(refusal.map(Failing::Refused));
+                Fate::Failed(failing.unwrap_or(Failing::Service))
+            });
             land(Landing::Failed(refusal));
             Led::Covered { status: status.map(|status| status.as_u16()) }
         }
         Answer::Failed { response, refusal } => {
+            errand.settle(|| Fate::Failed(Failing::Refused(refusal)));
             land(Landing::Failed(Some(refusal)));
             Led::Failed { response, refusal }
         }
         Answer::Error(error) => {
+            errand.settle(|| Fate::Failed(Failing::Service));
             land(Landing::Failed(Some(Refusal::UpstreamClosed)));
             Led::Error(error)
         }

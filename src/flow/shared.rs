@@ -2,6 +2,7 @@
 
 use crate::cache::budget::{Budget, Shares};
 use crate::cache::groups::{GroupName, Groups, Level};
+use crate::cache::hosts::Hosts;
 use crate::cache::key::{Key, KeyParts, KeySecrets};
 use crate::cache::predictor::Predictor;
 use crate::cache::settings::Settings;
@@ -26,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) budget: Budget,
     pub(crate) counters: Counters,
     pub(crate) wishes: Wishes,
+    pub(crate) hosts: Hosts,
     /// As it was when the cache was made; it cannot change.
     pub(crate) max_bytes: u64,
 }
@@ -46,6 +48,7 @@ impl Shared {
             budget: Budget::new(shares.in_flight),
             counters: Counters::default(),
             wishes: Wishes::default(),
+            hosts: Hosts::default(),
         })
     }
 

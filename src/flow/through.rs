@@ -143,6 +143,8 @@ fn errand(
         stored: None,
         phrasing: Phrasing::Verbatim,
         uri,
+        began: shared.clock.now(),
+        intent: None,
     }
 }
 
@@ -197,7 +199,7 @@ fn learn_from_head<RB>(errand: &Errand, response: &Response<RB>, timing: Timing)
             }
             let as_get = Errand { method: Method::GET, ..errand.clone() };
             if let Some(head) = as_get.freshened_head(&parts, timing) {
-                let fresh = Stored::new(head, stored.body.clone(), stored.trailers.clone(), None);
+                let fresh = Stored::new(head, stored.body.clone(), stored.trailers.clone(), None).costing(stored.cost_millis);
                 store.freshen(&errand.key, stored, &Arc::new(fresh), &errand.member.target, errand.settings.max_variants);
             }
         }

@@ -1,8 +1,12 @@
 //! The Service. `call` is a table of contents.
 
+use crate::cache::admit::NotStored;
 use crate::cache::entry::Stored;
+use crate::cache::fate::Fate;
+use crate::cache::intent::Intent;
 use crate::cache::key::KeyBuf;
 use crate::cache::settings::Settings;
+use crate::cache::wish::{Nominee, Wish};
 use crate::clock::Stamp;
 use crate::flow::answer::{self, Client};
 use crate::flow::body::CacheBody;
@@ -60,9 +64,14 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let settings = self.shared.settings.load();
         let (mut parts, body) = request.into_parts();
+        let intent = take_intent(&mut parts);
         let rule = visit::match_rule(&settings, parts.uri.path());
         let matched = rule.and_then(|rule| settings.rules.get(rule));
         if let Route::Pass(why, detail) = visit::route(&parts, matched, !body.is_end_stream()) {
+            if let Some(intent) = intent {
+                intent.settle(Fate::Uncacheable(NotStored::Pass));
+                return ResponseFuture::ready(Response::new(CacheBody::empty()));
+            }
             // The answer to a POST may be one for later GETs; the POST itself is sent on as it came.
             let stores = parts.method == Method::POST && why == Forward::Method;
             let key = stores.then(|| visit::key_for(&self.shared, &settings, matched, &mut parts.clone()));
@@ -71,10 +80,17 @@ where
         let key = visit::key_for(&self.shared, &settings, matched, &mut parts);
         let directives = visit::directives(&parts.headers);
         let now = self.shared.clock.now();
-        match visit::look_up(&self.shared, &key, &parts, &directives, now) {
+        let found = visit::look_up(&self.shared, &key, &parts, &directives, now);
+        if let Some(intent) = intent {
+            return self.warm(&settings, Request::from_parts(parts, body), rule, &key, directives, found, intent);
+        }
+        match found {
             Found::Fresh(stored) => {
                 self.shared.counters.count(Outcome::Hit);
-                stored.touch(now);
+                let hits = stored.touch(now);
+                if self.shared.wishes.wants(hits) {
+                    self.nominate(&key, &stored);
+                }
                 ResponseFuture::ready(answer::from_stored(&stored, &client(&settings, &parts, now, None)))
             }
             Found::Stale(stored, refresh) => {
@@ -108,6 +124,11 @@ struct Handing {
     stored: Option<Arc<Stored>>,
 }
 
+/// Takes the intent of a warm request: a cache behind this one is asked as any origin is.
+fn take_intent(parts: &mut http::request::Parts) -> Option<Intent> {
+    if parts.extensions.is_empty() { None } else { parts.extensions.remove() }
+}
+
 /// `settings` are those under which the key was built: a reload in between must not judge it by other rules.
 impl<S> CacheService<S> {
     fn visit<B>(
@@ -136,6 +157,52 @@ impl<S> CacheService<S> {
             stored,
             request,
             inner: self.inner.clone(),
+            intent: None,
+        }
+    }
+
+    /// Has a good copy stored. What is good enough stays; nothing is taken away before its replacement is there.
+    #[expect(clippy::too_many_arguments, reason = "what `call` has found out")]
+    fn warm<B, RB>(
+        &self,
+        settings: &Arc<Settings>,
+        request: Request<B>,
+        rule: Option<usize>,
+        key: &KeyBuf,
+        directives: RequestDirectives,
+        found: Found,
+        intent: Intent,
+    ) -> ResponseFuture<RB, S::Error>
+    where
+        S: Service<Request<B>, Response = Response<RB>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Send + 'static,
+        B: Default + Send + 'static,
+        RB: Body<Data = Bytes> + Send + 'static,
+        RB::Error: Display,
+    {
+        let now = self.shared.clock.now();
+        if let Found::Fresh(stored) = &found
+            && intent.is_met_by(stored, now)
+        {
+            intent.settle(Fate::Skipped);
+            let client = Client { method: request.method(), headers: request.headers(), now, status: None };
+            return ResponseFuture::ready(answer::from_stored(stored, &client));
+        }
+        let visit = self.visit(settings, request, rule, key, directives, found);
+        ResponseFuture::slow(serve(Visit { intent: Some(intent), ..visit }))
+    }
+
+    /// Tells whoever warms that this response has earned a refresh before it expires. What belongs to one identity cannot be asked for again
+    /// without its credentials, which are not kept.
+    fn nominate(&self, key: &KeyBuf, stored: &Arc<Stored>) {
+        if !stored.nominate() {
+            return;
+        }
+        let key = key.to_key();
+        if !key.is_partitioned() {
+            // Not heard: it is refreshed when it has expired.
+            let _ = self.shared.wishes.say(Wish::Ahead(Nominee { key, stored: Arc::downgrade(stored) }));
         }
     }
 

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use http::header::{ACCEPT_LANGUAGE, HeaderMap, HeaderName, VARY};
+use http::header::{ACCEPT_LANGUAGE, HeaderMap, HeaderName, HeaderValue, VARY};
 use smallvec::SmallVec;
 
 use super::list::{members_of, trim};
@@ -125,6 +125,22 @@ impl Selector {
     #[must_use]
     pub fn fingerprint(&self) -> &[u8] {
         &self.fingerprint
+    }
+
+    /// Writes the selecting fields with their values into a request, so that it selects the same stored response. Fields that were absent are
+    /// removed. `false` if a value cannot be written.
+    pub fn replay(&self, request: &mut HeaderMap) -> bool {
+        for (name, value) in self.fields.iter().zip(&self.values) {
+            request.remove(name);
+            let Some(normal) = value.normal.clone() else { continue };
+            let octets = match &value.raw {
+                Raw::Line(line) => line,
+                Raw::Normal | Raw::Other => &self.fingerprint[normal],
+            };
+            let Ok(line) = HeaderValue::from_bytes(octets) else { return false };
+            request.insert(name.clone(), line);
+        }
+        true
     }
 
     /// About how many octets of memory it takes.
@@ -407,6 +423,8 @@ mod tests {
                 let asked: HeaderMap = [(name.clone(), b.clone())].into_iter().collect();
                 let selector = Selector::new(&[name], &stored);
                 prop_assert!(selector.matches(&stored));
+                let mut replayed = asked.clone();
+                prop_assert!(selector.replay(&mut replayed) && selector.matches(&replayed));
                 let _ = (selector.matches(&asked), selector.weight());
                 let _ = preferred_language_is(&stored, b.as_bytes());
             }
