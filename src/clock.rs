@@ -58,7 +58,7 @@ pub struct Clock(Source);
 
 #[derive(Clone, Debug)]
 enum Source {
-    Machine { start: Instant, wall_at_start: u64 },
+    Machine { start: Instant, real_start: std::time::Instant, wall_at_start: u64, follows_wall: bool },
     Manual(Arc<AtomicU64>),
 }
 
@@ -66,8 +66,18 @@ impl Clock {
     /// The machine's clock. It follows `tokio::time::pause`, so that tests of whole services can move it.
     #[must_use]
     pub fn machine() -> Self {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self(Source::Machine { start: Instant::now(), wall_at_start: saturating_millis(wall) })
+        Self::of_machine(wall_millis(), true)
+    }
+
+    /// A clock that shows `unix_seconds` now and then runs as the machine's does, also where `tokio::time` is paused and moved: for tests of
+    /// schedules.
+    #[must_use]
+    pub fn starting(unix_seconds: u64) -> Self {
+        Self::of_machine(unix_seconds.saturating_mul(1000), false)
+    }
+
+    fn of_machine(wall_at_start: u64, follows_wall: bool) -> Self {
+        Self(Source::Machine { start: Instant::now(), real_start: std::time::Instant::now(), wall_at_start, follows_wall })
     }
 
     /// A clock that stands still at `unix_seconds` until [`advance`](Self::advance) moves it.
@@ -80,8 +90,22 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Stamp {
         match &self.0 {
-            Source::Machine { start, wall_at_start } => Stamp(wall_at_start.saturating_add(saturating_millis(start.elapsed()))),
+            Source::Machine { start, wall_at_start, .. } => Stamp(wall_at_start.saturating_add(saturating_millis(start.elapsed()))),
             Source::Manual(millis) => Stamp(millis.load(Ordering::Acquire)),
+        }
+    }
+
+    /// The wall clock, for schedules: as [`now`](Self::now), but it follows when the machine's clock is set, and when the machine has slept.
+    #[must_use]
+    pub fn wall(&self) -> Stamp {
+        match &self.0 {
+            Source::Machine { real_start, wall_at_start, follows_wall: true, .. } => {
+                // What the wall has done beyond the time that has really passed, and on top what tokio says has passed.
+                let expected = wall_at_start.saturating_add(saturating_millis(real_start.elapsed()));
+                let (wall, now) = (wall_millis(), self.now().0);
+                Stamp(if wall >= expected { now.saturating_add(wall - expected) } else { now.saturating_sub(expected - wall) })
+            }
+            _ => self.now(),
         }
     }
 
@@ -97,6 +121,10 @@ impl Default for Clock {
     fn default() -> Self {
         Self::machine()
     }
+}
+
+fn wall_millis() -> u64 {
+    saturating_millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 fn saturating_millis(duration: Duration) -> u64 {
@@ -119,6 +147,15 @@ mod tests {
     #[test]
     fn a_stamp_never_underflows() {
         assert_eq!(Stamp::from_millis(1).since(Stamp::from_millis(9)), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_with_a_start_of_its_own_follows_paused_time_and_the_wall_does_too() {
+        let (set, machine) = (Clock::starting(10), Clock::machine());
+        let wall = machine.wall();
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        assert_eq!((set.now(), set.wall()), (Stamp::from_millis(3_610_000), Stamp::from_millis(3_610_000)));
+        assert!(machine.wall().since(wall).abs_diff(Duration::from_secs(3600)) < Duration::from_secs(60));
     }
 
     #[tokio::test(start_paused = true)]

@@ -152,6 +152,10 @@ pub(crate) fn normalise_target(parts: &mut Parts, settings: &KeySettings) {
 }
 
 impl KeyBuf {
+    pub(crate) fn hash_value(&self) -> u64 {
+        self.hash
+    }
+
     pub(crate) fn to_key(&self) -> Key {
         Key { hash: self.hash, bytes: Arc::from(self.bytes.as_slice()) }
     }

@@ -28,6 +28,7 @@ mod future;
 mod handle;
 #[expect(clippy::module_inception, reason = "tower's own layout: layer, service, future")]
 mod layer;
+mod probe;
 mod service;
 
 pub use crate::flow::body::CacheBody;

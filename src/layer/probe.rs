@@ -1,0 +1,54 @@
+//! What warming looks up in a cache: keys, heat, and whether a copy is still there. Nothing of it counts as a request.
+
+use crate::cache::entry::Stored;
+use crate::cache::groups::Level;
+use crate::cache::key::{Key, KeyBuf};
+use crate::flow::shared::Shared;
+use crate::flow::visit;
+use crate::layer::Cache;
+use http::header::HOST;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Request, Uri};
+use std::sync::Arc;
+
+impl Cache {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The hash of the key that a reader's request for `target` of `host` has. Headers count where a rule keys by them.
+    pub(crate) fn key_hash(&self, host: &HeaderValue, target: &PathAndQuery) -> u64 {
+        self.key_of(host, target, &HeaderMap::new()).hash_value()
+    }
+
+    /// How often the copy that this request would be answered from has been hit; 0 if there is none.
+    pub(crate) fn heat(&self, host: &HeaderValue, target: &PathAndQuery, headers: &HeaderMap) -> u64 {
+        self.stored_for(host, target, headers).map_or(0, |stored| stored.hits())
+    }
+
+    /// The copy that this request would be answered from, fresh or not.
+    pub(crate) fn stored_for(&self, host: &HeaderValue, target: &PathAndQuery, headers: &HeaderMap) -> Option<Arc<Stored>> {
+        let key = self.key_of(host, target, headers);
+        self.shared.store.get(&key)?.select(headers, |_, _| false).cloned()
+    }
+
+    /// Whether `stored` is still what is stored for `key`.
+    pub(crate) fn holds(&self, key: &Key, stored: &Arc<Stored>) -> bool {
+        self.shared.store.get_owned(key).is_some_and(|resource| resource.variants.iter().any(|one| Arc::ptr_eq(one, stored)))
+    }
+
+    /// What invalidations have brought `stored` to.
+    pub(crate) fn level(&self, stored: &Stored) -> Level {
+        stored.level(&self.shared.groups)
+    }
+
+    fn key_of(&self, host: &HeaderValue, target: &PathAndQuery, headers: &HeaderMap) -> KeyBuf {
+        let settings = self.shared.settings.load();
+        let (mut parts, ()) = Request::new(()).into_parts();
+        parts.uri = Uri::from(target.clone());
+        parts.headers = headers.clone();
+        parts.headers.insert(HOST, host.clone());
+        let rule = visit::match_rule(&settings, target.path()).and_then(|rule| settings.rules.get(rule));
+        visit::key_for(&self.shared, &settings, rule, &mut parts)
+    }
+}

@@ -1,0 +1,105 @@
+//! Draws the items of a group, block by block: lists first, then the expansion, the hottest of each block in front.
+
+use crate::layer::Cache;
+use crate::warm::ask::{Ask, Flown};
+use crate::warm::books::Run;
+use crate::warm::expand::Item;
+use crate::warm::fault::SourceFault;
+use crate::warm::group::Group;
+use crate::warm::source::{ListSource, MOST_BYTES, read_source};
+use crate::warm::task::Fetcher;
+use http::HeaderValue;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Items that are drawn at a time: what is in memory of a plan, however large it is.
+pub(crate) const BLOCK: usize = 1024;
+
+/// A block of items, in the order in which they shall go.
+#[derive(Debug)]
+pub(crate) struct Block {
+    pub(crate) asks: Vec<Ask>,
+    /// Whether it is the last.
+    pub(crate) last: bool,
+}
+
+/// What a drawing needs.
+pub(crate) struct Drawing {
+    pub(crate) group: Arc<Group>,
+    pub(crate) hosts: Vec<HeaderValue>,
+    pub(crate) cache: Cache,
+    pub(crate) run: Arc<Run>,
+    pub(crate) fetcher: Fetcher,
+}
+
+impl Drawing {
+    /// Draws everything; each block waits until there is room for it. Ends when nobody takes blocks any more.
+    pub(crate) async fn draw(self, blocks: mpsc::Sender<Block>) {
+        let lists = self.lists().await;
+        let Some(first) = self.hosts.first().cloned() else { return };
+        let hosts = self.hosts.len() as u64;
+        let mut expansion = self.group.expand(&lists, |item| self.cache.key_hash(&first, &item.target));
+        self.run.plan(expansion.tally().product.min(self.group.max_items as u64).saturating_mul(hosts));
+        loop {
+            let mut items: Vec<Item> = Vec::with_capacity(BLOCK.min(self.group.max_items));
+            let mut last = true;
+            // In pieces, so that others of the runtime get their turn.
+            for _ in 0..BLOCK / 128 {
+                let before = items.len();
+                items.extend(expansion.by_ref().take(128));
+                last = items.len() - before < 128;
+                if last {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            if last {
+                self.run.planned(expansion.tally(), hosts);
+            }
+            items.sort_by_cached_key(|item| std::cmp::Reverse(self.cache.heat(&first, &item.target, &item.headers.iter().cloned().collect())));
+            let asks = items.iter().flat_map(|item| self.hosts.iter().map(|host| Ask::item(host, item.clone()))).collect();
+            let taken = blocks.send(Block { asks, last }).await.is_ok();
+            self.fetcher.bell.notify_one();
+            if last || !taken {
+                return;
+            }
+        }
+    }
+
+    async fn lists(&self) -> Vec<Vec<String>> {
+        let mut lists = Vec::new();
+        for source in &self.group.sources {
+            let list = self.list(source).await;
+            lists.push(list.unwrap_or_else(|problem| {
+                self.run.problem(format!("the list {}: {problem}", source.url.as_str()));
+                Vec::new()
+            }));
+        }
+        lists
+    }
+
+    async fn list(&self, source: &ListSource) -> Result<Vec<String>, String> {
+        let host = &self.fetcher.host;
+        let ask = Ask::new(host, source.url.path_and_query().clone(), source.headers.iter().cloned().collect());
+        let flown = self.fetcher.want(ask, MOST_BYTES, false).await.ok_or("warming has been stopped")?;
+        let body = list_body(flown)?;
+        let (selector, most) = (source.select.clone(), self.group.max_items);
+        let read = tokio::task::spawn_blocking(move || read_source(&body, &selector, most)).await;
+        let selected = read.map_err(|error| error.to_string())?.map_err(|fault: SourceFault| fault.to_string())?;
+        if selected.skipped > 0 {
+            self.run.problem(format!("the list {}: {} of its members have no text or number there", source.url.as_str(), selected.skipped));
+        }
+        Ok(selected.values)
+    }
+}
+
+/// The body of a list that was fetched.
+pub(crate) fn list_body(flown: Flown) -> Result<bytes::Bytes, String> {
+    if let crate::cache::Fate::Failed(failing) = flown.fate {
+        return Err(format!("could not be had: {}", failing.reason()));
+    }
+    if flown.coded {
+        return Err("came with a Content-Encoding that nobody asked for".into());
+    }
+    flown.body.ok_or_else(|| SourceFault::TooLarge.to_string())
+}
