@@ -47,7 +47,9 @@ pub mod problem;
 pub mod rfc;
 #[cfg(feature = "sidecar")]
 pub mod sidecar;
+mod suggest;
 pub mod telemetry;
+mod units;
 
 pub use body::RequestBody;
 pub use cache::Level;
