@@ -24,6 +24,7 @@
 //! | [`cache`] | keys, entries, freshness, verdicts, the store (the one door to moka), invalidation |
 //! | `flow` | fills, followers, streams, answers: the only floor that moves bytes |
 //! | [`layer`] | the public face: `CacheLayer`, `Cache` |
+//! | [`warm`] | what is fetched before readers ask, and when |
 //! | `sidecar` | listener, wire, forwarding, upstream (feature `sidecar`) |
 //! | `config`, `cli` | the file, the environment, the command line (feature `sidecar`) |
 //!
@@ -47,7 +48,10 @@ pub mod problem;
 pub mod rfc;
 #[cfg(feature = "sidecar")]
 pub mod sidecar;
+mod suggest;
 pub mod telemetry;
+mod units;
+pub mod warm;
 
 pub use body::RequestBody;
 pub use cache::Level;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms, lowest floor first. A module may name lower floors and its own room.
 const FLOORS: [&[&str]; 9] = [
-    &["error", "clock", "telemetry", "problem", "body", "priority"],
+    &["error", "clock", "telemetry", "problem", "body", "priority", "suggest", "units"],
     &["rfc"],
     &["cache"],
     &["flow"],

@@ -1,6 +1,7 @@
 //! What a value may be, and how it is read from TOML, from the environment and from a flag.
 
 use crate::config::units::{parse_duration, parse_size, show_duration, show_size};
+pub(super) use crate::suggest::quote;
 use std::time::Duration;
 use toml::de::DeValue;
 
@@ -183,16 +184,9 @@ fn describe(value: &DeValue<'_>, secret: bool) -> String {
     }
 }
 
-/// `text` in quotes, escaped, and cut where it is long.
-pub(super) fn quote(text: &str) -> String {
-    const MOST: usize = 60;
-    let escaped: String = text.chars().take(MOST).collect::<String>().escape_debug().to_string().replace("\\'", "'");
-    if text.chars().count() > MOST { format!("\"{escaped}\"...") } else { format!("\"{escaped}\"") }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{DAY, Kind, Value, quote};
+    use super::{DAY, Kind, Value};
     use std::time::Duration;
     use toml::de::DeValue;
 
@@ -228,11 +222,5 @@ mod tests {
     #[test]
     fn a_secret_is_not_told_on() {
         assert_eq!(read(Kind::Secret, "12345").unwrap_err(), "found a bare integer; write text in quotes");
-    }
-
-    #[test]
-    fn found_text_is_escaped_and_cut() {
-        assert_eq!(quote("a\n\u{1b}[31m'\""), "\"a\\n\\u{1b}[31m'\\\"\"");
-        assert_eq!(quote(&"x".repeat(99)).len(), 65);
     }
 }

@@ -21,7 +21,6 @@ mod overlay;
 mod raw;
 mod schema;
 mod secret;
-mod suggest;
 pub(crate) mod units;
 
 pub use check::admin::AdminSettings;
@@ -30,6 +29,7 @@ pub use secret::Secret;
 
 use crate::cache::settings::Settings;
 use crate::sidecar::settings::{ServerSettings, UpstreamSettings};
+use crate::suggest;
 use raw::{Findings, Table};
 use std::path::{Path, PathBuf};
 

@@ -1,11 +1,18 @@
-//! Did you mean: the known word that is nearest to a misspelt one.
+//! How faults speak of what somebody wrote: quoted, and with the known word that is nearest to a misspelt one.
 
 /// The candidate that `word` most likely stands for, if any is near: the same but for case, `_`, `-` and `.`, or a few slips away.
-pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = plain(word);
     let allowed = (word.chars().count() / 3).clamp(1, 3);
     let near = candidates.into_iter().map(|candidate| (distance(&word, &plain(candidate)), candidate));
     near.filter(|(distance, _)| *distance <= allowed).min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
+}
+
+/// `text` in quotes, escaped, and cut where it is long.
+pub(crate) fn quote(text: &str) -> String {
+    const MOST: usize = 60;
+    let escaped: String = text.chars().take(MOST).collect::<String>().escape_debug().to_string().replace("\\'", "'");
+    if text.chars().count() > MOST { format!("\"{escaped}\"...") } else { format!("\"{escaped}\"") }
 }
 
 fn plain(word: &str) -> String {
@@ -34,7 +41,7 @@ fn distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::nearest;
+    use super::{nearest, quote};
 
     #[test]
     fn slips_find_their_word_and_strangers_find_none() {
@@ -52,5 +59,11 @@ mod tests {
         for stranger in ["", "banana", "x", "timeout"] {
             assert_eq!(nearest(stranger, words), None, "{stranger}");
         }
+    }
+
+    #[test]
+    fn found_text_is_escaped_and_cut() {
+        assert_eq!(quote("a\n\u{1b}[31m'\""), "\"a\\n\\u{1b}[31m'\\\"\"");
+        assert_eq!(quote(&"x".repeat(99)).len(), 65);
     }
 }

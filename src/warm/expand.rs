@@ -1,0 +1,234 @@
+//! From a group to its requests, one at a time: no product is ever in memory.
+
+use crate::warm::combo::{Combo, Sent};
+use crate::warm::group::Group;
+use crate::warm::source::ListSource;
+use crate::warm::target::LONGEST_TARGET;
+use crate::warm::template::encode;
+use foldhash::quality::RandomState;
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue};
+use smallvec::SmallVec;
+use std::collections::HashSet;
+use std::fmt;
+use std::hash::BuildHasher;
+
+/// How many combinations are looked at for one item that is wanted, at most: duplicates and exclusions do not make a run crawl.
+pub const LOOKED_AT_PER_ITEM: u64 = 10;
+/// How many combinations are looked at in any case.
+pub const LOOKED_AT_ANYWAY: u64 = 100_000;
+
+/// One request of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Path and query, of the upstream.
+    pub target: PathAndQuery,
+    /// Headers beside those that every warm request has.
+    pub headers: SmallVec<[(HeaderName, HeaderValue); 2]>,
+}
+
+/// What became of a plan's combinations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Different requests.
+    pub items: u64,
+    /// Requests that were the same as an earlier one.
+    pub duplicates: u64,
+    /// Combinations that were left out.
+    pub excluded: u64,
+    /// Values of lists that cannot be put into their path: empty, `.`, `..` or too long.
+    pub unusable: u64,
+    /// Everything, before exclusion. `u64::MAX` stands for that and more.
+    pub product: u64,
+    /// How many of these were not looked at, because `max_items` was reached or, with fewer `items`, because [`LOOKED_AT_PER_ITEM`] times as many and
+    /// [`LOOKED_AT_ANYWAY`] combinations were looked at. 0: everything was looked at. While an expansion runs: what is still to come.
+    pub cut: u64,
+}
+
+/// The requests of a group, made as they are drawn. [`tally`](Self::tally) tells the rest.
+pub struct Expansion<'a, K> {
+    steps: Box<dyn Iterator<Item = Step> + Send + 'a>,
+    key: K,
+    hasher: RandomState,
+    seen: HashSet<u64, RandomState>,
+    tally: Tally,
+    /// Combinations that may still be looked at.
+    looks: u64,
+    most: u64,
+}
+
+/// What one look found.
+enum Step {
+    Item(Item),
+    /// So many combinations that are left out together.
+    Excluded(u64),
+    Unusable,
+}
+
+impl Group {
+    /// The requests of this group in their order: requests, combos, sources. `lists` are the values for each source, in the order of the sources;
+    /// a source without a list has no requests. `key` says which requests are the same for a cache, whatever their headers are: those are looked at here.
+    ///
+    /// It ends after [`max_items`](Group::max_items) different requests.
+    pub fn expand<'a, K: FnMut(&Item) -> u64>(&'a self, lists: &'a [Vec<String>], key: K) -> Expansion<'a, K> {
+        let requests =
+            self.requests.iter().map(|target| Step::Item(Item { target: target.path_and_query().clone(), headers: SmallVec::new() }));
+        let sources = self.sources.iter().zip(lists);
+        let values = sources.clone().map(|(_, list)| list.len() as u64).fold(self.requests.len() as u64, u64::saturating_add);
+        let product = self.combos.iter().map(Combo::product).fold(values, u64::saturating_add);
+        let most = self.max_items as u64;
+        Expansion {
+            steps: Box::new(
+                requests.chain(self.combos.iter().flat_map(Odometer::new)).chain(sources.flat_map(|(source, list)| fetched(source, list))),
+            ),
+            key,
+            hasher: RandomState::default(),
+            seen: HashSet::default(),
+            tally: Tally { product, cut: product, ..Tally::default() },
+            looks: most.saturating_mul(LOOKED_AT_PER_ITEM).saturating_add(LOOKED_AT_ANYWAY),
+            most,
+        }
+    }
+}
+
+impl<K> Expansion<'_, K> {
+    /// What became of the combinations so far.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+}
+
+impl<K: FnMut(&Item) -> u64> Expansion<'_, K> {
+    /// Whether this is the first request of its kind.
+    fn is_new(&mut self, item: &Item) -> bool {
+        // The order in which headers were written is none of their meaning.
+        let headers = item.headers.iter().map(|(name, value)| self.hasher.hash_one((name.as_str(), value.as_bytes())));
+        let headers = headers.fold(0, u64::wrapping_add);
+        let key = (self.key)(item);
+        self.seen.insert(self.hasher.hash_one((key, headers)))
+    }
+}
+
+impl<K: FnMut(&Item) -> u64> Iterator for Expansion<'_, K> {
+    type Item = Item;
+
+    fn next(&mut self) -> Option<Item> {
+        while self.tally.items < self.most && self.looks > 0 {
+            let step = self.steps.next()?;
+            self.looks -= 1;
+            self.tally.cut = self.tally.cut.saturating_sub(step.combinations());
+            match step {
+                Step::Item(item) if self.is_new(&item) => {
+                    self.tally.items += 1;
+                    return Some(item);
+                }
+                Step::Item(_) => self.tally.duplicates += 1,
+                Step::Excluded(many) => self.tally.excluded = self.tally.excluded.saturating_add(many),
+                Step::Unusable => self.tally.unusable += 1,
+            }
+        }
+        None
+    }
+}
+
+impl<K> fmt::Debug for Expansion<'_, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Expansion").field("tally", &self.tally).finish_non_exhaustive()
+    }
+}
+
+impl Step {
+    const fn combinations(&self) -> u64 {
+        if let Self::Excluded(many) = self { *many } else { 1 }
+    }
+}
+
+/// Counts through the combinations of a combo, the last dimension fastest.
+struct Odometer<'a> {
+    combo: &'a Combo,
+    /// For each placeholder of the path, the dimension that fills it.
+    fillers: SmallVec<[Option<usize>; 4]>,
+    at: SmallVec<[usize; 8]>,
+    done: bool,
+}
+
+impl<'a> Odometer<'a> {
+    fn new(combo: &'a Combo) -> Self {
+        let fillers = combo.path.names().map(|name| combo.filler(name)).collect();
+        Self { combo, fillers, at: SmallVec::from_elem(0, combo.dimensions.len()), done: false }
+    }
+
+    /// Goes to the next combination that differs in its first `depth` values.
+    fn advance(&mut self, depth: usize) {
+        self.at[depth..].fill(0);
+        for (at, dimension) in self.at[..depth].iter_mut().zip(&self.combo.dimensions).rev() {
+            *at += 1;
+            if *at < dimension.len() {
+                return;
+            }
+            *at = 0;
+        }
+        self.done = true;
+    }
+
+    fn item(&self) -> Option<Item> {
+        let mut text = String::with_capacity(self.combo.path.as_str().len() + 64);
+        let params = |hole: usize| {
+            let dimension = self.fillers[hole]?;
+            if let Sent::Param(values) = &self.combo.dimensions[dimension].sent { Some(&*values[self.at[dimension]]) } else { None }
+        };
+        self.combo.path.render(&mut text, params)?;
+        let mut headers = SmallVec::new();
+        let mut mark = if self.combo.path.has_query() { '&' } else { '?' };
+        for (dimension, at) in self.combo.dimensions.iter().zip(&self.at) {
+            match &dimension.sent {
+                Sent::Param(_) => {}
+                Sent::Query(values) => {
+                    text.push(mark);
+                    text.push_str(&values[*at]);
+                    mark = '&';
+                }
+                Sent::Header(name, values) => headers.extend(values[*at].as_ref().map(|value| (name.clone(), value.clone()))),
+            }
+        }
+        item(text, headers)
+    }
+}
+
+impl Iterator for Odometer<'_> {
+    type Item = Step;
+
+    fn next(&mut self) -> Option<Step> {
+        if self.done {
+            return None;
+        }
+        // The first that covers is the one that leaves out most: what it covers needs no further look.
+        if let Some(exclusion) = self.combo.exclusions.iter().find(|exclusion| exclusion.covers(&self.at)) {
+            let depth = exclusion.deepest() + 1;
+            self.advance(depth);
+            return Some(Step::Excluded(self.combo.block(depth)));
+        }
+        let item = self.item();
+        self.advance(self.at.len());
+        Some(item.map_or(Step::Unusable, Step::Item))
+    }
+}
+
+/// The requests that are made from a list.
+fn fetched<'a>(source: &'a ListSource, list: &'a [String]) -> impl Iterator<Item = Step> + Send + 'a {
+    list.iter().map(|value| {
+        let fits = source.path.accepts("value", value);
+        let value = encode(value);
+        let mut text = String::with_capacity(source.path.as_str().len() + value.len());
+        let filled = fits.then_some(()).and_then(|()| source.path.render(&mut text, |_| Some(&value)));
+        filled.and_then(|()| item(text, source.headers.iter().cloned().collect())).map_or(Step::Unusable, Step::Item)
+    })
+}
+
+fn item(text: String, headers: SmallVec<[(HeaderName, HeaderValue); 2]>) -> Option<Item> {
+    if text.len() > LONGEST_TARGET {
+        return None;
+    }
+    PathAndQuery::try_from(text).ok().map(|target| Item { target, headers })
+}
