@@ -3,7 +3,7 @@
 use crate::cache::fields::Fields;
 use crate::cache::freshness::{Life, date_of};
 use crate::cache::groups::{Group, Groups, Level};
-use crate::cache::ledger::Warmth;
+use crate::cache::ledger::{Ledger, Warmth};
 use crate::clock::Stamp;
 use crate::rfc::date;
 use crate::rfc::range::ContentRange;
@@ -159,9 +159,9 @@ impl Stored {
         Self { warmth, ..self }
     }
 
-    /// Whether a warm group fetched it.
-    pub(crate) fn is_warmed(&self) -> bool {
-        self.warmth.is_some()
+    /// The account of the warm group that fetched it.
+    pub(crate) fn ledger(&self) -> Option<Arc<Ledger>> {
+        self.warmth.as_ref().map(|warmth| Arc::clone(warmth.ledger()))
     }
 
     /// Bytes that it takes: head, body, trailers, index.

@@ -164,7 +164,7 @@ impl Groups {
         self.everything.raise(level, self.next());
     }
 
-    fn next(&self) -> u64 {
+    pub(crate) fn next(&self) -> u64 {
         self.sequence.fetch_add(1, Ordering::AcqRel) + 1
     }
 

@@ -55,6 +55,10 @@ impl Warmth {
         Self { ledger, cost_millis, paid: AtomicBool::new(false) }
     }
 
+    pub(crate) fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
     /// The entry of a copy that a reader's request made out of this one: it stays in the account, and nobody has to pay for it any more.
     pub(crate) fn inherit(&self) -> Self {
         let heir = Self::enter(Arc::clone(&self.ledger), self.cost_millis);

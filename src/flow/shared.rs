@@ -52,6 +52,11 @@ impl Shared {
         })
     }
 
+    /// Starts a new sequence number: what is asked of the origin from now on is younger than anything before.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.groups.next()
+    }
+
     /// Invalidates a target in all its variants and partitions, and whatever is being fetched for it; how many unpartitioned variants there were.
     pub(crate) fn invalidate_target(&self, parts: &KeyParts<'_>, level: Level) -> usize {
         let key: Key = self.secrets.build(&KeyParts { partition: None, ..*parts }).to_key();

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// A cache. Cheap to clone; clones are the same cache.
 #[derive(Clone, Debug)]
 pub struct Cache {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// Makes a [`Cache`].

@@ -1,15 +1,14 @@
 //! A run under way, as the runner sees it: what it still has to do.
 
+use crate::cache::Fate;
 use crate::warm::ask::{Ask, Manner};
 use crate::warm::books::{Account, Run};
 use crate::warm::draw::Block;
 use crate::warm::task::Wanted;
-use crate::cache::Fate;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, error::TryRecvError};
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 /// Further tries of an item after a failure that may pass.
@@ -120,6 +119,11 @@ impl Active {
         }
     }
 
+    /// Whether a request is to be made now.
+    pub(crate) fn has_work(&self, now: Instant) -> bool {
+        !self.wanted.is_empty() || !self.items.is_empty() || self.retries.iter().any(|(then, ..)| *then <= now)
+    }
+
     /// The next request to be made, if one is to be made now.
     pub(crate) fn next(&mut self, now: Instant) -> Option<Work> {
         if let Some(wanted) = self.wanted.pop_front() {
@@ -138,7 +142,15 @@ impl Active {
     }
 
     /// Puts an item back for another try, if it is worth one; `false` if not. `chance` is from 0 to 1.
-    pub(crate) fn retry(&mut self, ask: Ask, tried: u32, fate: Fate, retry_after: Option<Duration>, chance: f64, now: Instant) -> Option<Ask> {
+    pub(crate) fn retry(
+        &mut self,
+        ask: Ask,
+        tried: u32,
+        fate: Fate,
+        retry_after: Option<Duration>,
+        chance: f64,
+        now: Instant,
+    ) -> Option<Ask> {
         if !fate.may_pass() || tried >= RETRIES || self.run.is_cancelled() || self.unreachable >= UNREACHABLE {
             return Some(ask);
         }
@@ -185,10 +197,4 @@ impl Active {
             && self.blocks.is_none()
             && (!self.task_runs || self.run.is_cancelled())
     }
-}
-
-/// What a wish for a list gets when its run has gone.
-pub(crate) fn reply(to: oneshot::Sender<crate::warm::ask::Flown>, flown: crate::warm::ask::Flown) {
-    // Whoever has gone needs no answer.
-    let _ = to.send(flown);
 }

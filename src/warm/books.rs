@@ -182,11 +182,15 @@ impl Run {
         }
     }
 
-    pub(crate) fn end(&self, slowed: u64) {
+    /// Closes it: from here on it has a report.
+    pub(crate) fn close(&self, slowed: u64) {
         let mut state = self.state.lock();
         state.took.get_or_insert(self.begun.elapsed());
         state.slowed = slowed;
-        drop(state);
+    }
+
+    /// Tells those who wait that it has ended.
+    pub(crate) fn announce(&self) {
         self.ended.send_replace(true);
     }
 
@@ -211,10 +215,6 @@ impl Run {
     /// Tells when it is cancelled.
     pub(crate) fn cancelled(&self) -> watch::Receiver<bool> {
         self.cancel.subscribe()
-    }
-
-    pub(crate) fn begun(&self) -> Instant {
-        self.begun
     }
 
     pub(crate) fn fates(&self) -> Fates {

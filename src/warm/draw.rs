@@ -56,7 +56,9 @@ impl Drawing {
             if last {
                 self.run.planned(expansion.tally(), hosts);
             }
-            items.sort_by_cached_key(|item| std::cmp::Reverse(self.cache.heat(&first, &item.target, &item.headers.iter().cloned().collect())));
+            items.sort_by_cached_key(|item| {
+                std::cmp::Reverse(self.cache.heat(&first, &item.target, &item.headers.iter().cloned().collect()))
+            });
             let asks = items.iter().flat_map(|item| self.hosts.iter().map(|host| Ask::item(host, item.clone()))).collect();
             let taken = blocks.send(Block { asks, last }).await.is_ok();
             self.fetcher.bell.notify_one();

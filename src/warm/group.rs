@@ -1,10 +1,12 @@
 //! Groups: what is warmed together, how urgently and when.
 
+use crate::error::BoxError;
 use crate::warm::combo::Combo;
 use crate::warm::fault::PlanFault;
 use crate::warm::schedule::{Schedule, Trigger};
 use crate::warm::source::ListSource;
 use crate::warm::target::Target;
+use crate::warm::task::{Fetcher, Task};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +48,8 @@ pub struct Group {
     pub sources: Vec<ListSource>,
     /// The most different requests of a run, from 1 to [`MOST_ITEMS`]. Default 1000.
     pub max_items: usize,
+    /// What runs instead of all this, in a group made by [`task`](Self::task).
+    pub(crate) task: Option<Task>,
 }
 
 impl Group {
@@ -61,7 +65,32 @@ impl Group {
             combos: Vec::new(),
             sources: Vec::new(),
             max_items: 1000,
+            task: None,
         }
+    }
+
+    /// A group whose work only code can describe: `run` is called for each of its runs, with a [`Fetcher`] to warm with. It shows up everywhere as
+    /// other groups do; an error ends the run with a problem in its report, and nothing else.
+    ///
+    /// ```
+    /// use warmfront::warm::{Fetcher, Group};
+    /// async fn popular_brands(fetcher: Fetcher) -> Result<(), warmfront::error::BoxError> {
+    ///     for brand in String::from_utf8(fetcher.read("/api/brands/popular").await?.to_vec())?.lines() {
+    ///         fetcher.warm(&format!("/api/brands/{brand}")).await;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// let group = Group::task("popular_brands", popular_brands).on_startup();
+    /// assert_eq!(&*group.name, "popular_brands");
+    /// ```
+    #[must_use]
+    pub fn task<F, T, E>(name: &str, run: F) -> Self
+    where
+        F: Fn(Fetcher) -> T + Send + Sync + 'static,
+        T: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        Self { task: Some(Task::new(run)), ..Self::new(name) }
     }
 
     /// Sets whether it runs by its schedule.

@@ -38,25 +38,41 @@
 //! # Ok(()) }
 //! ```
 
+mod active;
+mod ahead;
+mod ask;
+mod books;
 pub mod combo;
+mod draw;
 pub mod expand;
 pub mod fault;
+mod fetch;
 pub mod group;
+mod handle;
 mod headers;
+mod pace;
+pub mod report;
+mod runner;
 pub mod schedule;
 pub mod settings;
 pub mod source;
 pub mod target;
+mod task;
 pub mod template;
+mod timers;
 
 pub use combo::Combo;
 pub use expand::{Expansion, Item, Tally};
 pub use fault::{PlanFault, SourceFault};
 pub use group::Group;
+pub use handle::{Guard, JobView, Plan, RunView, UnknownGroup, Warm, Warmer};
+pub use pace::Backoff;
+pub use report::{AheadReport, Cause, Fates, GroupReport, Outcome, Progress, Report, RunReport, RunTotals};
 pub use schedule::{Cron, Schedule, Trigger, Zone};
 pub use settings::{RefreshAhead, UserSettings, WarmSettings};
 pub use source::{ListSource, Selector};
 pub use target::Target;
+pub use task::{Fetcher, ReadError};
 pub use template::Template;
 
 #[cfg(test)]

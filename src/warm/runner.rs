@@ -1,0 +1,570 @@
+//! The runner: one task that owns everything that moves in warming. It starts runs when their time has come or somebody asks, sends their requests
+//! at the common pace, the most urgent first, and writes down what became of them.
+
+use crate::cache::Fate;
+use crate::cache::entry::Stored;
+use crate::cache::intent::Need;
+use crate::cache::wish::Wish;
+use crate::clock::{Clock, Stamp};
+use crate::error::BoxError;
+use crate::layer::Cache;
+use crate::telemetry::{Refusal, Source};
+use crate::warm::active::{Active, Work};
+use crate::warm::ahead::Ahead;
+use crate::warm::ask::{Ask, Flown, Manner, fly};
+use crate::warm::books::{Account, Books, Job, Pulse, Run};
+use crate::warm::draw::Drawing;
+use crate::warm::fetch::Fetch;
+use crate::warm::group::Group;
+use crate::warm::pace::{Heard, Pace, Step};
+use crate::warm::report::Cause;
+use crate::warm::settings::WarmSettings;
+use crate::warm::task::{Fetcher, Wanted};
+use crate::warm::timers::Timers;
+use http::HeaderValue;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
+
+/// The longest time between two looks at the wall clock.
+const LOOK: Duration = Duration::from_secs(60);
+/// How often progress is published while something runs.
+const PULSE: Duration = Duration::from_millis(250);
+/// How long a start-up run that could not reach the origin waits before it tries again: at first, and at most.
+const COMEBACK: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+/// Requests that a drawing or a task may have waiting.
+const WANTS: usize = 64;
+
+/// What the runner may be told.
+pub(crate) enum Command {
+    /// Run these groups, or all that are switched on. `force`: also what is fresh.
+    Run { groups: Option<Vec<Arc<str>>>, force: bool, cause: Cause, reply: oneshot::Sender<Arc<Job>> },
+    /// Other settings.
+    Configure(Box<WarmSettings>, oneshot::Sender<()>),
+    /// Requests of one user. `done` is told when they have ended.
+    User { asks: Vec<Ask>, done: oneshot::Sender<Arc<Run>> },
+    /// A job was cancelled: look at the runs.
+    Look,
+}
+
+/// What comes back from a task of the runner.
+enum Back {
+    Item { serial: u64, ask: Ask, tried: u32, flown: Flown },
+    Wanted { serial: u64, wanted: Wanted, flown: Flown },
+    Ahead { ask: Ask, flown: Flown },
+    Task { serial: u64, result: Result<(), BoxError> },
+}
+
+pub(crate) struct Runner {
+    fetch: Arc<dyn Fetch>,
+    pub(super) cache: Cache,
+    books: Arc<Books>,
+    clock: Clock,
+    settings: Arc<WarmSettings>,
+    groups: Vec<Arc<Group>>,
+    default_host: HeaderValue,
+    found_host: Option<HeaderValue>,
+    commands: mpsc::Receiver<Command>,
+    wishes: mpsc::Receiver<Wish>,
+    bell: Arc<Notify>,
+    pace: Pace,
+    active: Vec<Active>,
+    back: JoinSet<Back>,
+    /// To which run a task belongs, and whether it is a request; for tasks that panic.
+    whose: HashMap<Id, (u64, bool)>,
+    in_flight: usize,
+    timers: Timers,
+    ahead: Ahead,
+    /// A hot copy that is due and waits for its turn.
+    due_ahead: Option<(Ask, Arc<Stored>)>,
+    /// Groups whose time came while they ran.
+    owed: HashMap<Arc<str>, Cause>,
+    startup: Option<Instant>,
+    comebacks: HashMap<Arc<str>, (Instant, Duration)>,
+    serial: u64,
+    published: Instant,
+    never_cancelled: watch::Sender<bool>,
+}
+
+/// What a runner is made of.
+pub(crate) struct Parts {
+    pub(crate) fetch: Arc<dyn Fetch>,
+    pub(crate) cache: Cache,
+    pub(crate) books: Arc<Books>,
+    pub(crate) clock: Clock,
+    pub(crate) default_host: HeaderValue,
+    pub(crate) commands: mpsc::Receiver<Command>,
+}
+
+impl Runner {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { fetch, cache, books, clock, default_host, commands } = parts;
+        let settings = books.settings.load_full();
+        let wishes = cache.shared().wishes.listen();
+        let now = Instant::now();
+        let startup = (settings.enabled && settings.on_startup).then(|| now + settings.startup_delay);
+        let mut runner = Self {
+            pace: Pace::new(settings.concurrency, settings.max_rate),
+            fetch,
+            cache,
+            books,
+            clock,
+            settings: Arc::clone(&settings),
+            groups: Vec::new(),
+            default_host,
+            found_host: None,
+            commands,
+            wishes,
+            bell: Arc::new(Notify::new()),
+            active: Vec::new(),
+            back: JoinSet::new(),
+            whose: HashMap::new(),
+            in_flight: 0,
+            timers: Timers::default(),
+            ahead: Ahead::default(),
+            due_ahead: None,
+            owed: HashMap::new(),
+            startup,
+            comebacks: HashMap::new(),
+            serial: 0,
+            published: now,
+            never_cancelled: watch::Sender::new(false),
+        };
+        runner.configure(settings);
+        runner
+    }
+
+    /// Runs until `stop` says so or is gone.
+    pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        loop {
+            let wake = self.advance();
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => break,
+                Some(joined) = self.back.join_next_with_id() => self.land(joined),
+                Some(command) = self.commands.recv() => self.obey(command),
+                Some(wish) = self.wishes.recv() => self.hear(wish),
+                () = self.bell.notified() => {}
+                () = sleep_until(wake) => {}
+            }
+        }
+        self.cache.shared().wishes.nominate_from(0);
+        for mut active in std::mem::take(&mut self.active) {
+            active.run.cancel();
+            active.clear();
+            self.finish(active);
+        }
+        self.publish();
+    }
+
+    /// Does everything that can be done now; when to look again at the latest.
+    fn advance(&mut self) -> Instant {
+        let now = Instant::now();
+        self.start_what_is_due(now);
+        self.active.iter_mut().for_each(Active::take_in);
+        let held_until = self.dispatch(now);
+        self.finish_what_is_done(now);
+        if now >= self.published + PULSE && !self.active.is_empty() {
+            self.publish();
+        }
+        self.wakes(now, held_until)
+    }
+
+    fn wakes(&self, now: Instant, held_until: Option<Instant>) -> Instant {
+        let of_clock = |next: Option<Stamp>, present: Stamp| next.map(|next| now + next.since(present));
+        let pulse = (!self.active.is_empty()).then(|| self.published + PULSE);
+        let moments = [
+            Some(now + LOOK),
+            self.startup,
+            self.comebacks.values().map(|(then, _)| *then).min(),
+            of_clock(self.timers.next(), self.clock.wall()),
+            of_clock(self.ahead.next(), self.clock.now()).filter(|_| self.due_ahead.is_none()),
+            self.active.iter().filter_map(Active::wakes).min(),
+            held_until,
+            pulse,
+        ];
+        // A retry that is held back by the pace is due already: the pace says when to look again.
+        moments.into_iter().flatten().map(|then| then.max(now + Duration::from_millis(1))).min().unwrap_or(now + LOOK)
+    }
+
+    fn start_what_is_due(&mut self, now: Instant) {
+        if self.startup.is_some_and(|startup| startup <= now) {
+            self.startup = None;
+            let groups = self.scheduled_at_startup();
+            if !groups.is_empty() {
+                self.start_job(&groups, false, &Cause::Startup);
+            }
+        }
+        let back: Vec<Arc<str>> = self.comebacks.iter().filter(|(_, (then, _))| *then <= now).map(|(name, _)| Arc::clone(name)).collect();
+        for name in back {
+            if let Some((then, _)) = self.comebacks.get_mut(&name) {
+                *then = now + LOOK * 60; // set anew when it ends
+            }
+            self.start_job(&[name], false, &Cause::Startup);
+        }
+        let due = self.timers.due(self.clock.wall());
+        if due.is_empty() {
+            return;
+        }
+        for due in due {
+            let cause = Cause::Schedule(due.words);
+            if self.books.account(&due.group).running().is_some() {
+                self.owed.insert(due.group, cause);
+            } else {
+                self.start_job(&[due.group], false, &cause);
+            }
+        }
+        self.timers.publish(&self.books);
+    }
+
+    fn scheduled_at_startup(&self) -> Vec<Arc<str>> {
+        let at_startup = self.groups.iter().filter(|group| group.enabled && group.schedule.runs_at_startup());
+        at_startup.map(|group| Arc::clone(&group.name)).collect()
+    }
+
+    /// Starts runs of these groups, or joins those that are going on.
+    fn start_job(&mut self, groups: &[Arc<str>], force: bool, cause: &Cause) -> Arc<Job> {
+        // What is asked of the origin from here on is new enough for all groups of the job.
+        let need = if force { Need::BornSince(self.cache.shared().sequence()) } else { self.near() };
+        let started = self.clock.wall();
+        let mut runs = Vec::new();
+        for name in groups {
+            if let Some(running) = self.books.account(name).running() {
+                runs.push((running, true));
+            } else if let Some(run) = self.start(name, need, cause.clone()) {
+                runs.push((run, false));
+            }
+        }
+        let job = self.books.enter(cause.clone(), started, runs);
+        self.publish();
+        job
+    }
+
+    fn near(&self) -> Need {
+        Need::Fresh { near: self.settings.refresh_ahead.before }
+    }
+
+    /// Starts a run of one group.
+    fn start(&mut self, name: &Arc<str>, need: Need, cause: Cause) -> Option<Arc<Run>> {
+        let group = Arc::clone(self.groups.iter().find(|group| group.name == *name)?);
+        let account = self.books.account(name);
+        let run = Run::new(Arc::clone(name), cause, self.clock.wall());
+        account.begin(&run);
+        let hosts = self.hosts();
+        let host = hosts.first().cloned().unwrap_or_else(|| self.default_host.clone());
+        let (wants, wanted) = mpsc::channel(WANTS);
+        let fetcher = Fetcher { host, wants, bell: Arc::clone(&self.bell) };
+        let ledger = Some(Arc::clone(&account.ledger));
+        let manner = Manner { source: Source::Warm, need, ledger, timeout: self.settings.timeout, keep: 0 };
+        self.serial += 1;
+        let mut active = Active::new(self.serial, Arc::clone(&run), Some(account), group.priority, manner);
+        active.slowed_before = self.pace.backoff().slowed;
+        if let Some(task) = &group.task {
+            let running = task.run(fetcher);
+            let serial = self.serial;
+            let id = self.back.spawn(async move { Back::Task { serial, result: running.await } }).id();
+            self.whose.insert(id, (serial, false));
+            active.task_runs = true;
+            active = active.with_channels(None, wanted);
+        } else {
+            let (blocks, drawn) = mpsc::channel(1);
+            let drawing = Drawing { group, hosts, cache: self.cache.clone(), run: Arc::clone(&run), fetcher };
+            tokio::spawn(drawing.draw(blocks));
+            active = active.with_channels(Some(drawn), wanted);
+        }
+        self.activate(active);
+        tracing::debug!(group = %name, cause = %run.cause, "warm run begins");
+        Some(run)
+    }
+
+    pub(super) fn activate(&mut self, active: Active) {
+        let at = self.active.partition_point(|other| other.priority >= active.priority);
+        self.active.insert(at, active);
+    }
+
+    /// The hosts under which readers look for what is warmed.
+    fn hosts(&mut self) -> Vec<HeaderValue> {
+        if !self.settings.hosts.is_empty() {
+            return self.settings.hosts.iter().filter_map(|host| HeaderValue::from_str(host.as_str()).ok()).collect();
+        }
+        if let Some(busiest) = self.cache.shared().hosts.busiest() {
+            self.found_host = HeaderValue::from_str(&busiest).ok();
+        }
+        vec![self.found_host.clone().unwrap_or_else(|| self.default_host.clone())]
+    }
+
+    /// Sends as many requests as may go. If the pace holds the next one back: until when.
+    fn dispatch(&mut self, now: Instant) -> Option<Instant> {
+        loop {
+            if self.due_ahead.is_none() {
+                self.due_ahead = self.ahead.due(self.clock.now(), &self.cache);
+            }
+            let place = self.active.iter().position(|active| active.has_work(now));
+            if self.due_ahead.is_none() && place.is_none() {
+                return None;
+            }
+            match self.pace.step(self.in_flight, now) {
+                Step::Full => return None,
+                Step::At(then) => return Some(then),
+                Step::Go => {}
+            }
+            if let Some((ask, stored)) = self.due_ahead.take() {
+                self.refresh(ask, &stored);
+            } else if let Some(place) = place {
+                self.send(place, now);
+            }
+        }
+    }
+
+    /// Sends the next request of a run.
+    fn send(&mut self, place: usize, now: Instant) {
+        let Some(active) = self.active.get_mut(place) else { return };
+        let Some(work) = active.next(now) else { return };
+        let (serial, fetch, mut cancel) = (active.serial, Arc::clone(&self.fetch), active.run.cancelled());
+        let manner = match &work {
+            Work::Item(..) => active.manner.clone(),
+            // A list may be as old as any reader may get it; it is read, not warmed.
+            Work::Wanted(wanted) if !wanted.is_item => {
+                Manner { keep: wanted.keep, ledger: None, need: Need::Fresh { near: 0.0 }, ..active.manner.clone() }
+            }
+            Work::Wanted(_) => active.manner.clone(),
+        };
+        active.flying += 1;
+        self.in_flight += 1;
+        let id = self.back.spawn(async move {
+            match work {
+                Work::Item(ask, tried) => {
+                    let flown = fly(&*fetch, &ask, &manner, &mut cancel).await;
+                    Back::Item { serial, ask, tried, flown }
+                }
+                Work::Wanted(wanted) => {
+                    let flown = fly(&*fetch, &wanted.ask, &manner, &mut cancel).await;
+                    Back::Wanted { serial, wanted, flown }
+                }
+            }
+        });
+        self.whose.insert(id.id(), (serial, true));
+    }
+
+    /// Refreshes a hot copy before it expires.
+    fn refresh(&mut self, ask: Ask, stored: &Stored) {
+        let ledger = stored.ledger().unwrap_or_else(|| Arc::clone(&self.books.ahead.ledger));
+        let need = Need::Fresh { near: 1.0 };
+        let manner = Manner { source: Source::Refresh, need, ledger: Some(ledger), timeout: self.settings.timeout, keep: 0 };
+        let (fetch, mut cancel) = (Arc::clone(&self.fetch), self.never_cancelled.subscribe());
+        self.in_flight += 1;
+        let id = self.back.spawn(async move {
+            let flown = fly(&*fetch, &ask, &manner, &mut cancel).await;
+            Back::Ahead { ask, flown }
+        });
+        self.whose.insert(id.id(), (0, true));
+    }
+
+    /// Takes in what has come back.
+    fn land(&mut self, joined: Result<(Id, Back), JoinError>) {
+        let (id, back) = match joined {
+            Ok((id, back)) => (id, Some(back)),
+            Err(error) => (error.id(), None),
+        };
+        let Some((serial, is_request)) = self.whose.remove(&id) else { return };
+        if is_request {
+            self.in_flight -= 1;
+        }
+        match back {
+            Some(Back::Item { serial, ask, tried, flown }) => self.land_item(serial, ask, tried, &flown),
+            Some(Back::Wanted { serial, wanted, flown }) => self.land_wanted(serial, wanted, flown),
+            Some(Back::Ahead { ask, flown }) => {
+                self.learn(&Arc::from(""), &flown);
+                tracing::debug!(target = ask.target(), fate = flown.fate.as_str(), "refreshed ahead");
+                self.books.ahead_fates.lock().add(flown.fate, flown.length, flown.took);
+            }
+            Some(Back::Task { serial, result }) => self.land_task(serial, result),
+            // A panic, in a service or in a task: theirs, and no reason to stop.
+            None => self.land_panic(serial, is_request),
+        }
+    }
+
+    fn land_item(&mut self, serial: u64, ask: Ask, tried: u32, flown: &Flown) {
+        let Some(active) = self.active.iter_mut().find(|active| active.serial == serial) else { return };
+        active.flying -= 1;
+        active.reached(!is_unreachable(flown.fate));
+        let group = Arc::clone(&active.run.group);
+        let again = active.retry(ask, tried, flown.fate, flown.retry_after, rand::random(), Instant::now());
+        if let Some(ask) = again {
+            active.run.note(&ask, flown);
+        }
+        self.learn(&group, flown);
+    }
+
+    fn land_wanted(&mut self, serial: u64, wanted: Wanted, flown: Flown) {
+        if let Some(active) = self.active.iter_mut().find(|active| active.serial == serial) {
+            active.flying -= 1;
+            let group = Arc::clone(&active.run.group);
+            if wanted.is_item {
+                active.run.note(&wanted.ask, &flown);
+            }
+            self.learn(&group, &flown);
+        }
+        // Whoever has gone needs no answer.
+        let _ = wanted.reply.send(flown);
+    }
+
+    fn land_task(&mut self, serial: u64, result: Result<(), BoxError>) {
+        let Some(active) = self.active.iter_mut().find(|active| active.serial == serial) else { return };
+        active.task_runs = false;
+        if let Err(error) = result {
+            active.run.problem(format!("the task failed: {error}"));
+        }
+    }
+
+    fn land_panic(&mut self, serial: u64, is_request: bool) {
+        let Some(active) = self.active.iter_mut().find(|active| active.serial == serial) else { return };
+        active.run.problem(if is_request { "a request panicked".into() } else { "the task panicked".into() });
+        if is_request {
+            active.flying -= 1;
+        } else {
+            active.task_runs = false;
+        }
+    }
+
+    /// Learns from a request how the origin does.
+    fn learn(&mut self, group: &Arc<str>, flown: &Flown) {
+        let heard = match flown.fate {
+            Fate::Skipped => Heard::Nothing,
+            Fate::Failed(crate::cache::Failing::Cancelled | crate::cache::Failing::Malformed) => Heard::Nothing,
+            Fate::Failed(crate::cache::Failing::TimedOut) => Heard::Trouble,
+            fate if fate.may_pass() => Heard::Trouble,
+            _ => Heard::Well,
+        };
+        self.pace.heard(group, heard, flown.took, flown.retry_after, Instant::now());
+    }
+
+    fn finish_what_is_done(&mut self, now: Instant) {
+        for active in &mut self.active {
+            if active.deadline.is_some_and(|deadline| deadline <= now) {
+                active.run.problem("it took too long".into());
+                active.run.cancel();
+                active.clear();
+            }
+        }
+        while let Some(at) = self.active.iter().position(Active::is_done) {
+            let active = self.active.remove(at);
+            self.finish(active);
+        }
+    }
+
+    /// Closes the books of a run.
+    fn finish(&mut self, mut active: Active) {
+        let run = &active.run;
+        run.close(self.pace.backoff().slowed - active.slowed_before);
+        if let Some(account) = &active.account {
+            account.end(run);
+        }
+        if let Some(afterwards) = active.afterwards.take() {
+            afterwards(run);
+        }
+        tracing::debug!(group = %run.group, items = run.fates().items(), failed = run.fates().failed(), "warm run ended");
+        let name = Arc::clone(&run.group);
+        self.plan_comeback(&active);
+        self.publish();
+        active.run.announce();
+        if active.account.is_some()
+            && let Some(cause) = self.owed.remove(&name)
+            && !active.run.is_cancelled()
+        {
+            self.start_job(&[name], false, &cause);
+        }
+    }
+
+    /// A start-up run that could not reach the origin tries again, less and less often.
+    fn plan_comeback(&mut self, active: &Active) {
+        let name = &active.run.group;
+        let before = self.comebacks.remove(name).map(|(_, wait)| wait);
+        if active.run.cause != Cause::Startup || active.run.is_cancelled() || !active.is_unreachable() || active.run.fates().warm() > 0 {
+            return;
+        }
+        let wait = before.map_or(COMEBACK[0], |wait| (wait * 2).min(COMEBACK[1]));
+        self.comebacks.insert(Arc::clone(name), (Instant::now() + wait, wait));
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Run { groups, force, cause, reply } => {
+                let all = || self.groups.iter().filter(|group| group.enabled).map(|group| Arc::clone(&group.name)).collect();
+                let groups: Vec<_> = groups.unwrap_or_else(all);
+                let job = self.start_job(&groups, force, &cause);
+                let _ = reply.send(job); // whoever has gone needs no answer
+            }
+            Command::Configure(settings, done) => {
+                self.configure(Arc::from(settings));
+                let _ = done.send(());
+            }
+            Command::User { asks, done } => self.start_user(asks, done),
+            Command::Look => {}
+        }
+    }
+
+    fn start_user(&mut self, asks: Vec<Ask>, done: oneshot::Sender<Arc<Run>>) {
+        let run = Run::new("user".into(), Cause::User, self.clock.wall());
+        let manner = Manner { source: Source::Warm, need: self.near(), ledger: None, timeout: self.settings.timeout, keep: 0 };
+        self.serial += 1;
+        let mut active = Active::new(self.serial, Arc::clone(&run), None, u64::MAX, manner).with_items(asks);
+        let books = Arc::clone(&self.books);
+        let ended = Arc::clone(&run);
+        active.afterwards = Some(Box::new(move |run| {
+            let mut users = books.users.lock();
+            users.runs += 1;
+            users.failed_runs += u64::from(run.fates().failed() > 0);
+            users.fates.merge(&run.fates());
+            drop(users);
+            let _ = done.send(ended);
+        }));
+        self.activate(active);
+    }
+
+    /// Takes over other settings at once: what is switched off ends, schedules change, what runs goes on at the new pace.
+    fn configure(&mut self, settings: Arc<WarmSettings>) {
+        self.groups = settings.groups.iter().cloned().map(Arc::new).collect();
+        self.books.settings.store(Arc::clone(&settings));
+        self.books.keep(&self.groups);
+        self.pace.configure(settings.concurrency, settings.max_rate);
+        self.cache.shared().wishes.nominate_from(if settings.enabled { settings.refresh_ahead.hits } else { 0 });
+        self.timers.configure(&settings, self.clock.wall());
+        let runs: HashSet<&Arc<str>> =
+            self.groups.iter().filter(|group| settings.enabled && group.enabled).map(|group| &group.name).collect();
+        for active in self.active.iter().filter(|active| active.account.is_some() && !runs.contains(&active.run.group)) {
+            active.run.cancel();
+        }
+        self.owed.retain(|name, _| runs.contains(name));
+        self.comebacks.retain(|name, _| runs.contains(name));
+        if !settings.enabled || !settings.on_startup {
+            self.startup = None;
+        }
+        self.settings = settings;
+        self.timers.publish(&self.books);
+        self.publish();
+    }
+
+    fn hear(&mut self, wish: Wish) {
+        match wish {
+            Wish::Ahead(nominee) if self.settings.enabled => self.ahead.nominate(nominee, self.settings.refresh_ahead, rand::random()),
+            Wish::Ahead(_) => {}
+            Wish::Rewarm(_) => {}
+        }
+    }
+
+    fn publish(&mut self) {
+        *self.books.pulse.lock() = Pulse { backoff: self.pace.backoff(), in_flight: self.in_flight, waiting_ahead: self.ahead.waiting() };
+        self.books.publish();
+        self.published = Instant::now();
+    }
+}
+
+/// Whether a request did not get through to the origin.
+fn is_unreachable(fate: Fate) -> bool {
+    let Fate::Failed(crate::cache::Failing::Refused(refusal)) = fate else { return false };
+    matches!(refusal, Refusal::UpstreamConnect | Refusal::ConnectTimeout)
+}
