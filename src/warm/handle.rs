@@ -46,6 +46,12 @@ impl Plan {
         self
     }
 
+    /// The settings so far.
+    #[must_use]
+    pub fn settings_so_far(&self) -> &WarmSettings {
+        &self.settings
+    }
+
     /// Adds a group.
     #[must_use]
     pub fn group(mut self, group: Group) -> Self {

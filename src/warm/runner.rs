@@ -12,7 +12,7 @@ use crate::telemetry::{Refusal, Source};
 use crate::warm::active::{Active, Work};
 use crate::warm::ahead::Ahead;
 use crate::warm::ask::{Ask, Flown, Manner, fly};
-use crate::warm::books::{Account, Books, Job, Pulse, Run};
+use crate::warm::books::{Books, Job, Pulse, Run};
 use crate::warm::draw::Drawing;
 use crate::warm::fetch::Fetch;
 use crate::warm::group::Group;

@@ -18,4 +18,7 @@ mod storing;
 mod streams;
 mod validation;
 mod vary;
+mod warm_ahead;
+mod warm_runs;
+mod warm_schedule;
 mod world;

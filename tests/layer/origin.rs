@@ -225,6 +225,11 @@ impl Origin {
         self.0.calls.load(Ordering::SeqCst)
     }
 
+    /// Everything that was asked so far.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.0.asked.lock().clone()
+    }
+
     pub(crate) fn last(&self) -> Asked {
         self.0.asked.lock().last().unwrap().clone()
     }

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tower::{Layer as _, ServiceExt as _};
 use warmfront::clock::Clock;
 use warmfront::layer::{CacheBody, CacheService, Lookup};
+use warmfront::warm::{Guard, Plan, Warmer};
 use warmfront::{Cache, CacheLayer, Rule, Settings};
 
 /// 2023-11-14 22:13:20 UTC.
@@ -58,6 +59,21 @@ impl World {
         let cache = Cache::builder().settings(settings).clock(clock.clone()).build();
         let service = CacheLayer::new(cache.clone()).layer(origin.clone());
         Self { cache, clock, origin, service }
+    }
+
+    /// A world whose clock runs with tokio's time, which the test has paused: what waits and what expires move together.
+    pub(crate) fn running(settings: Settings, origin: Origin) -> Self {
+        Self::new(settings, Clock::starting(START), origin)
+    }
+
+    /// A plan for this cache, with the host that readers here use.
+    pub(crate) fn plan(&self) -> Plan {
+        Plan::new(&self.cache).host("example.com".parse().unwrap())
+    }
+
+    /// Warms by `plan` from now on.
+    pub(crate) fn warm(&self, plan: Plan) -> Guard {
+        Warmer::new::<_, Full<Bytes>, _>(self.service.clone(), plan).spawn().unwrap()
     }
 
     pub(crate) fn pass(&self, time: u64) {
