@@ -3,6 +3,7 @@
 use crate::cache::fields::Fields;
 use crate::cache::freshness::{Life, date_of};
 use crate::cache::groups::{Group, Groups, Level};
+use crate::cache::key::Key;
 use crate::clock::Stamp;
 use crate::rfc::date;
 use crate::rfc::range::ContentRange;
@@ -40,12 +41,18 @@ pub(crate) struct Lineage {
     pub(crate) born: u64,
     /// The groups that it belongs to.
     pub(crate) groups: Arc<[Arc<Group>]>,
+    /// What it is stored under.
+    pub(crate) key: Key,
 }
 
 impl Lineage {
     pub(crate) fn level(&self, everything: &Groups) -> Level {
         let own = self.groups.iter().map(|group| group.level_since(self.born)).max().unwrap_or_default();
-        own.max(everything.level_since(self.born))
+        own.max(everything.level_since(&self.key, self.born))
+    }
+
+    fn weight(&self) -> usize {
+        self.groups.iter().map(|group| group.weight()).sum()
     }
 }
 
@@ -105,7 +112,7 @@ impl Head {
     }
 
     fn weight(&self) -> usize {
-        self.fields.weight() + self.selector.as_ref().map_or(0, Selector::weight) + self.lineage.groups.len() * 64
+        self.fields.weight() + self.selector.as_ref().map_or(0, Selector::weight) + self.lineage.weight()
     }
 }
 
@@ -141,8 +148,14 @@ impl Stored {
         FIXED_WEIGHT + self.head.weight() + self.body.len() + trailers
     }
 
-    /// What invalidations have brought it to.
+    /// What invalidations have brought it to. A ban that hits it is marked on it, as the sweep would.
     pub(crate) fn level(&self, everything: &Groups) -> Level {
+        let Lineage { born, key, .. } = &self.head.lineage;
+        // The bans first: one that is not found any more has left its mark.
+        let banned = everything.banned(key, *born);
+        if banned > Level::Valid {
+            self.mark(banned);
+        }
         let own = match self.mark.load(Ordering::Acquire) {
             0 => Level::Valid,
             1 => Level::Stale,
@@ -171,6 +184,12 @@ impl Stored {
     fn same_variant(&self, other: &Self) -> bool {
         let print = |stored: &Self| stored.head.selector.as_ref().map(|selector| selector.fingerprint().to_vec());
         print(self) == print(other)
+    }
+}
+
+impl Drop for Stored {
+    fn drop(&mut self) {
+        self.head.lineage.groups.iter().for_each(|group| group.bury());
     }
 }
 

@@ -182,6 +182,11 @@ impl Key {
         self.bytes.first().is_some_and(|flags| flags & 4 != 0)
     }
 
+    /// Whether the scheme is https.
+    pub(crate) fn is_https(&self) -> bool {
+        self.bytes.first().is_some_and(|flags| flags & 1 != 0)
+    }
+
     /// The path that the key is about.
     pub(crate) fn path(&self) -> &str {
         self.nth_field(1)

@@ -1,17 +1,23 @@
 //! What is stored and when it may be used: keys, entries, freshness, verdicts. Nothing here waits or moves bytes.
 
 pub(crate) mod admit;
+pub(crate) mod bans;
 pub(crate) mod budget;
 pub(crate) mod entry;
 pub(crate) mod fields;
 pub(crate) mod freshness;
 pub(crate) mod groups;
+pub mod invalidation;
 pub(crate) mod key;
+pub(crate) mod members;
+pub(crate) mod pins;
 pub(crate) mod policy;
 pub(crate) mod predictor;
 pub mod rules;
 pub mod settings;
 pub(crate) mod store;
+pub(crate) mod tags;
+pub(crate) mod under_way;
 pub(crate) mod wish;
 
 pub use admit::NotStored;

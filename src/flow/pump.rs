@@ -138,5 +138,5 @@ fn store(errand: &Errand, spool: &Spool, trailers: Option<HeaderMap>, range: Opt
             return;
         }
     }
-    errand.shared.store.put(&errand.key, &Arc::new(stored), &errand.member.target, errand.settings.max_variants);
+    errand.shared.store.put(&errand.key, &Arc::new(stored), &errand.member, errand.settings.max_variants);
 }

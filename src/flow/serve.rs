@@ -128,7 +128,7 @@ impl<S, B> Visit<S, B> {
     /// Joins the groups of what will be fetched.
     fn enlist(&self) -> Membership {
         let rule = self.rule.and_then(|rule| self.settings.rules.get(rule));
-        self.shared.groups.enlist(&self.key.target(), rule)
+        self.shared.groups.enlist(&self.key, rule)
     }
 
     /// What is stored, if it is the whole representation.
