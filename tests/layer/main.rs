@@ -16,6 +16,7 @@ mod reader;
 mod stale;
 mod storing;
 mod streams;
+mod tags;
 mod validation;
 mod vary;
 mod world;
