@@ -55,6 +55,7 @@ pub mod warm;
 
 pub use body::RequestBody;
 pub use cache::Level;
+pub use cache::invalidation::Invalidation;
 pub use cache::rules::Rule;
 pub use cache::settings::Settings;
 pub use layer::{Cache, CacheLayer};

@@ -3,6 +3,7 @@
 use crate::cache::freshness::{Life, Reception, Timing, is_heuristically_cacheable, origin_lifetime};
 use crate::cache::rules::{Ignore, Rule};
 use crate::cache::settings::Settings;
+use crate::cache::tags::{self, ResponseTags};
 use crate::error::OriginFailure;
 use crate::rfc::directives::{RequestDirectives, ResponseDirectives, from_targeted};
 use crate::rfc::range::ContentRange;
@@ -46,6 +47,9 @@ pub enum NotStored {
     TooLarge,
     /// No room for another body in flight.
     Memory,
+    /// Its Cache-Tag, Surrogate-Key or Cache-Groups cannot be kept: a member is malformed or longer than 1024 bytes, there are more than 512, a field
+    /// may not be stored, or too many purges came while it was fetched. A purge could not find it.
+    Tags,
     /// Made by warmfront in place of an answer of the origin.
     OriginFailure,
     /// A rule, the method or a field of the request keeps it out of the cache: it is handed on as it is.
@@ -76,6 +80,7 @@ impl NotStored {
             Self::Conditional => "conditional",
             Self::TooLarge => "too-large",
             Self::Memory => "memory",
+            Self::Tags => "tags",
             Self::OriginFailure => "origin-failure",
             Self::Pass => "pass",
         }
@@ -103,6 +108,8 @@ pub(crate) struct Kept {
     pub(crate) vary: Vec<HeaderName>,
     /// Which bytes it is, for a 206.
     pub(crate) range: Option<ContentRange>,
+    /// What it belongs to by its own word.
+    pub(crate) tags: ResponseTags,
 }
 
 /// Decides whether the response to `asked` is stored, and for how long.
@@ -136,7 +143,12 @@ pub(crate) fn admit(asked: &Asked<'_>, response: &response::Parts, timing: Timin
     if life.lifetime == 0 && life.stale_while_revalidate == 0 && life.stale_if_error == 0 && !validator {
         return Err(NotStored::NoFreshness);
     }
-    Ok(Kept { life, omit, vary, range })
+    let tags = ResponseTags::read(&response.headers)?;
+    // A field that is not stored would be missing when a 304 freshens the others.
+    if tags::FIELDS.iter().any(|name| omit.contains(name) && response.headers.contains_key(name)) {
+        return Err(NotStored::Tags);
+    }
+    Ok(Kept { life, omit, vary, range, tags })
 }
 
 /// What the response's directives and the request's credentials forbid; on success the fields to leave out.

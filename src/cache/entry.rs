@@ -3,6 +3,7 @@
 use crate::cache::fields::Fields;
 use crate::cache::freshness::{Life, date_of};
 use crate::cache::groups::{Group, Groups, Level};
+use crate::cache::key::Key;
 use crate::cache::ledger::{Ledger, Warmth};
 use crate::clock::Stamp;
 use crate::rfc::date;
@@ -41,12 +42,18 @@ pub(crate) struct Lineage {
     pub(crate) born: u64,
     /// The groups that it belongs to.
     pub(crate) groups: Arc<[Arc<Group>]>,
+    /// What it is stored under.
+    pub(crate) key: Key,
 }
 
 impl Lineage {
     pub(crate) fn level(&self, everything: &Groups) -> Level {
         let own = self.groups.iter().map(|group| group.level_since(self.born)).max().unwrap_or_default();
-        own.max(everything.level_since(self.born))
+        own.max(everything.level_since(&self.key, self.born))
+    }
+
+    fn weight(&self) -> usize {
+        self.groups.iter().map(|group| group.weight()).sum()
     }
 }
 
@@ -111,7 +118,7 @@ impl Head {
     }
 
     fn weight(&self) -> usize {
-        self.fields.weight() + self.selector.as_ref().map_or(0, Selector::weight) + self.lineage.groups.len() * 64
+        self.fields.weight() + self.selector.as_ref().map_or(0, Selector::weight) + self.lineage.weight()
     }
 }
 
@@ -150,13 +157,15 @@ impl Stored {
     }
 
     /// The same, with what fetching it took.
-    pub(crate) fn costing(self, cost_millis: u32) -> Self {
-        Self { cost_millis, ..self }
+    pub(crate) fn costing(mut self, cost_millis: u32) -> Self {
+        self.cost_millis = cost_millis;
+        self
     }
 
     /// The same, entered into the account of whoever warmed it.
-    pub(crate) fn warmed(self, warmth: Option<Warmth>) -> Self {
-        Self { warmth, ..self }
+    pub(crate) fn warmed(mut self, warmth: Option<Warmth>) -> Self {
+        self.warmth = warmth;
+        self
     }
 
     /// The account of the warm group that fetched it.
@@ -170,8 +179,14 @@ impl Stored {
         FIXED_WEIGHT + self.head.weight() + self.body.len() + trailers
     }
 
-    /// What invalidations have brought it to.
+    /// What invalidations have brought it to. A ban that hits it is marked on it, as the sweep would.
     pub(crate) fn level(&self, everything: &Groups) -> Level {
+        let Lineage { born, key, .. } = &self.head.lineage;
+        // The bans first: one that is not found any more has left its mark.
+        let banned = everything.banned(key, *born);
+        if banned > Level::Valid {
+            self.mark(banned);
+        }
         let own = match self.mark.load(Ordering::Acquire) {
             0 => Level::Valid,
             1 => Level::Stale,
@@ -210,9 +225,15 @@ impl Stored {
     }
 
     /// Whether a newer response would be selected by the very same requests.
-    fn same_variant(&self, other: &Self) -> bool {
+    pub(crate) fn same_variant(&self, other: &Self) -> bool {
         let print = |stored: &Self| stored.head.selector.as_ref().map(|selector| selector.fingerprint().to_vec());
         print(self) == print(other)
+    }
+}
+
+impl Drop for Stored {
+    fn drop(&mut self) {
+        self.head.lineage.groups.iter().for_each(|group| group.bury());
     }
 }
 

@@ -1,10 +1,21 @@
 //! Invalidation by sequence numbers. A purge writes one number, however many responses it affects; a stored response is judged by comparing
 //! the number under which its fetch began. That also closes the race of a purge with a fetch that is under way.
+//!
+//! A fetch learns some of its tags only from the response. What is purged before that, while it is under way, is remembered until it has ended:
+//! tags as groups that are kept though nobody holds them ([`Pins`](crate::cache::pins::Pins)), prefixes as bans.
 
+use crate::cache::admit::NotStored;
+use crate::cache::bans::{Bans, Prefix};
+use crate::cache::entry::Stored;
+use crate::cache::key::Key;
+use crate::cache::members::Members;
+use crate::cache::pins::Pins;
 use crate::cache::rules::Rule;
+use crate::cache::tags::ResponseTags;
+use crate::cache::under_way::{Fetch, UnderWay};
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 /// What an invalidation does to what it touches; later ones are stronger.
@@ -59,19 +70,30 @@ impl Epoch {
 /// What a group is named by.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum GroupName<'a> {
-    /// A tag of a rule.
+    /// A tag: of a rule, of Cache-Tag or of Surrogate-Key.
     Tag(&'a str),
+    /// A string of Cache-Groups, of the origin that a key names (RFC 9875 section 2).
+    OfOrigin(&'a Key, &'a str),
     /// A target: all its variants and partitions, and the fetches under way for it.
     Target(&'a [u8]),
 }
 
 impl GroupName<'_> {
     fn bytes(self) -> Box<[u8]> {
-        let (kind, name) = match self {
-            Self::Tag(tag) => (b't', tag.as_bytes()),
-            Self::Target(target) => (b'u', target),
-        };
-        std::iter::once(kind).chain(name.iter().copied()).collect()
+        match self {
+            Self::Tag(tag) => [b"t", tag.as_bytes()].concat(),
+            Self::Target(target) => [b"u", target].concat(),
+            // The authority has no zero in it, so no two pairs are the same bytes.
+            Self::OfOrigin(key, name) => {
+                [b"g", &[u8::from(key.is_https())][..], key.authority().as_bytes(), b"\0", name.as_bytes()].concat()
+            }
+        }
+        .into_boxed_slice()
+    }
+
+    /// Whether a fetch may learn only from its response that it belongs to it.
+    const fn may_come_late(self) -> bool {
+        !matches!(self, Self::Target(_))
     }
 }
 
@@ -84,6 +106,12 @@ type Shard = Mutex<HashMap<Box<[u8]>, Weak<Group>>>;
 pub(crate) struct Groups {
     sequence: AtomicU64,
     everything: Epoch,
+    /// For what is stored; a sweep retires them.
+    bans: Bans,
+    /// For what is being fetched; they go with the fetches that they may hit.
+    late_bans: Bans,
+    under_way: Arc<UnderWay>,
+    pins: Pins,
     shards: [Shard; SHARDS],
 }
 
@@ -92,6 +120,10 @@ pub(crate) struct Groups {
 pub(crate) struct Group {
     epoch: Epoch,
     name: Box<[u8]>,
+    /// Whether it is held by the memory of purges.
+    pub(crate) is_pinned: AtomicBool,
+    /// The stored responses in it; of a target none, they are found by its key.
+    members: Members,
     home: Weak<Groups>,
 }
 
@@ -99,26 +131,74 @@ impl Group {
     pub(crate) fn level_since(&self, born: u64) -> Level {
         self.epoch.level_since(born)
     }
+
+    /// Counts `stored` among its members.
+    pub(crate) fn enrol(&self, stored: &Arc<Stored>) {
+        if self.name.first() != Some(&b'u') {
+            self.members.add(stored);
+        }
+    }
+
+    /// A member has gone.
+    pub(crate) fn bury(&self) {
+        self.members.bury();
+    }
+
+    /// Bytes that one stored response takes for being in it: its place among the members, and the name, which it may share with others.
+    pub(crate) fn weight(&self) -> usize {
+        96 + 2 * self.name.len()
+    }
 }
 
 /// The groups of something that is being fetched. It joins them before the origin is asked: a purge that comes meanwhile must find it in them.
 #[derive(Clone, Debug)]
 pub(crate) struct Membership {
+    key: Key,
     pub(crate) target: Arc<Group>,
-    pub(crate) tags: Arc<[Arc<Group>]>,
+    tags: Arc<[Arc<Group>]>,
+    /// Purges that it may have to know are remembered as long as this lives.
+    _fetch: Arc<Fetch>,
 }
 
 impl Membership {
-    /// What has happened to its groups, and to everything, since `born`.
-    pub(crate) fn level_since(&self, born: u64, everything: &Groups) -> Level {
+    /// What has happened to its groups, its path, and to everything, since `born`.
+    pub(crate) fn level_since(&self, born: u64, groups: &Groups) -> Level {
         let tags = self.tags.iter().map(|tag| tag.level_since(born)).max().unwrap_or_default();
-        tags.max(self.target.level_since(born)).max(everything.level_since(born))
+        let late = groups.late_bans.level_of(&self.key, born);
+        tags.max(self.target.level_since(born)).max(late).max(groups.level_since(&self.key, born))
+    }
+
+    /// All groups of its response, now that `own` is known, which the response says of itself.
+    ///
+    /// # Errors
+    /// [`NotStored::Tags`]: purges have been forgotten that may have been about it.
+    pub(crate) fn groups_with(&self, own: &ResponseTags, born: u64, groups: &Arc<Groups>) -> Result<Arc<[Arc<Group>]>, NotStored> {
+        // A private partition is found by its target as well: a purge of that looks into the store for the shared one only.
+        let target = self.key.is_partitioned().then_some(&self.target);
+        if own.tags.is_empty() && own.groups.is_empty() && target.is_none() {
+            return Ok(Arc::clone(&self.tags));
+        }
+        let tags = own.tags.iter().map(|tag| groups.join(GroupName::Tag(tag)));
+        let of_origin = own.groups.iter().map(|name| groups.join(GroupName::OfOrigin(&self.key, name)));
+        let mut all: Vec<_> = self.tags.iter().chain(target).cloned().chain(tags).chain(of_origin).collect();
+        all.sort_unstable_by_key(Arc::as_ptr);
+        all.dedup_by(|a, b| Arc::ptr_eq(a, b));
+        // After joining: what is forgotten from now on finds it in its groups.
+        if born < groups.pins.floor() { Err(NotStored::Tags) } else { Ok(all.into()) }
     }
 }
 
 impl Groups {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { sequence: AtomicU64::new(1), everything: Epoch::default(), shards: Default::default() })
+        Arc::new(Self {
+            sequence: AtomicU64::new(1),
+            everything: Epoch::default(),
+            bans: Bans::default(),
+            late_bans: Bans::default(),
+            under_way: Arc::default(),
+            pins: Pins::default(),
+            shards: Default::default(),
+        })
     }
 
     /// The number that a fetch starting now is born under.
@@ -126,9 +206,19 @@ impl Groups {
         self.sequence.load(Ordering::Acquire)
     }
 
-    /// What has happened to all that was born at `born`.
-    pub(crate) fn level_since(&self, born: u64) -> Level {
-        self.everything.level_since(born)
+    /// Starts a new number: what was asked of the origin before this moment was born under a lower one, what is asked after it was not.
+    pub(crate) fn next(&self) -> u64 {
+        self.sequence.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// What has happened to `key` and to everything since `born`, beside its groups.
+    pub(crate) fn level_since(&self, key: &Key, born: u64) -> Level {
+        self.everything.level_since(born).max(self.banned(key, born))
+    }
+
+    /// What the bans make of `key`. Whoever looks at a mark too does so afterwards: a ban goes only when its copies are marked.
+    pub(crate) fn banned(&self, key: &Key, born: u64) -> Level {
+        self.bans.level_of(key, born)
     }
 
     /// Joins the group called `name`, making it if nobody holds it.
@@ -138,34 +228,74 @@ impl Groups {
         if let Some(group) = shard.get(&name).and_then(Weak::upgrade) {
             return group;
         }
-        let group = Arc::new(Group { epoch: Epoch::default(), name: name.clone(), home: Arc::downgrade(self) });
+        let group = Arc::new(Group {
+            epoch: Epoch::default(),
+            name: name.clone(),
+            is_pinned: AtomicBool::new(false),
+            members: Members::default(),
+            home: Arc::downgrade(self),
+        });
         shard.insert(name, Arc::downgrade(&group));
         group
     }
 
-    /// Joins the groups of a fetch for `target` under `rule`.
-    pub(crate) fn enlist(self: &Arc<Self>, target: &[u8], rule: Option<&Rule>) -> Membership {
+    /// Joins the groups of a fetch for `key` under `rule`, as far as they are known before the origin is asked.
+    pub(crate) fn enlist(self: &Arc<Self>, key: &Key, rule: Option<&Rule>) -> Membership {
+        let fetch = Arc::new(self.under_way.begin(|| self.now()));
         let tags = rule.map_or(&[][..], |rule| &rule.tags);
         let tags = tags.iter().map(|tag| self.join(GroupName::Tag(tag))).collect();
-        Membership { target: self.join(GroupName::Target(target)), tags }
+        Membership { target: self.join(GroupName::Target(&key.target())), tags, key: key.clone(), _fetch: fetch }
     }
 
-    /// Invalidates one group; `false` if nothing belongs to it.
-    pub(crate) fn invalidate(&self, name: GroupName<'_>, level: Level) -> bool {
-        let name = name.bytes();
+    /// Invalidates what belongs to a group and was asked for before `sequence`; `false` if nothing belongs to it.
+    pub(crate) fn invalidate(self: &Arc<Self>, name: GroupName<'_>, level: Level, sequence: u64) -> bool {
+        let late = name.may_come_late() && self.under_way.has_before(sequence);
+        let group = if late {
+            self.join(name)
+        } else {
+            let name = name.bytes();
+            let group = self.shard(&name).lock().get(&name).and_then(Weak::upgrade);
+            let Some(group) = group else { return false };
+            group
+        };
+        group.epoch.raise(level, sequence);
+        let others = Arc::strong_count(&group) - 1 - usize::from(group.is_pinned.load(Ordering::Acquire));
+        if late {
+            self.pins.keep(group, sequence, |sequence| self.under_way.has_before(sequence));
+        }
+        others > 0
+    }
+
+    /// Invalidates what lies under `prefix` and was asked for before `sequence`. The next sweep makes it cheap.
+    pub(crate) fn invalidate_prefix(&self, prefix: Prefix, level: Level, sequence: u64) {
+        self.late_bans.retire_unless(|sequence| self.under_way.has_before(sequence));
+        if self.under_way.has_before(sequence) {
+            self.late_bans.add(prefix.clone(), level, sequence);
+        }
+        self.bans.add(prefix, level, sequence);
+    }
+
+    /// Invalidates everything that was asked for before `sequence`.
+    pub(crate) fn invalidate_all(&self, level: Level, sequence: u64) {
+        self.everything.raise(level, sequence);
+    }
+
+    /// The bans that a sweep has to work off.
+    pub(crate) fn bans(&self) -> &Bans {
+        &self.bans
+    }
+
+    /// Forgets the purges that no fetch under way can be hit by any more.
+    pub(crate) fn forget_what_is_over(&self) {
+        self.late_bans.retire_unless(|sequence| self.under_way.has_before(sequence));
+        self.pins.forget_unless(|sequence| self.under_way.has_before(sequence));
+    }
+
+    /// The stored responses that carry `tag`, in no order. Some may have left the store.
+    pub(crate) fn members(&self, tag: &str) -> Vec<Arc<Stored>> {
+        let name = GroupName::Tag(tag).bytes();
         let group = self.shard(&name).lock().get(&name).and_then(Weak::upgrade);
-        let Some(group) = group else { return false };
-        group.epoch.raise(level, self.next());
-        true
-    }
-
-    /// Invalidates everything.
-    pub(crate) fn invalidate_all(&self, level: Level) {
-        self.everything.raise(level, self.next());
-    }
-
-    pub(crate) fn next(&self) -> u64 {
-        self.sequence.fetch_add(1, Ordering::AcqRel) + 1
+        group.map_or_else(Vec::new, |group| group.members.all())
     }
 
     fn shard(&self, name: &[u8]) -> &Shard {
@@ -193,32 +323,143 @@ impl Drop for Group {
 #[cfg(test)]
 mod tests {
     use super::{GroupName, Groups, Level};
+    use crate::cache::bans::Prefix;
+    use crate::cache::key::{Key, KeyParts, KeySecrets};
+    use crate::cache::rules::Rule;
+    use crate::cache::tags::ResponseTags;
+    use std::sync::Arc;
+
+    const TAG: GroupName<'_> = GroupName::Tag("a");
+
+    fn key(path: &str) -> Key {
+        KeySecrets::new().build(&KeyParts { https: false, authority: "h", path, query: None, partition: None }).to_key()
+    }
+
+    fn tagged(tag: &str) -> ResponseTags {
+        ResponseTags { tags: vec![tag.into()], groups: vec![tag.into()] }
+    }
 
     #[test]
     fn a_purge_touches_what_was_fetched_before_it_and_nothing_later() {
         let groups = Groups::new();
-        let tag = groups.join(GroupName::Tag("a"));
+        let tag = groups.join(TAG);
         let before = groups.now();
-        assert!(groups.invalidate(GroupName::Tag("a"), Level::Invalid));
+        assert!(groups.invalidate(TAG, Level::Invalid, groups.next()));
         assert_eq!((tag.level_since(before), tag.level_since(groups.now())), (Level::Invalid, Level::Valid));
+    }
+
+    #[test]
+    fn a_purge_as_of_an_older_moment_leaves_what_is_younger() {
+        let groups = Groups::new();
+        let (tag, key, old) = (groups.join(TAG), key("/a"), groups.now());
+        let change = groups.next();
+        let _later = groups.next();
+        groups.invalidate(TAG, Level::Dead, change);
+        groups.invalidate_prefix(Prefix::parse("/a"), Level::Stale, change);
+        assert_eq!((tag.level_since(old), tag.level_since(change)), (Level::Dead, Level::Valid));
+        assert_eq!((groups.level_since(&key, old), groups.level_since(&key, change)), (Level::Stale, Level::Valid));
+        groups.invalidate_all(Level::Invalid, change);
+        assert_eq!((groups.level_since(&key, old), groups.level_since(&key, change)), (Level::Invalid, Level::Valid));
     }
 
     #[test]
     fn a_weaker_invalidation_does_not_hide_a_stronger_one() {
         let groups = Groups::new();
         let born = groups.now();
-        groups.invalidate_all(Level::Dead);
-        groups.invalidate_all(Level::Stale);
-        assert_eq!(groups.level_since(born), Level::Dead);
+        groups.invalidate_all(Level::Dead, groups.next());
+        groups.invalidate_all(Level::Stale, groups.next());
+        assert_eq!(groups.level_since(&key("/"), born), Level::Dead);
     }
 
     #[test]
     fn a_group_that_nobody_holds_is_forgotten() {
         let groups = Groups::new();
-        let (one, two) = (groups.join(GroupName::Tag("a")), groups.join(GroupName::Tag("a")));
+        let (one, two) = (groups.join(TAG), groups.join(TAG));
         groups.join(GroupName::Target(b"a"));
         assert_eq!(groups.len(), 1);
         drop((one, two));
-        assert_eq!((groups.len(), groups.invalidate(GroupName::Tag("a"), Level::Dead)), (0, false));
+        assert_eq!((groups.len(), groups.invalidate(TAG, Level::Dead, groups.next())), (0, false));
+    }
+
+    #[test]
+    fn a_purge_is_remembered_as_long_as_a_fetch_may_learn_that_it_was_meant() {
+        for name in ["tag", "group", "other"] {
+            let (groups, key) = (Groups::new(), key("/a"));
+            let member = groups.enlist(&key, None);
+            let born = groups.now();
+            let purged = if name == "group" { GroupName::OfOrigin(&key, "a") } else { TAG };
+            assert!(!groups.invalidate(purged, Level::Dead, groups.next()), "nothing was known to belong to it");
+            let own = member.groups_with(&tagged(if name == "other" { "b" } else { "a" }), born, &groups).unwrap();
+            let level = own.iter().map(|group| group.level_since(born)).max().unwrap();
+            assert_eq!(level, if name == "other" { Level::Valid } else { Level::Dead }, "{name}");
+            drop((member, own));
+            groups.forget_what_is_over();
+            assert_eq!((groups.len(), groups.pins.len()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn without_a_fetch_under_way_a_purge_leaves_nothing_behind() {
+        let groups = Groups::new();
+        groups.invalidate(TAG, Level::Dead, groups.next());
+        groups.invalidate_prefix(Prefix::parse("/a"), Level::Dead, groups.next());
+        assert_eq!((groups.len(), groups.pins.len(), groups.late_bans.len()), (0, 0, 0));
+        let _young = groups.enlist(&key("/a"), None);
+        groups.invalidate(TAG, Level::Dead, groups.now());
+        assert_eq!(groups.pins.len(), 0, "a fetch that is younger than the purge cannot be meant");
+    }
+
+    #[test]
+    fn of_more_purges_than_can_be_remembered_what_was_asked_for_before_is_not_stored() {
+        let (groups, key) = (Groups::new(), key("/a"));
+        let member = groups.enlist(&key, Some(&Rule::path("/**").unwrap().tag("known")));
+        let born = groups.now();
+        for at in 0..5000 {
+            groups.invalidate(GroupName::Tag(&at.to_string()), Level::Dead, groups.next());
+            groups.invalidate(TAG, Level::Dead, groups.next());
+        }
+        assert!(groups.pins.len() <= 4096);
+        assert!(member.groups_with(&tagged("x"), born, &groups).is_err());
+        assert!(member.groups_with(&tagged("x"), groups.now(), &groups).is_ok(), "what is asked for now is not concerned");
+        assert!(member.groups_with(&ResponseTags::default(), born, &groups).is_ok(), "nor is what has no tags of its own");
+    }
+
+    #[test]
+    fn the_same_group_purged_again_and_again_is_remembered_once() {
+        let (groups, key) = (Groups::new(), key("/a"));
+        let member = groups.enlist(&key, None);
+        for _ in 0..5000 {
+            groups.invalidate(TAG, Level::Dead, groups.next());
+        }
+        assert!(groups.pins.len() == 1 && member.groups_with(&tagged("x"), 1, &groups).is_ok());
+    }
+
+    #[test]
+    fn a_ban_reaches_a_fetch_though_a_sweep_has_retired_it() {
+        let (groups, key) = (Groups::new(), key("/a/b"));
+        let member = groups.enlist(&key, None);
+        let born = groups.now();
+        groups.invalidate_prefix(Prefix::parse("/a"), Level::Dead, groups.next());
+        let round = groups.bans().begin_round();
+        groups.bans().end_round(&round);
+        groups.forget_what_is_over();
+        assert_eq!((groups.banned(&key, born), member.level_since(born, &groups)), (Level::Valid, Level::Dead));
+        assert_eq!(member.level_since(groups.now(), &groups), Level::Valid);
+        drop(member);
+        groups.forget_what_is_over();
+        assert_eq!(groups.late_bans.len(), 0);
+    }
+
+    #[test]
+    fn a_cache_group_belongs_to_its_origin() {
+        let groups = Groups::new();
+        let secrets = KeySecrets::new();
+        let of = |https, authority| {
+            let key = secrets.build(&KeyParts { https, authority, path: "/", query: None, partition: None }).to_key();
+            groups.join(GroupName::OfOrigin(&key, "a"))
+        };
+        let (one, port, tls) = (of(false, "h"), of(false, "h:81"), of(true, "h"));
+        assert!(Arc::ptr_eq(&one, &of(false, "H")) && !Arc::ptr_eq(&one, &port) && !Arc::ptr_eq(&one, &tls));
+        assert!(!Arc::ptr_eq(&one, &groups.join(TAG)));
     }
 }

@@ -53,7 +53,15 @@ impl Intent {
                 let life = &stored.head.life;
                 life.left(now) as f64 > near * life.lifetime as f64
             }
-            Need::BornSince(sequence) => stored.head.lineage.born >= sequence,
+            Need::BornSince(_) => self.is_met_since(stored.head.lineage.born),
+        }
+    }
+
+    /// Whether an answer that was asked for at the sequence number `born` can be good enough.
+    pub(crate) fn is_met_since(&self, born: u64) -> bool {
+        match self.need {
+            Need::Fresh { .. } => true,
+            Need::BornSince(sequence) => born >= sequence,
         }
     }
 

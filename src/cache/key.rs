@@ -186,6 +186,11 @@ impl Key {
         self.bytes.first().is_some_and(|flags| flags & 4 != 0)
     }
 
+    /// Whether the scheme is https.
+    pub(crate) fn is_https(&self) -> bool {
+        self.bytes.first().is_some_and(|flags| flags & 1 != 0)
+    }
+
     /// The path that the key is about.
     pub(crate) fn path(&self) -> &str {
         self.nth_field(1)
@@ -194,11 +199,6 @@ impl Key {
     /// The query, if there is one.
     pub(crate) fn query(&self) -> Option<&str> {
         (self.bytes.first()? & 2 != 0).then(|| self.nth_field(2))
-    }
-
-    /// Whether the target's scheme is https.
-    pub(crate) fn is_https(&self) -> bool {
-        self.bytes.first().is_some_and(|flags| flags & 1 != 0)
     }
 
     /// The authority.

@@ -1,6 +1,7 @@
 //! What is stored and when it may be used: keys, entries, freshness, verdicts. Nothing here waits or moves bytes.
 
 pub(crate) mod admit;
+pub(crate) mod bans;
 pub(crate) mod budget;
 pub(crate) mod entry;
 pub(crate) mod fate;
@@ -9,13 +10,18 @@ pub(crate) mod freshness;
 pub(crate) mod groups;
 pub(crate) mod hosts;
 pub(crate) mod intent;
+pub mod invalidation;
 pub(crate) mod key;
 pub(crate) mod ledger;
+pub(crate) mod members;
+pub(crate) mod pins;
 pub(crate) mod policy;
 pub(crate) mod predictor;
 pub mod rules;
 pub mod settings;
 pub(crate) mod store;
+pub(crate) mod tags;
+pub(crate) mod under_way;
 pub(crate) mod wish;
 
 pub use admit::NotStored;

@@ -1,5 +1,6 @@
 //! What can be set about a cache. A configuration file and the builder of the library are two faces of these types.
 
+use crate::cache::invalidation::Invalidation;
 use crate::cache::rules::Rule;
 use std::time::Duration;
 
@@ -27,6 +28,11 @@ pub struct Settings {
     pub key: KeySettings,
     /// The first rule that matches a request's path decides. Default none.
     pub rules: Vec<Rule>,
+    /// What changes invalidate beyond their own targets; all that match apply. Default none.
+    pub invalidations: Vec<Invalidation>,
+    /// Whether `invalidations` are in force. Without, a change still invalidates its own targets (RFC 9111 section 4.4) and the groups that its answer
+    /// names (RFC 9875). Default true.
+    pub smart_invalidation: bool,
 }
 
 impl Default for Settings {
@@ -42,6 +48,8 @@ impl Default for Settings {
             cache_status: true,
             key: KeySettings::default(),
             rules: Vec::new(),
+            invalidations: Vec::new(),
+            smart_invalidation: true,
         }
     }
 }

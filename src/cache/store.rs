@@ -4,12 +4,15 @@
 //! were read more often. moka's own expiry and bulk invalidation are not used either: both make the next reader pay for all at once.
 //! Freshness is judged per answer, purges are sequence numbers, and dead entries are swept by a thread of their own.
 
+use crate::cache::bans::Prefix;
 use crate::cache::entry::{Resource, Stored};
-use crate::cache::groups::{Group, Groups, Level};
+use crate::cache::groups::{Groups, Level, Membership};
 use crate::cache::key::{Key, KeyBuf, PassHash};
 use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
+use parking_lot::RwLock;
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,6 +22,9 @@ pub(crate) struct Store {
     moka: Cache<Key, Arc<Resource>, PassHash>,
     capacity: u64,
     groups: Arc<Groups>,
+    /// Held for reading from the look at the purges until what was looked at is in the map, so that a sweep can let those finish who have not
+    /// seen a ban before it walks the map.
+    landing: RwLock<()>,
     wanted: AtomicBool,
     sweeping: AtomicBool,
 }
@@ -31,7 +37,14 @@ impl Store {
             .weigher(|key: &Key, resource: &Arc<Resource>| u32::try_from(key.weight() + resource.weight()).unwrap_or(u32::MAX))
             .eviction_policy(EvictionPolicy::lru())
             .build_with_hasher(PassHash);
-        Arc::new(Self { moka, capacity, groups, wanted: AtomicBool::new(false), sweeping: AtomicBool::new(false) })
+        Arc::new(Self {
+            moka,
+            capacity,
+            groups,
+            landing: RwLock::new(()),
+            wanted: AtomicBool::new(false),
+            sweeping: AtomicBool::new(false),
+        })
     }
 
     /// What is stored for `key`.
@@ -44,29 +57,39 @@ impl Store {
         self.moka.get(key)
     }
 
-    /// Stores `new` among the variants of `key`, unless its target has been purged since its fetch began; `false` then. Whatever does not fit
-    /// is evicted before this returns.
-    pub(crate) fn put(&self, key: &Key, new: &Arc<Stored>, target: &Group, max_variants: usize) -> bool {
-        let born = new.head.lineage.born;
+    /// Stores `new` among the variants of `key`, unless something that it belongs to has been purged since its fetch began, or a copy that was asked
+    /// for after a later change is there; `false` then. Whatever does not fit is evicted before this returns.
+    pub(crate) fn put(&self, key: &Key, new: &Arc<Stored>, member: &Membership, max_variants: usize) -> bool {
         let mut purged = false;
+        let landing = self.landing.read();
         self.moka.entry(key.clone()).and_compute_with(|old| {
             // Inside the lock of the key: a purge that comes later finds the new response.
-            purged = target.level_since(born) > Level::Valid || new.level(&self.groups) > Level::Valid;
+            let old = old.map(moka::Entry::into_value);
+            purged = self.is_purged(new, member) || old.as_deref().is_some_and(|old| is_overtaken(new, old));
             if purged {
                 return Op::Nop;
             }
-            let old = old.map(moka::Entry::into_value);
             Op::Put(Arc::new(Resource::with(old.as_deref(), Arc::clone(new), max_variants, self.max_weight(), &self.groups)))
         });
+        drop(landing);
+        if !purged {
+            enrol(new);
+        }
         self.moka.run_pending_tasks();
         !purged
     }
 
-    /// Replaces `old` by `new`, a version of the same body with other headers, unless `old` has been replaced or its target purged meanwhile.
-    pub(crate) fn freshen(&self, key: &Key, old: &Arc<Stored>, new: &Arc<Stored>, target: &Group, max_variants: usize) {
-        let born = new.head.lineage.born;
+    fn is_purged(&self, new: &Stored, member: &Membership) -> bool {
+        member.level_since(new.head.lineage.born, &self.groups) > Level::Valid || new.level(&self.groups) > Level::Valid
+    }
+
+    /// Replaces `old` by `new`, a version of the same body with other headers, unless `old` has been replaced or something that it belongs to purged
+    /// meanwhile.
+    pub(crate) fn freshen(&self, key: &Key, old: &Arc<Stored>, new: &Arc<Stored>, member: &Membership, max_variants: usize) {
+        let mut stored = false;
+        let landing = self.landing.read();
         self.moka.entry(key.clone()).and_compute_with(|entry| {
-            if target.level_since(born) > Level::Valid || new.level(&self.groups) > Level::Valid {
+            if self.is_purged(new, member) {
                 return Op::Nop;
             }
             let resource = entry.map(moka::Entry::into_value);
@@ -75,8 +98,13 @@ impl Store {
             if resource.is_some_and(|resource| !resource.variants.iter().any(|stored| Arc::ptr_eq(stored, old))) {
                 return Op::Nop;
             }
+            stored = true;
             Op::Put(Arc::new(Resource::with(resource, Arc::clone(new), max_variants, self.max_weight(), &self.groups)))
         });
+        drop(landing);
+        if stored {
+            enrol(new);
+        }
         self.moka.run_pending_tasks();
     }
 
@@ -95,19 +123,60 @@ impl Store {
         });
     }
 
-    /// Invalidates all variants of `key`; how many there were.
-    pub(crate) fn invalidate(&self, key: &Key, level: Level) -> usize {
+    /// Invalidates all variants of `key` that were asked for before `sequence`; how many there were.
+    pub(crate) fn invalidate(&self, key: &Key, level: Level, sequence: u64) -> usize {
         let mut count = 0;
         self.moka.entry(key.clone()).and_compute_with(|entry| {
             let Some(resource) = entry.map(moka::Entry::into_value) else { return Op::Nop };
-            count = resource.variants.len();
-            resource.variants.iter().for_each(|stored| stored.mark(level));
-            if level == Level::Dead { Op::Remove } else { Op::Nop }
+            let (hit, rest): (Vec<_>, Vec<_>) = resource.variants.iter().partition(|stored| stored.head.lineage.born < sequence);
+            count = hit.len();
+            hit.iter().for_each(|stored| stored.mark(level));
+            match (level == Level::Dead && count > 0, rest.is_empty()) {
+                (false, _) => Op::Nop,
+                (true, true) => Op::Remove,
+                (true, false) => Op::Put(Arc::new(Resource { variants: rest.into_iter().cloned().collect() })),
+            }
         });
         count
     }
 
-    /// Takes out what is dead, in a thread of its own and in small steps, so that no reader waits. At most one sweep runs; what dies meanwhile
+    /// The stored responses that carry `tag`, the most read first, at most `most`. The cost depends on how many carry it, not on the cache.
+    pub(crate) fn members(&self, tag: &str, most: usize) -> Vec<(Key, Arc<Stored>)> {
+        let mut members = self.groups.members(tag);
+        hottest_first(&mut members);
+        members.into_iter().filter(|stored| self.holds(stored)).take(most).map(keyed).collect()
+    }
+
+    /// The stored responses under `prefix`, the most read first, at most `most`. It walks through the whole store: for tasks in the background only.
+    pub(crate) fn members_of_prefix(&self, prefix: &str, most: usize) -> Vec<(Key, Arc<Stored>)> {
+        let prefix = Prefix::parse(prefix);
+        let mut members: Vec<Arc<Stored>> = Vec::new();
+        for (at, (key, resource)) in self.moka.iter().enumerate() {
+            if prefix.matches(&key) {
+                members.extend(resource.variants.iter().filter(|stored| stored.level(&self.groups) < Level::Dead).cloned());
+            }
+            // No more memory than for a few times what is wanted.
+            if members.len() > most.saturating_mul(4).max(1024) {
+                hottest_first(&mut members);
+                members.truncate(most);
+            }
+            if at % 256 == 255 {
+                std::thread::yield_now();
+            }
+        }
+        hottest_first(&mut members);
+        members.truncate(most);
+        members.into_iter().map(keyed).collect()
+    }
+
+    /// Whether `stored` is still what is stored under its key, and not dead.
+    fn holds(&self, stored: &Arc<Stored>) -> bool {
+        let resource = self.moka.get(&stored.head.lineage.key);
+        let held = resource.is_some_and(|resource| resource.variants.iter().any(|one| Arc::ptr_eq(one, stored)));
+        held && stored.level(&self.groups) < Level::Dead
+    }
+
+    /// Takes out what is dead and marks what is banned, in a thread of its own and in small steps, so that no reader waits. At most one sweep runs; what dies meanwhile
     /// is swept by one more round.
     pub(crate) fn sweep(self: &Arc<Self>) {
         self.wanted.store(true, Ordering::Release);
@@ -133,6 +202,9 @@ impl Store {
     }
 
     fn sweep_once(&self) {
+        let round = self.groups.bans().begin_round();
+        // Whoever looked at the bans before that is in the map after this.
+        drop(self.landing.write());
         for (at, (key, resource)) in self.moka.iter().enumerate() {
             if self.is_dead(&resource) {
                 // Looked at again inside the lock of the key: it may have been filled anew.
@@ -146,11 +218,14 @@ impl Store {
                 std::thread::yield_now();
             }
         }
+        self.groups.bans().end_round(&round);
+        self.groups.forget_what_is_over();
         self.moka.run_pending_tasks();
     }
 
+    /// Whether all of it is dead. Looks at each: that marks what is banned.
     fn is_dead(&self, resource: &Resource) -> bool {
-        resource.variants.iter().all(|stored| stored.level(&self.groups) == Level::Dead)
+        resource.variants.iter().map(|stored| stored.level(&self.groups)).min() == Some(Level::Dead)
     }
 
     /// Stored keys.
@@ -164,4 +239,21 @@ impl Store {
         self.moka.run_pending_tasks();
         self.moka.weighted_size()
     }
+}
+
+fn enrol(stored: &Arc<Stored>) {
+    stored.head.lineage.groups.iter().for_each(|group| group.enrol(stored));
+}
+
+fn hottest_first(members: &mut [Arc<Stored>]) {
+    members.sort_by_cached_key(|stored| Reverse(stored.hits()));
+}
+
+fn keyed(stored: Arc<Stored>) -> (Key, Arc<Stored>) {
+    (stored.head.lineage.key.clone(), stored)
+}
+
+/// Whether the same variant is stored already, asked for after a change that `new` may not know of.
+fn is_overtaken(new: &Stored, old: &Resource) -> bool {
+    old.variants.iter().any(|old| old.head.lineage.born > new.head.lineage.born && old.same_variant(new))
 }

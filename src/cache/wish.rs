@@ -15,7 +15,7 @@ const MOST: usize = 4096;
 pub(crate) enum Wish {
     /// This response has earned a refresh before it expires.
     Ahead(Nominee),
-    /// A change has invalidated these; they serve until their replacements are there, and are dropped as of `sequence` afterwards.
+    /// A change has made these out of date: they are to be dropped as of `sequence`, if they are warmed once their replacements are there.
     Rewarm(Rewarm),
 }
 
@@ -36,6 +36,8 @@ pub(crate) struct Rewarm {
     pub(crate) groups: Vec<Arc<str>>,
     /// The moment of the change: what was asked of the origin before it is out of date.
     pub(crate) sequence: u64,
+    /// Whether they are warmed again before they are dropped; else they are only dropped, which is what is left to do for `groups`.
+    pub(crate) warm: bool,
 }
 
 /// Where wishes go.

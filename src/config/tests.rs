@@ -2,8 +2,8 @@
 
 use super::kind::Kind;
 use super::{Config, Faults, Place, Sources, load, schema};
-use crate::Settings;
 use crate::sidecar::settings::{Forwarded, ListenAddr, ServerSettings, UpstreamSettings};
+use crate::{Invalidation, Settings};
 use std::time::Duration;
 
 const UPSTREAM: &str = "[upstream]\nurls = [\"http://127.0.0.1:9000\"]\n";
@@ -47,7 +47,9 @@ fn other_value(key: &schema::Key) -> &'static str {
         ("admin.listen", _) => "\"127.0.0.1:9181\"",
         ("upstream.urls", _) => "\"http://api\"",
         ("upstream.forwarded", _) => "\"append\"",
-        ("rules[].path", _) => "\"/other\"",
+        ("rules[].path" | "invalidate[].path", _) => "\"/other\"",
+        ("invalidate[].methods", _) => "[\"PUT\"]",
+        ("invalidate[].prefixes", _) => "[\"/other\"]",
         ("rules[].ignore", _) => "[\"private\"]",
         ("cache.max_object", _) => "\"1MiB\"",
         ("cache.heuristic" | "cache.cache_status", _) => "false",
@@ -73,17 +75,20 @@ fn an_upstream_alone_is_a_configuration_of_defaults() {
 #[test]
 fn every_key_of_this_version_changes_what_is_loaded() {
     for key in schema::KEYS.iter().filter(|key| key.later.is_none()) {
-        let mut base = String::from("upstream.urls = [\"http://127.0.0.1:9000\"]\n");
-        let assignment = format!("{} = {}\n", key.path.trim_start_matches("rules[]."), other_value(key));
-        let changed = if key.path.starts_with("rules[].") {
-            base += "[[rules]]\n";
-            if key.path == "rules[].path" { format!("{base}{assignment}") } else { format!("{base}path = \"/\"\n{assignment}") }
-        } else {
-            format!("{}{assignment}", if key.path == "upstream.urls" { "" } else { &base })
+        let upstream = "upstream.urls = [\"http://127.0.0.1:9000\"]\n";
+        let (base, changed) = match key.path.split_once("[].") {
+            None if key.path == "upstream.urls" => (upstream.into(), format!("{} = {}\n", key.path, other_value(key))),
+            None => (upstream.into(), format!("{upstream}{} = {}\n", key.path, other_value(key))),
+            Some((array, name)) => {
+                // What one item must have, and the item with one key more, or with another value of one.
+                let needed: &[_] = if array == "rules" { &[("path", "\"/\"")] } else { &[("path", "\"/\""), ("tags", "[\"a\"]")] };
+                let item = |lines: &mut dyn Iterator<Item = (&str, &str)>| {
+                    lines.fold(format!("{upstream}[[{array}]]\n"), |text, (name, value)| format!("{text}{name} = {value}\n"))
+                };
+                let rest = needed.iter().copied().filter(|(needed, _)| *needed != name);
+                (item(&mut needed.iter().copied()), item(&mut rest.chain([(name, other_value(key))])))
+            }
         };
-        if base.ends_with("[[rules]]\n") {
-            base += "path = \"/\"\n";
-        }
         let (before, after) = (file(&base).unwrap(), file(&changed).unwrap_or_else(|faults| panic!("{faults}")));
         let unlike = before.server != after.server
             || before.upstream != after.upstream
@@ -114,7 +119,7 @@ fn the_whole_contract_is_known_and_later_parts_are_warned_of_once() {
     let text = include_str!("../../examples/warmfront.toml");
     let config = file(text).unwrap_or_else(|faults| panic!("{faults}"));
     let keys: Vec<_> = config.warnings.iter().map(|fault| fault.key.as_str()).collect();
-    assert_eq!(keys, ["admin.listen", "upstream.preconnect", "[[invalidate]]", "[warm]", "[logs]"]);
+    assert_eq!(keys, ["admin.listen", "upstream.preconnect", "[warm]", "[logs]"]);
     assert_eq!(config.cache.rules.len(), 3);
     assert_eq!(config.cache.rules[0].ttl, Some(Duration::from_secs(300)));
     assert_eq!(config.cache.rules[1].per_identity.as_ref().unwrap().header, "authorization");
@@ -291,6 +296,58 @@ fn rules_that_do_nothing_are_warned_of() {
             "11: rules[3].override: does nothing without ttl, stale_while_revalidate or stale_if_error",
         ]
     );
+}
+
+#[test]
+fn what_changes_invalidate_is_loaded_with_its_defaults() {
+    let rules = "[[rules]]\npath = \"/a\"\ntags = [\"channels\"]\n";
+    let config = good(&format!(
+        "{rules}[[invalidate]]\npath = \"/b/**\"\ntags = [\"channels\", \"elsewhere\"]\nwarm = true\n\
+         [[invalidate]]\nmethods = [\"PUT\", \"LOCK\"]\npath = \"/c\"\nprefixes = [\"/x/\"]\ngroups = [\"primary\"]\n"
+    ));
+    let lock = http::Method::from_bytes(b"LOCK").unwrap();
+    let expected = [
+        Invalidation::path("/b/**").unwrap().tag("channels").tag("elsewhere").warm(),
+        Invalidation::path("/c").unwrap().methods([http::Method::PUT, lock]).prefix("/x/").group("primary"),
+    ];
+    assert_eq!((config.cache.invalidations.as_slice(), config.cache.smart_invalidation), (&expected[..], true));
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    let near = warnings(&format!("{rules}[[invalidate]]\npath = \"/b\"\ntags = [\"chanels\"]\n"));
+    assert_eq!(
+        near,
+        [
+            "6: invalidate[0].tags: no rule has the tag \"chanels\"; responses may still carry it in Cache-Tag or Surrogate-Key; did you mean \"channels\"?"
+        ]
+    );
+}
+
+#[test]
+fn what_changes_invalidate_is_checked() {
+    let text = "[[invalidate]]\nmethods = [\"GET\", \"post\", \"FROBNICATE\", \"a b\"]\npath = \"b\"\n[[invalidate]]\npath = \"/c\"\ntags = []\n\
+                [[invalidate]]\nmethods = []\nprefixes = [\"x\", \"/a?b\", \"/a/**\"]\ntags = [\"\"]\ngroups = [\"\"]\n[[invalidate]]\npath = \"/d\"\ntags = \"t\"\n";
+    let found = faults(text);
+    let starts: Vec<_> = found.iter().map(|line| line.split("; ").next().unwrap()).collect();
+    assert_eq!(
+        starts,
+        [
+            "1: invalidate[0]: invalidates nothing beyond what a change invalidates anyway",
+            "2: invalidate[0].methods: \"GET\" is safe: it changes nothing and never invalidates",
+            "2: invalidate[0].methods: \"post\" is no method that is known",
+            "2: invalidate[0].methods: \"FROBNICATE\" is no method that is known",
+            "2: invalidate[0].methods: \"a b\" is no method that is known",
+            "3: invalidate[0].path: \"b\" is no path pattern",
+            "4: invalidate[1]: invalidates nothing beyond what a change invalidates anyway",
+            "7: invalidate[2].path: is missing: a rule needs a path",
+            "8: invalidate[2].methods: an empty list: nothing would ever invalidate",
+            "9: invalidate[2].prefixes: \"x\" is no prefix of a path",
+            "9: invalidate[2].prefixes: \"/a?b\" is no prefix of a path",
+            "9: invalidate[2].prefixes: \"/a/**\" is no prefix of a path",
+            "10: invalidate[2].tags: \"\" is no tag",
+            "11: invalidate[2].groups: \"\" is no name of a group",
+            "14: invalidate[3].tags: found \"t\"",
+        ]
+    );
+    assert!(found[2].ends_with("did you mean \"POST\"? Methods are written in capitals"), "{}", found[2]);
 }
 
 #[test]

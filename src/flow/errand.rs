@@ -12,6 +12,7 @@ use crate::cache::ledger::Warmth;
 use crate::cache::policy::may_cover_error;
 use crate::cache::rules::Rule;
 use crate::cache::settings::Settings;
+use crate::cache::tags::ResponseTags;
 use crate::clock::Stamp;
 use crate::error::OriginFailure;
 use crate::flow::shared::Shared;
@@ -96,7 +97,10 @@ impl Errand {
     /// The entry for a copy that took `cost_millis`, if warming makes it or has made the one that it replaces.
     pub(crate) fn warmth(&self, cost_millis: u32) -> Option<Warmth> {
         match &self.intent {
-            Some(intent) => intent.ledger.as_ref().map(|ledger| Warmth::enter(Arc::clone(ledger), cost_millis)),
+            Some(intent) => {
+                let ledger = intent.ledger.clone().or_else(|| self.stored.as_ref()?.ledger());
+                ledger.map(|ledger| Warmth::enter(ledger, cost_millis))
+            }
             None => self.stored.as_ref()?.warmth.as_ref().map(Warmth::inherit),
         }
     }
@@ -201,13 +205,13 @@ impl Errand {
         let age = new.get(AGE).cloned();
         age.into_iter().for_each(|age| drop(parts.headers.insert(AGE, age)));
         match self.admit(&parts, timing) {
-            Ok(kept) => {
+            Ok((kept, lineage)) => {
                 move_fields(&mut parts.headers, &mut extra, &kept.omit);
-                let head = self.head(&parts, &kept);
+                let head = self.head(&parts, &kept, lineage);
                 let fresh = Stored::new(head, stored.body.clone(), stored.trailers.clone(), stored.range);
                 // What a hit on it saves is a whole fetch, as before.
                 let fresh = Arc::new(fresh.costing(stored.cost_millis).warmed(self.warmth(stored.cost_millis)));
-                self.shared.store.freshen(&self.key, stored, &fresh, &self.member.target, self.settings.max_variants);
+                self.shared.store.freshen(&self.key, stored, &fresh, &self.member, self.settings.max_variants);
                 Answer::Confirmed { stored: fresh, extra, shared: true }
             }
             Err(why) => {
@@ -218,7 +222,7 @@ impl Errand {
                 }
                 let life = crate::cache::freshness::Life { received: timing.received, initial_age: 0, lifetime: 0, ..stored.head.life };
                 parts.headers.remove(AGE);
-                let head = Arc::new(Head::new(parts.status, &parts.headers, life, self.lineage(false)));
+                let head = Arc::new(Head::new(parts.status, &parts.headers, life, self.no_groups()));
                 let once = Arc::new(Stored::new(head, stored.body.clone(), stored.trailers.clone(), stored.range));
                 Answer::Confirmed { stored: once, extra, shared: false }
             }
@@ -243,8 +247,8 @@ impl Errand {
         // A part that nobody asked for answers nobody else.
         let unasked = parts.status == StatusCode::PARTIAL_CONTENT && (self.phrasing == Phrasing::Whole || !self.asked.contains_key(RANGE));
         let admitted = if unasked { Err(NotStored::Partial) } else { self.admit(&parts, timing) };
-        let kept = match admitted {
-            Ok(kept) => kept,
+        let (kept, lineage) = match admitted {
+            Ok(admitted) => admitted,
             Err(why) => return Err((Response::from_parts(parts, body), why)),
         };
         let announced = content_length(&parts.headers);
@@ -270,7 +274,7 @@ impl Errand {
         if let Some(length) = length.filter(|_| has_content && !parts.headers.contains_key(TRAILER)) {
             parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
-        let head = self.head(&parts, &kept);
+        let head = self.head(&parts, &kept, lineage);
         let age = parts.headers.remove(AGE);
         Ok(Keep { head, extra, age, range: kept.range, length, reserved, body })
     }
@@ -287,10 +291,11 @@ impl Errand {
 
     /// The head of a stored response whose fields a HEAD has updated; `None` if it may not be stored with them.
     pub(crate) fn freshened_head(&self, parts: &response::Parts, timing: Timing) -> Option<Arc<Head>> {
-        self.admit(parts, timing).ok().map(|kept| self.head(parts, &kept))
+        self.admit(parts, timing).ok().map(|(kept, lineage)| self.head(parts, &kept, lineage))
     }
 
-    fn admit(&self, parts: &response::Parts, timing: Timing) -> Result<Kept, NotStored> {
+    /// Whether a response of these fields may be kept, for how long, and in which groups.
+    fn admit(&self, parts: &response::Parts, timing: Timing) -> Result<(Kept, Lineage), NotStored> {
         let asked = Asked {
             method: &self.method,
             headers: &self.asked,
@@ -298,28 +303,31 @@ impl Errand {
             rule: self.rule(),
             locates_itself: self.method == Method::POST && crate::flow::target::locates(&parts.headers, &self.uri, &self.asked),
         };
-        admit(&asked, parts, timing, &self.settings)
+        let kept = admit(&asked, parts, timing, &self.settings)?;
+        let groups = self.member.groups_with(&kept.tags, self.born, &self.shared.groups)?;
+        Ok((kept, Lineage { born: self.born, groups, key: self.key.clone() }))
     }
 
-    fn head(&self, parts: &response::Parts, kept: &Kept) -> Arc<Head> {
+    /// Whether a purge has hit a response of these fields while it was fetched.
+    pub(crate) fn is_overtaken(&self, headers: &HeaderMap) -> bool {
+        let groups = ResponseTags::read(headers).and_then(|own| self.member.groups_with(&own, self.born, &self.shared.groups));
+        let own = groups.map_or(Level::Dead, |groups| groups.iter().map(|group| group.level_since(self.born)).max().unwrap_or_default());
+        own.max(self.member.level_since(self.born, &self.shared.groups)) > Level::Valid
+    }
+
+    fn head(&self, parts: &response::Parts, kept: &Kept, lineage: Lineage) -> Arc<Head> {
         let mut headers = parts.headers.clone();
         hop::strip_unstorable(&mut headers); // RFC 9111 section 3.1
         headers.remove(AGE);
-        let mut head = Head::new(parts.status, &headers, kept.life, self.lineage(true));
+        let mut head = Head::new(parts.status, &headers, kept.life, lineage);
         head.selector = (!kept.vary.is_empty()).then(|| Selector::new(&kept.vary, &self.asked));
         head.rule = self.rule().map(|rule| Arc::clone(&rule.name));
         Arc::new(head)
     }
 
-    /// The groups of what is about to be stored: its tags, and its target where that is one of several partitions.
-    fn lineage(&self, tagged: bool) -> Lineage {
-        let Membership { target, tags } = &self.member;
-        let groups = match (tagged, self.key.is_partitioned()) {
-            (true, false) => Arc::clone(tags),
-            (true, true) => tags.iter().chain([target]).cloned().collect(),
-            (false, _) => Arc::from([]),
-        };
-        Lineage { born: self.born, groups }
+    /// The lineage of what is never stored.
+    fn no_groups(&self) -> Lineage {
+        Lineage { born: self.born, groups: Arc::from([]), key: self.key.clone() }
     }
 }
 

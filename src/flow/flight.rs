@@ -125,7 +125,17 @@ impl Flights {
 
 impl Flight {
     fn is_current(&self, groups: &Groups) -> bool {
-        self.member.level_since(self.born, groups) == Level::Valid && (self.has_landed() || self.since.elapsed() < PATIENCE)
+        let level = self.member.level_since(self.born, groups).max(self.level_of_what_landed(groups));
+        level == Level::Valid && (self.has_landed() || self.since.elapsed() < PATIENCE)
+    }
+
+    /// What purges have made of the response, which may belong to groups that the request did not know.
+    fn level_of_what_landed(&self, groups: &Groups) -> Level {
+        match &*self.landing.borrow() {
+            Some(Landing::Stream(spool)) => spool.head.lineage.level(groups),
+            Some(Landing::Stored(stored)) => stored.level(groups),
+            _ => Level::Valid,
+        }
     }
 
     /// Whether it is known what it came to.
@@ -183,7 +193,7 @@ mod tests {
         let (flights, groups) = (Flights::new(), Groups::new());
         let parts = KeyParts { https: false, authority: "h", path: "/", query: None, partition: None };
         let key = FlightKey { key: KeySecrets::new().build(&parts).to_key(), variant: 0, reload: false };
-        let join = || flights.join(key.clone(), || groups.enlist(b"/", None), &groups, None);
+        let join = || flights.join(key.clone(), || groups.enlist(&key.key, None), &groups, None);
         let Seat::Lead(first) = join() else { panic!("the first leads") };
         assert!(matches!(join(), Seat::Follow(_)));
         first.land(Landing::Failed(Some(Refusal::UpstreamClosed)));
@@ -199,7 +209,7 @@ mod tests {
         let (flights, groups) = (Flights::new(), Groups::new());
         let parts = KeyParts { https: false, authority: "h", path: "/", query: None, partition: None };
         let key = FlightKey { key: KeySecrets::new().build(&parts).to_key(), variant: 0, reload: false };
-        let join = |priority: Option<&Priority>| flights.join(key.clone(), || groups.enlist(b"/", None), &groups, priority);
+        let join = |priority: Option<&Priority>| flights.join(key.clone(), || groups.enlist(&key.key, None), &groups, priority);
         let [first, second] = [(); 2].map(|()| Priority::new(Source::Warm));
         let Seat::Lead(_ticket) = join(Some(&first)) else { panic!("the first leads") };
         assert!(matches!(join(Some(&second)), Seat::Follow(_)) && first.yields());

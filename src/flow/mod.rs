@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod body;
+mod change;
 mod combine;
 mod errand;
 pub(crate) mod flight;

@@ -162,5 +162,5 @@ fn store(errand: &Errand, spool: &Spool, trailers: Option<HeaderMap>, range: Opt
         }
     }
     let stored = Arc::new(stored.warmed(errand.warmth(took)));
-    errand.shared.store.put(&errand.key, &stored, &errand.member.target, errand.settings.max_variants)
+    errand.shared.store.put(&errand.key, &stored, &errand.member, errand.settings.max_variants)
 }

@@ -84,6 +84,8 @@ where
         let shared = &visit.shared;
         let flight = match shared.flights.join(key, || visit.enlist(), &shared.groups, visit.priority()) {
             Seat::Lead(ticket) => return visit.lead(ticket).await,
+            // What was asked for before a change does not make up for it.
+            Seat::Follow(flight) if visit.intent.as_ref().is_some_and(|intent| !intent.is_met_since(flight.born)) => break,
             Seat::Follow(flight) => flight,
         };
         let late = flight.has_landed();
@@ -137,7 +139,7 @@ impl<S, B> Visit<S, B> {
     /// Joins the groups of what will be fetched.
     fn enlist(&self) -> Membership {
         let rule = self.rule.and_then(|rule| self.settings.rules.get(rule));
-        self.shared.groups.enlist(&self.key.target(), rule)
+        self.shared.groups.enlist(&self.key, rule)
     }
 
     /// What is stored, if it is the whole representation.
@@ -331,7 +333,8 @@ where
         let stored = resource.select(self.request.headers(), |_, _| false)?;
         let same = self.stored.as_ref().is_some_and(|old| Arc::ptr_eq(old, stored));
         let verdict = judge(&stored.head.life, stored.level(&self.shared.groups), &self.directives, self.shared.clock.now());
-        (!same && verdict == Verdict::Fresh).then(|| Arc::clone(stored))
+        let enough = self.intent.as_ref().is_none_or(|intent| intent.is_met_by(stored, self.shared.clock.now()));
+        (!same && enough && verdict == Verdict::Fresh).then(|| Arc::clone(stored))
     }
 
     /// Asks for itself, without making anybody wait; the answer is stored all the same if it may be.

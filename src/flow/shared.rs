@@ -1,5 +1,6 @@
 //! What all requests of one cache share.
 
+use crate::cache::bans::Prefix;
 use crate::cache::budget::{Budget, Shares};
 use crate::cache::groups::{GroupName, Groups, Level};
 use crate::cache::hosts::Hosts;
@@ -13,6 +14,7 @@ use crate::flow::flight::Flights;
 use crate::telemetry::Counters;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The state of one cache.
 #[derive(Debug)]
@@ -30,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) hosts: Hosts,
     /// As it was when the cache was made; it cannot change.
     pub(crate) max_bytes: u64,
+    invalidations: AtomicU64,
 }
 
 impl Shared {
@@ -49,19 +52,61 @@ impl Shared {
             counters: Counters::default(),
             wishes: Wishes::default(),
             hosts: Hosts::default(),
+            invalidations: AtomicU64::new(0),
         })
     }
 
-    /// Starts a new sequence number: what is asked of the origin from now on is younger than anything before.
+    /// Starts a new sequence number: what is invalidated as of it is what was asked of the origin before this moment.
     pub(crate) fn sequence(&self) -> u64 {
         self.groups.next()
     }
 
-    /// Invalidates a target in all its variants and partitions, and whatever is being fetched for it; how many unpartitioned variants there were.
-    pub(crate) fn invalidate_target(&self, parts: &KeyParts<'_>, level: Level) -> usize {
+    /// Invalidates a target in all its variants and partitions, and whatever is being fetched for it, as far as it was asked for before `sequence`;
+    /// how many unpartitioned variants there were.
+    pub(crate) fn invalidate_target_as_of(&self, parts: &KeyParts<'_>, level: Level, sequence: u64) -> usize {
         let key: Key = self.secrets.build(&KeyParts { partition: None, ..*parts }).to_key();
         // The group first: a fetch that lands in between finds it, and one that has landed is found in the store.
-        self.groups.invalidate(GroupName::Target(&key.target()), level);
-        self.store.invalidate(&key, level)
+        self.groups.invalidate(GroupName::Target(&key.target()), level, sequence);
+        let count = self.store.invalidate(&key, level, sequence);
+        self.sweep_after(level); // its partitions
+        count
+    }
+
+    /// Invalidates what carries `tag` and was asked for before `sequence`, also if it is still being fetched; `false` if nothing is known to.
+    pub(crate) fn invalidate_tag_as_of(&self, tag: &str, level: Level, sequence: u64) -> bool {
+        let any = self.groups.invalidate(GroupName::Tag(tag), level, sequence);
+        if any {
+            self.sweep_after(level);
+        }
+        any
+    }
+
+    /// Invalidates what lies under `prefix` (see [`Prefix`]) and was asked for before `sequence`, also if it is still being fetched.
+    pub(crate) fn invalidate_prefix_as_of(&self, prefix: &str, level: Level, sequence: u64) {
+        self.groups.invalidate_prefix(Prefix::parse(prefix), level, sequence);
+        self.store.sweep();
+    }
+
+    /// Invalidates everything that was asked for before `sequence`.
+    pub(crate) fn invalidate_all_as_of(&self, level: Level, sequence: u64) {
+        self.groups.invalidate_all(level, sequence);
+        self.sweep_after(level);
+    }
+
+    /// Gives back the memory of what is gone.
+    fn sweep_after(&self, level: Level) {
+        if level == Level::Dead {
+            self.store.sweep();
+        }
+    }
+
+    /// Counts an invalidation: one call of the handle, or one change, however much it touches.
+    pub(crate) fn count_invalidation(&self) {
+        self.invalidations.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many invalidations there were.
+    pub(crate) fn invalidations(&self) -> u64 {
+        self.invalidations.load(Ordering::Relaxed)
     }
 }

@@ -332,6 +332,7 @@ mod tests {
     use crate::cache::budget::Budget;
     use crate::cache::entry::{Head, Lineage};
     use crate::cache::freshness::{Life, LifetimeSource};
+    use crate::cache::key::{KeyParts, KeySecrets};
     use crate::clock::Stamp;
     use crate::error::BrokenBody;
     use bytes::Bytes;
@@ -350,7 +351,8 @@ mod tests {
             must_revalidate: false,
             no_cache: false,
         };
-        let lineage = Lineage { born: 0, groups: Arc::from([]) };
+        let parts = KeyParts { https: false, authority: "h", path: "/", query: None, partition: None };
+        let lineage = Lineage { born: 0, groups: Arc::from([]), key: KeySecrets::new().build(&parts).to_key() };
         Spool::new(Arc::new(Head::new(StatusCode::OK, &HeaderMap::new(), life, lineage)), None, budget.reserve_none())
     }
 

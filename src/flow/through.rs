@@ -3,17 +3,18 @@
 use crate::cache::entry::Stored;
 use crate::cache::freshness::Timing;
 use crate::cache::groups::{Level, Membership};
-use crate::cache::key::{Key, KeyParts, origin_of};
+use crate::cache::key::Key;
 use crate::cache::policy::may_cover_error;
 use crate::cache::settings::Settings;
 use crate::error::OriginFailure;
 use crate::flow::answer::{self, CACHE_STATUS, Client};
 use crate::flow::body::CacheBody;
+use crate::flow::change::Change;
 use crate::flow::errand::{Errand, Keep, Phrasing, call, is_covered_status};
 use crate::flow::pump::pump;
 use crate::flow::shared::Shared;
 use crate::flow::spool::Spool;
-use crate::flow::{target, visit};
+use crate::flow::visit;
 use crate::rfc::cache_status::{CacheStatus, Forward};
 use crate::rfc::directives::RequestDirectives;
 use crate::rfc::freshen::{HeadVerdict, head_updates, merge_304};
@@ -55,7 +56,7 @@ where
     let learns = key.is_some() || !method::is_safe(&method);
     let asked = learns.then(|| (request.uri().clone(), request.headers().clone()));
     // The groups before the question: a purge that comes while it is answered must find them.
-    let member = key.as_ref().map(|key| shared.groups.enlist(&key.target(), rule.and_then(|rule| settings.rules.get(rule))));
+    let member = key.as_ref().map(|key| shared.groups.enlist(key, rule.and_then(|rule| settings.rules.get(rule))));
     let born = shared.groups.now();
     let requested = shared.clock.now();
     let mut response = match call(&mut inner, request).await {
@@ -81,16 +82,22 @@ where
         note(&settings, response.headers_mut(), status);
         return Ok(response.map(CacheBody::pass));
     };
-    let overtaken = member.as_ref().is_some_and(|member| member.level_since(born, &shared.groups) > Level::Valid);
-    if !method::is_safe(&method) && (response.status().is_success() || response.status().is_redirection()) {
-        invalidate(&shared, &settings, &uri, &headers, response.headers());
-    }
     let timing = Timing { requested, received: shared.clock.now() };
-    if let Some((key, member)) = key.zip(member) {
-        // Its own answer is newer than the invalidation that it has just caused, and than no other one.
-        let born = if method == Method::POST && !overtaken { shared.groups.now() } else { born };
+    let headers = Arc::new(headers);
+    let errand = key.zip(member).map(|(key, member)| {
         let directives = visit::directives(&headers);
-        let errand = errand(&shared, &settings, rule, key, member, born, &method, headers, directives, uri);
+        errand(&shared, &settings, rule, key, member, born, &method, Arc::clone(&headers), directives, uri.clone())
+    });
+    let overtaken = method == Method::POST && errand.as_ref().is_some_and(|errand| errand.is_overtaken(response.headers()));
+    if !method::is_safe(&method) && (response.status().is_success() || response.status().is_redirection()) {
+        let (request, response) = (&headers, response.headers());
+        Change { shared: &shared, settings: &settings, method: &method, uri: &uri, request, response }.invalidate();
+    }
+    if let Some(mut errand) = errand {
+        if method == Method::POST && !overtaken {
+            // Its own answer is newer than the invalidation that it has just caused, and than no other one.
+            errand.born = shared.groups.now();
+        }
         if method == Method::HEAD {
             learn_from_head(&errand, &response, timing);
         } else if method == Method::POST && response.status().is_success() {
@@ -126,7 +133,7 @@ fn errand(
     member: Membership,
     born: u64,
     method: &Method,
-    asked: HeaderMap,
+    asked: Arc<HeaderMap>,
     directives: RequestDirectives,
     uri: Uri,
 ) -> Errand {
@@ -138,7 +145,7 @@ fn errand(
         member,
         born,
         method: method.clone(),
-        asked: Arc::new(asked),
+        asked,
         directives,
         stored: None,
         phrasing: Phrasing::Verbatim,
@@ -167,18 +174,6 @@ where
     response
 }
 
-/// RFC 9111 section 4.4: what an unsafe request that went well has changed must be validated before it is used again.
-fn invalidate(shared: &Shared, settings: &Settings, uri: &Uri, request: &HeaderMap, response: &HeaderMap) {
-    let (https, authority) = origin_of(uri, request);
-    let forget = |path: &str, query: Option<&str>| {
-        let query = visit::keyed_query(settings, path, query);
-        let target = KeyParts { https, authority, path, query: query.as_deref(), partition: None };
-        shared.invalidate_target(&target, Level::Invalid);
-    };
-    forget(uri.path(), uri.query());
-    target::named(response, uri, request).for_each(|named| forget(named.path(), named.query()));
-}
-
 /// RFC 9111 section 4.3.5: the answer to a HEAD freshens what is stored for GET, or shows that it is out of date.
 fn learn_from_head<RB>(errand: &Errand, response: &Response<RB>, timing: Timing) {
     if response.status() != StatusCode::OK {
@@ -200,7 +195,7 @@ fn learn_from_head<RB>(errand: &Errand, response: &Response<RB>, timing: Timing)
             let as_get = Errand { method: Method::GET, ..errand.clone() };
             if let Some(head) = as_get.freshened_head(&parts, timing) {
                 let fresh = Stored::new(head, stored.body.clone(), stored.trailers.clone(), None).costing(stored.cost_millis);
-                store.freshen(&errand.key, stored, &Arc::new(fresh), &errand.member.target, errand.settings.max_variants);
+                store.freshen(&errand.key, stored, &Arc::new(fresh), &errand.member, errand.settings.max_variants);
             }
         }
     }

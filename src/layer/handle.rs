@@ -1,6 +1,7 @@
 //! The handle to a cache: how it is made, looked into and invalidated.
 
-use crate::cache::groups::{GroupName, Level};
+use crate::cache::groups::Level;
+use crate::cache::invalidation::Invalidation;
 use crate::cache::key::{KeyParts, origin_of};
 use crate::cache::rules::Rule;
 use crate::cache::settings::Settings;
@@ -45,6 +46,8 @@ pub struct Stats {
     pub refused: u64,
     /// Requests for which the origin could not be asked.
     pub failed: u64,
+    /// Invalidations: calls of this handle, and changes (unsafe requests that went well). Each counts once, however much it touched.
+    pub invalidations: u64,
     /// Stored keys.
     pub entries: u64,
     /// Bytes of stored responses and of bodies in flight, as they count towards `max_bytes`.
@@ -111,6 +114,7 @@ impl Cache {
             passed: counters.total(Outcome::Pass),
             refused: counters.total(Outcome::Refused),
             failed: counters.total(Outcome::Failed),
+            invalidations: self.shared.invalidations(),
             entries: store.entries(),
             bytes: store.bytes() + budget.used(),
             max_bytes: *max_bytes,
@@ -142,33 +146,42 @@ impl Cache {
     /// Invalidates one target, in all its variants and for every identity, and whatever is being fetched for it: an absolute URI, or a path and
     /// query for requests without a host. How many shared variants there were.
     pub fn invalidate(&self, uri: &Uri, level: Level) -> usize {
+        self.shared.count_invalidation();
+        self.invalidate_as_of(uri, level, self.shared.sequence())
+    }
+
+    /// As [`invalidate`](Self::invalidate), but only what was asked of the origin before `sequence`, and not counted.
+    pub(crate) fn invalidate_as_of(&self, uri: &Uri, level: Level, sequence: u64) -> usize {
         let settings = self.shared.settings.load();
         let query = visit::keyed_query(&settings, uri.path(), uri.query());
         let none = HeaderMap::new();
         let (https, authority) = origin_of(uri, &none);
         let target = KeyParts { https, authority, path: uri.path(), query: query.as_deref(), partition: None };
-        let count = self.shared.invalidate_target(&target, level);
-        if level == Level::Dead {
-            self.shared.store.sweep(); // its partitions
-        }
-        count
+        self.shared.invalidate_target_as_of(&target, level, sequence)
     }
 
-    /// Invalidates everything that carries `tag`; `false` if nothing does. The cost does not depend on how much that is.
+    /// Invalidates everything that carries `tag`: by its rule, by `Cache-Tag` or by `Surrogate-Key`, also if it is still being fetched and nobody
+    /// knows yet that it will. `false` if nothing is known to. The cost does not depend on how much that is.
     pub fn invalidate_tag(&self, tag: &str, level: Level) -> bool {
-        let any = self.shared.groups.invalidate(GroupName::Tag(tag), level);
-        if any && level == Level::Dead {
-            self.shared.store.sweep();
-        }
-        any
+        self.shared.count_invalidation();
+        self.shared.invalidate_tag_as_of(tag, level, self.shared.sequence())
+    }
+
+    /// Invalidates everything whose path begins with `prefix`, also if it is still being fetched: `/api/` of all hosts, or `http://example.com/api/`
+    /// of one (with the scheme that requests have here; behind the sidecar that is `http`).
+    ///
+    /// The beginning is compared byte by byte with the path as it was sent: `/api/ch` meets `/api/channels`, `/api/ch/` does not. The query is no part
+    /// of it; one in `prefix` is cut off. It holds when this returns, and costs no reader a walk through the store: a background thread takes that.
+    /// With more than 64 prefixes not worked off yet, the two that are most alike become one, their common beginning.
+    pub fn invalidate_prefix(&self, prefix: &str, level: Level) {
+        self.shared.count_invalidation();
+        self.shared.invalidate_prefix_as_of(prefix, level, self.shared.sequence());
     }
 
     /// Invalidates everything. The cost does not depend on how much that is; memory is given back in the background.
     pub fn invalidate_all(&self, level: Level) {
-        self.shared.groups.invalidate_all(level);
-        if level == Level::Dead {
-            self.shared.store.sweep();
-        }
+        self.shared.count_invalidation();
+        self.shared.invalidate_all_as_of(level, self.shared.sequence());
     }
 }
 
@@ -218,6 +231,13 @@ impl CacheBuilder {
     #[must_use]
     pub fn rule(mut self, rule: Rule) -> Self {
         self.settings.rules.push(rule);
+        self
+    }
+
+    /// Adds what a change invalidates to that which is there.
+    #[must_use]
+    pub fn invalidation(mut self, invalidation: Invalidation) -> Self {
+        self.settings.invalidations.push(invalidation);
         self
     }
 

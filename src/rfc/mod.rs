@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`age`] | RFC 9111 section 5.1 |
 //! | [`cache_status`] | RFC 9211 |
+//! | [`cache_groups`] | RFC 9875 |
 //! | [`conditional`] | RFC 9110 section 13, RFC 9111 section 4.3.2 |
 //! | [`date`] | RFC 9110 section 5.6.7 |
 //! | [`directives`] | RFC 9111 section 5.2, RFC 5861, RFC 8246 |
@@ -23,6 +24,7 @@
 //! | [`vary`] | RFC 9110 sections 12.4.2 and 12.5.5, RFC 9111 section 4.1 |
 
 pub mod age;
+pub mod cache_groups;
 pub mod cache_status;
 pub mod conditional;
 pub mod date;

@@ -31,7 +31,7 @@ pub fn from_targeted(headers: &HeaderMap, names: &[HeaderName]) -> Option<Respon
 }
 
 /// All lines of the field as one value (RFC 9110 section 5.3); `None` when there are none.
-fn combined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
+pub(super) fn combined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
     let mut lines = headers.get_all(name).iter();
     let mut value = Cow::Borrowed(lines.next()?.as_bytes());
     for line in lines {

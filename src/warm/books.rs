@@ -10,10 +10,11 @@ use crate::warm::pace::Backoff;
 use crate::warm::report::{AheadReport, Cause, Fates, GroupReport, Outcome, Progress, Report, RunReport, RunTotals};
 use crate::warm::settings::WarmSettings;
 use arc_swap::ArcSwap;
+use http::HeaderValue;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -29,6 +30,8 @@ const MOST_PROBLEMS: usize = 16;
 #[derive(Debug, Default)]
 pub(crate) struct Account {
     pub(crate) ledger: Arc<Ledger>,
+    /// What its lists held the last time, to know what belongs to it.
+    lists: Mutex<Arc<Vec<Vec<String>>>>,
     book: Mutex<Book>,
 }
 
@@ -56,6 +59,14 @@ impl Account {
             book.totals.fates.merge(&report.fates);
         }
         book.last = Some(Arc::clone(run));
+    }
+
+    pub(crate) fn keep_lists(&self, lists: Arc<Vec<Vec<String>>>) {
+        *self.lists.lock() = lists;
+    }
+
+    pub(crate) fn lists(&self) -> Arc<Vec<Vec<String>>> {
+        Arc::clone(&self.lists.lock())
     }
 
     pub(crate) fn plan_next(&self, next: Option<Stamp>) {
@@ -92,8 +103,9 @@ impl Account {
 pub(crate) struct Run {
     pub(crate) group: Arc<str>,
     pub(crate) cause: Cause,
-    pub(crate) started: Stamp,
-    begun: Instant,
+    /// When it was decided on.
+    decided: Stamp,
+    begun: OnceLock<(Stamp, Instant)>,
     cancel: watch::Sender<bool>,
     /// `true` once it has ended.
     ended: watch::Sender<bool>,
@@ -115,16 +127,30 @@ struct State {
 }
 
 impl Run {
-    pub(crate) fn new(group: Arc<str>, cause: Cause, started: Stamp) -> Arc<Self> {
+    pub(crate) fn new(group: Arc<str>, cause: Cause, decided: Stamp) -> Arc<Self> {
         Arc::new(Self {
             group,
             cause,
-            started,
-            begun: Instant::now(),
+            decided,
+            begun: OnceLock::new(),
             cancel: watch::Sender::new(false),
             ended: watch::Sender::new(false),
             state: Mutex::default(),
         })
+    }
+
+    /// It begins now.
+    pub(crate) fn begin(&self, now: Stamp) {
+        self.begun.get_or_init(|| (now, Instant::now()));
+    }
+
+    /// When it began, or was decided on if it has not begun.
+    fn started(&self) -> Stamp {
+        self.begun.get().map_or(self.decided, |(started, _)| *started)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.begun.get().map_or(Duration::ZERO, |(_, begun)| begun.elapsed())
     }
 
     /// Says how many items there are, as far as is known.
@@ -185,7 +211,7 @@ impl Run {
     /// Closes it: from here on it has a report.
     pub(crate) fn close(&self, slowed: u64) {
         let mut state = self.state.lock();
-        state.took.get_or_insert(self.begun.elapsed());
+        state.took.get_or_insert(self.elapsed());
         state.slowed = slowed;
     }
 
@@ -229,10 +255,10 @@ impl Run {
         let state = self.state.lock();
         let done = state.fates.items();
         let planned = state.planned.max(done);
-        let elapsed = state.took.unwrap_or_else(|| self.begun.elapsed());
+        let elapsed = state.took.unwrap_or_else(|| self.elapsed());
         let left = planned - done;
         let eta = (done > 0).then(|| elapsed.mul_f64(left as f64 / done as f64));
-        Progress { started: self.started, done, planned, eta, fates: state.fates }
+        Progress { started: self.started(), done, planned, eta, fates: state.fates }
     }
 
     /// How it went; `None` while it goes on.
@@ -240,7 +266,7 @@ impl Run {
         let state = self.state.lock();
         Some(RunReport {
             cause: self.cause.clone(),
-            started: self.started,
+            started: self.started(),
             duration: state.took?,
             fates: state.fates,
             reasons: state.reasons.clone(),
@@ -302,6 +328,8 @@ pub(crate) struct Books {
     jobs: Mutex<VecDeque<Arc<Job>>>,
     next_job: AtomicU64,
     pub(crate) settings: ArcSwap<WarmSettings>,
+    /// The hosts that were warmed last.
+    pub(crate) hosts: ArcSwap<Vec<HeaderValue>>,
     pub(crate) ahead: Account,
     pub(crate) ahead_fates: Mutex<Fates>,
     pub(crate) users: Mutex<RunTotals>,
@@ -324,6 +352,7 @@ impl Books {
             jobs: Mutex::default(),
             next_job: AtomicU64::new(1),
             settings: ArcSwap::from_pointee(settings),
+            hosts: ArcSwap::default(),
             ahead: Account::default(),
             ahead_fates: Mutex::default(),
             users: Mutex::default(),

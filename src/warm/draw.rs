@@ -2,7 +2,7 @@
 
 use crate::layer::Cache;
 use crate::warm::ask::{Ask, Flown};
-use crate::warm::books::Run;
+use crate::warm::books::{Account, Run};
 use crate::warm::expand::Item;
 use crate::warm::fault::SourceFault;
 use crate::warm::group::Group;
@@ -29,13 +29,15 @@ pub(crate) struct Drawing {
     pub(crate) hosts: Vec<HeaderValue>,
     pub(crate) cache: Cache,
     pub(crate) run: Arc<Run>,
+    pub(crate) account: Arc<Account>,
     pub(crate) fetcher: Fetcher,
 }
 
 impl Drawing {
     /// Draws everything; each block waits until there is room for it. Ends when nobody takes blocks any more.
     pub(crate) async fn draw(self, blocks: mpsc::Sender<Block>) {
-        let lists = self.lists().await;
+        let lists = Arc::new(self.lists().await);
+        self.account.keep_lists(Arc::clone(&lists));
         let Some(first) = self.hosts.first().cloned() else { return };
         let hosts = self.hosts.len() as u64;
         let mut expansion = self.group.expand(&lists, |item| self.cache.key_hash(&first, &item.target));

@@ -1,5 +1,7 @@
 //! The public face of warming: a plan, a warmer that runs it, a guard that ends it, and a handle to talk to it.
 
+use crate::cache::groups::Level;
+use crate::cache::wish::Rewarm;
 use crate::clock::{Clock, Stamp};
 use crate::layer::Cache;
 use crate::warm::books::{Books, Job, Run};
@@ -7,7 +9,8 @@ use crate::warm::fault::PlanFault;
 use crate::warm::fetch::{Fetch, Through};
 use crate::warm::group::Group;
 use crate::warm::report::{Cause, Fates, Outcome, Progress, Report, RunReport};
-use crate::warm::runner::{Command, Parts, Runner};
+use crate::warm::rewarm;
+use crate::warm::runner::{Command, How, Parts, Runner};
 use crate::warm::settings::WarmSettings;
 use bytes::Bytes;
 use http::uri::Authority;
@@ -108,11 +111,11 @@ impl Warmer {
         let books = Books::new(settings);
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let (stop, stopped) = watch::channel(false);
-        let parts = Parts { fetch, cache, books: Arc::clone(&books), clock, default_host, commands: receiver };
+        let parts = Parts { fetch, cache: cache.clone(), books: Arc::clone(&books), clock, default_host, commands: receiver };
         // Here, not in the task: whoever asks right after this finds everything in the books.
         let runner = Runner::new(parts);
         let task = tokio::spawn(runner.run(stopped));
-        Ok(Guard { warm: Warm { books, commands }, stop, task: Some(task) })
+        Ok(Guard { warm: Warm { cache, books, commands }, stop, task: Some(task) })
     }
 }
 
@@ -162,6 +165,7 @@ impl Drop for Guard {
 /// A handle to a warmer. Cheap to clone. When the warmer has ended, nothing it is asked for happens.
 #[derive(Clone, Debug)]
 pub struct Warm {
+    cache: Cache,
     books: Arc<Books>,
     commands: mpsc::Sender<Command>,
 }
@@ -205,12 +209,52 @@ impl Warm {
     /// # Errors
     /// A group is unknown; nothing runs then.
     pub async fn run(&self, groups: Option<&[&str]>, force: bool) -> Result<Option<JobView>, UnknownGroup> {
+        self.run_how(groups, if force { How::Forced } else { How::Gently }).await
+    }
+
+    /// Fetches everything of these groups (`None`: of all that are switched on) again, and then drops what could not be replaced. Never leaves a hole:
+    /// each old copy serves until its replacement is there, for a minute at most; what is left then is stale
+    /// ([`Level::Stale`](crate::cache::Level::Stale)).
+    ///
+    /// # Errors
+    /// A group is unknown; nothing happens then.
+    pub async fn replace(&self, groups: Option<&[&str]>) -> Result<Option<JobView>, UnknownGroup> {
+        self.run_how(groups, How::Replacing).await
+    }
+
+    async fn run_how(&self, groups: Option<&[&str]>, how: How) -> Result<Option<JobView>, UnknownGroup> {
         let groups = groups.map(|names| names.iter().map(|name| self.find(name)).collect::<Result<Vec<_>, _>>()).transpose()?;
         let (reply, answer) = oneshot::channel();
-        if self.commands.send(Command::Run { groups, force, cause: Cause::Asked, reply }).await.is_err() {
+        if self.commands.send(Command::Run { groups, how, cause: Cause::Asked, reply }).await.is_err() {
             return Ok(None);
         }
         Ok(answer.await.ok().map(|job| JobView { job }))
+    }
+
+    /// As [`replace`](Self::replace), for the copies that carry one of `tags` or whose path begins with one of `prefixes`: those that are read, or were warmed,
+    /// are fetched again, the most read first, a thousand at most; then everything that was not replaced is dropped.
+    pub async fn replace_tagged(&self, tags: &[&str], prefixes: &[&str]) -> Option<JobView> {
+        let owned = |names: &[&str]| names.iter().map(|name| Arc::from(*name)).collect();
+        let sequence = self.cache.shared().sequence();
+        let rewarm = Rewarm { tags: owned(tags), prefixes: owned(prefixes), groups: Vec::new(), sequence, warm: true };
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Change(rewarm, reply)).await.ok()?;
+        answer.await.ok().map(|job| JobView { job })
+    }
+
+    /// Invalidates everything that belongs to a group: the targets of its plan, with what its lists held the last time. How many copies that were.
+    ///
+    /// # Errors
+    /// It is unknown.
+    pub fn invalidate(&self, group: &str, level: Level) -> Result<usize, UnknownGroup> {
+        let name = self.find(group)?;
+        let settings = self.books.settings.load();
+        let Some(group) = settings.groups.iter().find(|group| group.name == name) else { return Ok(0) };
+        let (account, shared) = (self.books.account(&name), self.cache.shared());
+        let sequence = shared.sequence();
+        shared.count_invalidation();
+        let hosts = self.books.hosts.load();
+        Ok(hosts.iter().map(|host| rewarm::drop_group(&self.cache, group, &account, host, level, sequence)).sum())
     }
 
     /// Everything at this moment.

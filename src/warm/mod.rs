@@ -52,6 +52,7 @@ mod handle;
 mod headers;
 mod pace;
 pub mod report;
+mod rewarm;
 mod runner;
 pub mod schedule;
 pub mod settings;

@@ -4,7 +4,7 @@
 use crate::cache::Fate;
 use crate::cache::entry::Stored;
 use crate::cache::intent::Need;
-use crate::cache::wish::Wish;
+use crate::cache::wish::{Rewarm, Wish};
 use crate::clock::{Clock, Stamp};
 use crate::error::BoxError;
 use crate::layer::Cache;
@@ -18,6 +18,7 @@ use crate::warm::fetch::Fetch;
 use crate::warm::group::Group;
 use crate::warm::pace::{Heard, Pace, Step};
 use crate::warm::report::Cause;
+use crate::warm::rewarm;
 use crate::warm::settings::WarmSettings;
 use crate::warm::task::{Fetcher, Wanted};
 use crate::warm::timers::Timers;
@@ -40,8 +41,10 @@ const WANTS: usize = 64;
 
 /// What the runner may be told.
 pub(crate) enum Command {
-    /// Run these groups, or all that are switched on. `force`: also what is fresh.
-    Run { groups: Option<Vec<Arc<str>>>, force: bool, cause: Cause, reply: oneshot::Sender<Arc<Job>> },
+    /// Run these groups, or all that are switched on.
+    Run { groups: Option<Vec<Arc<str>>>, how: How, cause: Cause, reply: oneshot::Sender<Arc<Job>> },
+    /// Warm again what a change has put out of date.
+    Change(Rewarm, oneshot::Sender<Arc<Job>>),
     /// Other settings.
     Configure(Box<WarmSettings>, oneshot::Sender<()>),
     /// Requests of one user. `done` is told when they have ended.
@@ -50,12 +53,52 @@ pub(crate) enum Command {
     Look,
 }
 
+/// How groups are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// What is fresh is left alone.
+    Gently,
+    /// What is fresh is fetched too.
+    Forced,
+    /// What is fresh is fetched too, and what could not be replaced is dropped.
+    Replacing,
+}
+
+/// A run that has to wait for another one of its group.
+struct Owed {
+    run: Arc<Run>,
+    need: Need,
+}
+
 /// What comes back from a task of the runner.
 enum Back {
-    Item { serial: u64, ask: Ask, tried: u32, flown: Flown },
-    Wanted { serial: u64, wanted: Wanted, flown: Flown },
-    Ahead { ask: Ask, flown: Flown },
-    Task { serial: u64, result: Result<(), BoxError> },
+    Item {
+        serial: u64,
+        ask: Ask,
+        tried: u32,
+        flown: Flown,
+    },
+    Wanted {
+        serial: u64,
+        wanted: Wanted,
+        flown: Flown,
+    },
+    Ahead {
+        ask: Ask,
+        flown: Flown,
+    },
+    Task {
+        serial: u64,
+        result: Result<(), BoxError>,
+    },
+    /// What a change concerns has been looked up.
+    Changed {
+        rewarm: Rewarm,
+        asks: Vec<Ask>,
+        reply: Option<oneshot::Sender<Arc<Job>>>,
+    },
+    /// All runs for a change have ended, or have had their time.
+    Replaced(Rewarm),
 }
 
 pub(crate) struct Runner {
@@ -81,7 +124,7 @@ pub(crate) struct Runner {
     /// A hot copy that is due and waits for its turn.
     due_ahead: Option<(Ask, Arc<Stored>)>,
     /// Groups whose time came while they ran.
-    owed: HashMap<Arc<str>, Cause>,
+    owed: HashMap<Arc<str>, Owed>,
     startup: Option<Instant>,
     comebacks: HashMap<Arc<str>, (Instant, Duration)>,
     serial: u64,
@@ -195,7 +238,7 @@ impl Runner {
             self.startup = None;
             let groups = self.scheduled_at_startup();
             if !groups.is_empty() {
-                self.start_job(&groups, false, &Cause::Startup);
+                self.start_job(&groups, How::Gently, &Cause::Startup);
             }
         }
         let back: Vec<Arc<str>> = self.comebacks.iter().filter(|(_, (then, _))| *then <= now).map(|(name, _)| Arc::clone(name)).collect();
@@ -203,7 +246,7 @@ impl Runner {
             if let Some((then, _)) = self.comebacks.get_mut(&name) {
                 *then = now + LOOK * 60; // set anew when it ends
             }
-            self.start_job(&[name], false, &Cause::Startup);
+            self.start_job(&[name], How::Gently, &Cause::Startup);
         }
         let due = self.timers.due(self.clock.wall());
         if due.is_empty() {
@@ -212,9 +255,9 @@ impl Runner {
         for due in due {
             let cause = Cause::Schedule(due.words);
             if self.books.account(&due.group).running().is_some() {
-                self.owed.insert(due.group, cause);
+                self.owe(&due.group, self.near(), &cause);
             } else {
-                self.start_job(&[due.group], false, &cause);
+                self.start_job(&[due.group], How::Gently, &cause);
             }
         }
         self.timers.publish(&self.books);
@@ -226,41 +269,71 @@ impl Runner {
     }
 
     /// Starts runs of these groups, or joins those that are going on.
-    fn start_job(&mut self, groups: &[Arc<str>], force: bool, cause: &Cause) -> Arc<Job> {
+    fn start_job(&mut self, groups: &[Arc<str>], how: How, cause: &Cause) -> Arc<Job> {
         // What is asked of the origin from here on is new enough for all groups of the job.
-        let need = if force { Need::BornSince(self.cache.shared().sequence()) } else { self.near() };
-        let started = self.clock.wall();
-        let mut runs = Vec::new();
-        for name in groups {
-            if let Some(running) = self.books.account(name).running() {
-                runs.push((running, true));
-            } else if let Some(run) = self.start(name, need, cause.clone()) {
-                runs.push((run, false));
-            }
+        let sequence = self.cache.shared().sequence();
+        let need = if how == How::Gently { self.near() } else { Need::BornSince(sequence) };
+        let runs = self.runs_of(groups, need, cause);
+        let job = self.books.enter(cause.clone(), self.clock.wall(), runs);
+        if how == How::Replacing {
+            let rewarm = Rewarm { tags: Vec::new(), prefixes: Vec::new(), groups: groups.to_vec(), sequence, warm: true };
+            self.drop_when_replaced(rewarm, Arc::clone(&job));
         }
-        let job = self.books.enter(cause.clone(), started, runs);
         self.publish();
         job
+    }
+
+    /// A run for each group: one that is going on if it does what is needed, else one of its own, which waits until the other has ended.
+    fn runs_of(&mut self, groups: &[Arc<str>], need: Need, cause: &Cause) -> Vec<(Arc<Run>, bool)> {
+        let mut runs = Vec::new();
+        for name in groups {
+            match self.books.account(name).running() {
+                Some(running) if matches!(need, Need::Fresh { .. }) => runs.push((running, true)),
+                Some(_) => runs.push((self.owe(name, need, cause), false)),
+                None => {
+                    let run = Run::new(Arc::clone(name), cause.clone(), self.clock.wall());
+                    if self.start(&run, need) {
+                        runs.push((run, false));
+                    }
+                }
+            }
+        }
+        runs
+    }
+
+    /// A run of the group for when the one that is going on has ended; one for all who want one meanwhile, as demanding as the most demanding.
+    fn owe(&mut self, name: &Arc<str>, need: Need, cause: &Cause) -> Arc<Run> {
+        let now = self.clock.wall();
+        let owed = self.owed.entry(Arc::clone(name));
+        let owed = owed.or_insert_with(|| Owed { run: Run::new(Arc::clone(name), cause.clone(), now), need });
+        owed.need = match (owed.need, need) {
+            (Need::BornSince(one), Need::BornSince(other)) => Need::BornSince(one.max(other)),
+            (Need::Fresh { .. }, other) => other,
+            (one, Need::Fresh { .. }) => one,
+        };
+        Arc::clone(&owed.run)
     }
 
     fn near(&self) -> Need {
         Need::Fresh { near: self.settings.refresh_ahead.before }
     }
 
-    /// Starts a run of one group.
-    fn start(&mut self, name: &Arc<str>, need: Need, cause: Cause) -> Option<Arc<Run>> {
-        let group = Arc::clone(self.groups.iter().find(|group| group.name == *name)?);
+    /// Starts a run of its group; `false` if there is none of that name.
+    fn start(&mut self, run: &Arc<Run>, need: Need) -> bool {
+        let name = &run.group;
+        let Some(group) = self.groups.iter().find(|group| group.name == *name).map(Arc::clone) else { return false };
         let account = self.books.account(name);
-        let run = Run::new(Arc::clone(name), cause, self.clock.wall());
-        account.begin(&run);
+        run.begin(self.clock.wall());
+        account.begin(run);
         let hosts = self.hosts();
+        self.books.hosts.store(Arc::new(hosts.clone()));
         let host = hosts.first().cloned().unwrap_or_else(|| self.default_host.clone());
         let (wants, wanted) = mpsc::channel(WANTS);
         let fetcher = Fetcher { host, wants, bell: Arc::clone(&self.bell) };
         let ledger = Some(Arc::clone(&account.ledger));
         let manner = Manner { source: Source::Warm, need, ledger, timeout: self.settings.timeout, keep: 0 };
         self.serial += 1;
-        let mut active = Active::new(self.serial, Arc::clone(&run), Some(account), group.priority, manner);
+        let mut active = Active::new(self.serial, Arc::clone(run), Some(Arc::clone(&account)), group.priority, manner);
         active.slowed_before = self.pace.backoff().slowed;
         if let Some(task) = &group.task {
             let running = task.run(fetcher);
@@ -271,13 +344,13 @@ impl Runner {
             active = active.with_channels(None, wanted);
         } else {
             let (blocks, drawn) = mpsc::channel(1);
-            let drawing = Drawing { group, hosts, cache: self.cache.clone(), run: Arc::clone(&run), fetcher };
+            let drawing = Drawing { group, hosts, cache: self.cache.clone(), run: Arc::clone(run), account, fetcher };
             tokio::spawn(drawing.draw(blocks));
             active = active.with_channels(Some(drawn), wanted);
         }
         self.activate(active);
         tracing::debug!(group = %name, cause = %run.cause, "warm run begins");
-        Some(run)
+        true
     }
 
     pub(super) fn activate(&mut self, active: Active) {
@@ -382,6 +455,8 @@ impl Runner {
                 self.books.ahead_fates.lock().add(flown.fate, flown.length, flown.took);
             }
             Some(Back::Task { serial, result }) => self.land_task(serial, result),
+            Some(Back::Changed { rewarm, asks, reply }) => self.replace(rewarm, asks, reply),
+            Some(Back::Replaced(rewarm)) => self.drop_the_rest(&rewarm),
             // A panic, in a service or in a task: theirs, and no reason to stop.
             None => self.land_panic(serial, is_request),
         }
@@ -472,10 +547,11 @@ impl Runner {
         self.publish();
         active.run.announce();
         if active.account.is_some()
-            && let Some(cause) = self.owed.remove(&name)
-            && !active.run.is_cancelled()
+            && let Some(Owed { run, need }) = self.owed.remove(&name)
+            && !self.start(&run, need)
         {
-            self.start_job(&[name], false, &cause);
+            run.close(0);
+            run.announce();
         }
     }
 
@@ -492,16 +568,17 @@ impl Runner {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Run { groups, force, cause, reply } => {
+            Command::Run { groups, how, cause, reply } => {
                 let all = || self.groups.iter().filter(|group| group.enabled).map(|group| Arc::clone(&group.name)).collect();
                 let groups: Vec<_> = groups.unwrap_or_else(all);
-                let job = self.start_job(&groups, force, &cause);
+                let job = self.start_job(&groups, how, &cause);
                 let _ = reply.send(job); // whoever has gone needs no answer
             }
             Command::Configure(settings, done) => {
                 self.configure(Arc::from(settings));
                 let _ = done.send(());
             }
+            Command::Change(rewarm, reply) => self.look_up(rewarm, Some(reply)),
             Command::User { asks, done } => self.start_user(asks, done),
             Command::Look => {}
         }
@@ -509,6 +586,7 @@ impl Runner {
 
     fn start_user(&mut self, asks: Vec<Ask>, done: oneshot::Sender<Arc<Run>>) {
         let run = Run::new("user".into(), Cause::User, self.clock.wall());
+        run.begin(self.clock.wall());
         let manner = Manner { source: Source::Warm, need: self.near(), ledger: None, timeout: self.settings.timeout, keep: 0 };
         self.serial += 1;
         let mut active = Active::new(self.serial, Arc::clone(&run), None, u64::MAX, manner).with_items(asks);
@@ -538,7 +616,11 @@ impl Runner {
         for active in self.active.iter().filter(|active| active.account.is_some() && !runs.contains(&active.run.group)) {
             active.run.cancel();
         }
-        self.owed.retain(|name, _| runs.contains(name));
+        for (_, Owed { run, .. }) in self.owed.extract_if(|name, _| !runs.contains(name)) {
+            run.cancel();
+            run.close(0);
+            run.announce();
+        }
         self.comebacks.retain(|name, _| runs.contains(name));
         if !settings.enabled || !settings.on_startup {
             self.startup = None;
@@ -552,8 +634,56 @@ impl Runner {
         match wish {
             Wish::Ahead(nominee) if self.settings.enabled => self.ahead.nominate(nominee, self.settings.refresh_ahead, rand::random()),
             Wish::Ahead(_) => {}
-            Wish::Rewarm(_) => {}
+            Wish::Rewarm(rewarm) if self.settings.enabled && rewarm.warm => self.look_up(rewarm, None),
+            Wish::Rewarm(rewarm) => self.drop_the_rest(&Rewarm { warm: false, ..rewarm }),
         }
+    }
+
+    /// Looks up, off the runtime's threads, what a change concerns.
+    fn look_up(&mut self, rewarm: Rewarm, reply: Option<oneshot::Sender<Arc<Job>>>) {
+        let cache = self.cache.clone();
+        let id = self.back.spawn_blocking(move || {
+            let asks = rewarm::asks(&cache, &rewarm);
+            Back::Changed { rewarm, asks, reply }
+        });
+        self.whose.insert(id.id(), (0, false));
+    }
+
+    /// Fetches again what a change has put out of date, and then drops what could not be replaced.
+    fn replace(&mut self, rewarm: Rewarm, asks: Vec<Ask>, reply: Option<oneshot::Sender<Arc<Job>>>) {
+        let need = Need::BornSince(rewarm.sequence);
+        let known: Vec<Arc<str>> =
+            rewarm.groups.iter().filter(|name| self.groups.iter().any(|group| group.name == **name)).cloned().collect();
+        let mut runs = self.runs_of(&known, need, &Cause::Change);
+        if !asks.is_empty() {
+            let run = Run::new("change".into(), Cause::Change, self.clock.wall());
+            run.begin(self.clock.wall());
+            let manner = Manner { source: Source::Refresh, need, ledger: None, timeout: self.settings.timeout, keep: 0 };
+            self.serial += 1;
+            self.activate(Active::new(self.serial, Arc::clone(&run), None, u64::MAX, manner).with_items(asks));
+            runs.push((run, false));
+        }
+        let job = self.books.enter(Cause::Change, self.clock.wall(), runs);
+        self.drop_when_replaced(rewarm, Arc::clone(&job));
+        if let Some(reply) = reply {
+            let _ = reply.send(job); // whoever has gone needs no answer
+        }
+    }
+
+    fn drop_when_replaced(&mut self, rewarm: Rewarm, job: Arc<Job>) {
+        let id = self.back.spawn(async move {
+            // What takes longer goes on; the old copies are not served for ever.
+            let _ = tokio::time::timeout(rewarm::PATIENCE, job.ended()).await;
+            Back::Replaced(rewarm)
+        });
+        self.whose.insert(id.id(), (0, false));
+    }
+
+    fn drop_the_rest(&mut self, rewarm: &Rewarm) {
+        let hosts = self.hosts();
+        let groups = self.groups.iter().filter(|group| rewarm.groups.contains(&group.name));
+        let groups: Vec<_> = groups.map(|group| (Arc::clone(group), self.books.account(&group.name))).collect();
+        rewarm::drop_the_rest(&self.cache, rewarm, &groups, &hosts);
     }
 
     fn publish(&mut self) {

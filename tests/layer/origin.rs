@@ -230,6 +230,10 @@ impl Origin {
         self.0.asked.lock().clone()
     }
 
+    /// From now on answers by `script`.
+    pub(crate) fn becomes_by(&self, script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) {
+        *self.0.script.lock() = Arc::new(Box::new(script));
+    }
     pub(crate) fn last(&self) -> Asked {
         self.0.asked.lock().last().unwrap().clone()
     }

@@ -1,6 +1,6 @@
 //! `[cache]` and `[key]`
 
-use super::{rules, set};
+use super::{invalidate, rules, set};
 use crate::cache::settings::{KeySettings, Settings};
 use crate::config::fault::Place;
 use crate::config::kind::quote;
@@ -29,6 +29,7 @@ pub(super) fn check(root: &Table, findings: &mut Findings) -> Settings {
     set(&mut cache.key.query_sort, root.bool("key.query_sort"));
     max_object(root, &cache, findings);
     cache.rules = rules::check(root, &cache.key, findings);
+    cache.invalidations = invalidate::check(root, &cache.rules, findings);
     cache
 }
 

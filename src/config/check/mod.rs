@@ -2,6 +2,7 @@
 
 pub(super) mod admin;
 mod cache;
+mod invalidate;
 mod rules;
 mod server;
 mod upstream;

@@ -28,9 +28,9 @@ pub(super) fn check(root: &Table, key: &KeySettings, findings: &mut Findings) ->
 }
 
 fn check_one(table: &Table, key: &KeySettings, findings: &mut Findings) -> Option<Rule> {
-    let parsed = pattern(table, findings);
+    let parsed = pattern(table, PATH, "/api/**", findings);
     let name = name(table, findings);
-    let (ignore, tags) = (ignore(table, findings), tags(table, findings));
+    let (ignore, tags) = (ignore(table, findings), tags(table, TAGS, findings));
     let (per_identity, key) = (per_identity(table, findings), rule_key(table, key, findings));
     useless(table, findings);
     let path = parsed?;
@@ -49,17 +49,18 @@ fn check_one(table: &Table, key: &KeySettings, findings: &mut Findings) -> Optio
     })
 }
 
-fn pattern(table: &Table, findings: &mut Findings) -> Option<PathPattern> {
+/// The pattern of a table at `path`, which it must have; `example` is shown where it is missing.
+pub(super) fn pattern(table: &Table, path: &'static str, example: &str, findings: &mut Findings) -> Option<PathPattern> {
     let shown = format!("{}.path", table.shown);
-    let Some(text) = table.text(PATH) else {
-        if table.is_silent(PATH) {
-            findings.fault(&table.place, shown, "is missing: a rule needs a path", "write path = \"/api/**\"");
+    let Some(text) = table.text(path) else {
+        if table.is_silent(path) {
+            findings.fault(&table.place, shown, "is missing: a rule needs a path", format!("write path = {}", quote(example)));
         }
         return None;
     };
     let parsed = PathPattern::parse(text);
     if let Err(error) = &parsed {
-        findings.fault(&table.place(PATH), shown, format!("{} is no path pattern", quote(text)), error.to_string());
+        findings.fault(&table.place(path), shown, format!("{} is no path pattern", quote(text)), error.to_string());
     }
     parsed.ok()
 }
@@ -87,9 +88,10 @@ fn ignore(table: &Table, findings: &mut Findings) -> Ignore {
     ignore
 }
 
-fn tags(table: &Table, findings: &mut Findings) -> Vec<Arc<str>> {
+/// The tags of a table at `path`, once each.
+pub(super) fn tags(table: &Table, path: &str, findings: &mut Findings) -> Vec<Arc<str>> {
     let mut tags: Vec<Arc<str>> = Vec::new();
-    for (tag, place) in table.list(TAGS).unwrap_or_default() {
+    for (tag, place) in table.list(path).unwrap_or_default() {
         if !is_visible_ascii(tag) {
             let found = format!("{} is no tag", quote(tag));
             findings.fault(place, format!("{}.tags", table.shown), found, "write visible ASCII characters, as \"schools\"");

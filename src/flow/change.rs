@@ -1,0 +1,88 @@
+//! What a change invalidates: an unsafe request that went well. It happens before its answer is given, so that whoever changed something reads it.
+
+use crate::cache::groups::{GroupName, Level};
+use crate::cache::invalidation::Invalidation;
+use crate::cache::key::{Key, KeyParts, origin_of};
+use crate::cache::settings::Settings;
+use crate::cache::wish::{Rewarm, Wish};
+use crate::flow::shared::Shared;
+use crate::flow::{target, visit};
+use crate::rfc::cache_groups::{self, CACHE_GROUP_INVALIDATION};
+use http::{HeaderMap, Method, Uri};
+
+/// A change and the head of its answer.
+pub(crate) struct Change<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) settings: &'a Settings,
+    pub(crate) method: &'a Method,
+    pub(crate) uri: &'a Uri,
+    pub(crate) request: &'a HeaderMap,
+    pub(crate) response: &'a HeaderMap,
+}
+
+impl Change<'_> {
+    /// Invalidates all that is out of date now.
+    pub(crate) fn invalidate(&self) {
+        let sequence = self.shared.sequence();
+        self.targets(sequence);
+        self.named_groups(sequence);
+        if self.settings.smart_invalidation {
+            let rules = self.settings.invalidations.iter();
+            rules.filter(|rule| rule.matches(self.method, self.uri.path())).for_each(|rule| self.follow(rule, sequence));
+        }
+        self.shared.count_invalidation();
+    }
+
+    /// RFC 9111 section 4.4: what an unsafe request that went well has changed must be validated before it is used again.
+    fn targets(&self, sequence: u64) {
+        let forget = |path: &str, query: Option<&str>| {
+            let query = visit::keyed_query(self.settings, path, query);
+            self.shared.invalidate_target_as_of(&self.on_this_origin(path, query.as_deref()), Level::Invalid, sequence);
+        };
+        forget(self.uri.path(), self.uri.query());
+        target::named(self.response, self.uri, self.request).for_each(|named| forget(named.path(), named.query()));
+    }
+
+    /// RFC 9875 section 3: groups of the same origin that the answer names. A void field names none.
+    fn named_groups(&self, sequence: u64) {
+        let names = cache_groups::read(self.response, &CACHE_GROUP_INVALIDATION).unwrap_or_default();
+        if names.is_empty() {
+            return;
+        }
+        let key: Key = self.shared.secrets.build(&self.on_this_origin(self.uri.path(), None)).to_key();
+        for name in names {
+            self.shared.groups.invalidate(GroupName::OfOrigin(&key, &name), Level::Invalid, sequence);
+        }
+    }
+
+    /// What one rule asks for: said to whoever warms, or done at once.
+    fn follow(&self, rule: &Invalidation, sequence: u64) {
+        let Invalidation { tags, prefixes, groups, warm, .. } = rule;
+        if !warm {
+            self.drop_now(rule, sequence);
+        }
+        if !warm && groups.is_empty() {
+            return;
+        }
+        // What has been dropped already need not be named; groups only the listener knows.
+        let (tags, prefixes) = if *warm { (tags.clone(), prefixes.clone()) } else { (Vec::new(), Vec::new()) };
+        let wish = Rewarm { tags, prefixes, groups: groups.clone(), sequence, warm: *warm };
+        if self.shared.wishes.say(Wish::Rewarm(wish)).is_err() && *warm {
+            self.drop_now(rule, sequence);
+        }
+    }
+
+    fn drop_now(&self, rule: &Invalidation, sequence: u64) {
+        for tag in &rule.tags {
+            self.shared.invalidate_tag_as_of(tag, Level::Invalid, sequence);
+        }
+        for prefix in &rule.prefixes {
+            self.shared.invalidate_prefix_as_of(prefix, Level::Invalid, sequence);
+        }
+    }
+
+    fn on_this_origin<'b>(&'b self, path: &'b str, query: Option<&'b str>) -> KeyParts<'b> {
+        let (https, authority) = origin_of(self.uri, self.request);
+        KeyParts { https, authority, path, query, partition: None }
+    }
+}
