@@ -4,6 +4,7 @@ use crate::cache::groups::Level;
 use crate::cache::wish::Rewarm;
 use crate::clock::{Clock, Stamp};
 use crate::layer::Cache;
+use crate::warm::ask::Ask;
 use crate::warm::books::{Books, Job, Run};
 use crate::warm::fault::PlanFault;
 use crate::warm::fetch::{Fetch, Through};
@@ -299,6 +300,21 @@ impl Warm {
     /// Sets all counts of warming to zero; what is stored stays.
     pub fn reset(&self) {
         self.books.reset();
+    }
+
+    /// The settings in force, without a copy.
+    pub(crate) fn settings_now(&self) -> arc_swap::Guard<Arc<WarmSettings>> {
+        self.books.settings.load()
+    }
+
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// Makes the requests of one user; tells when they have ended. `None`: too much is waiting, or the warmer has ended.
+    pub(crate) fn warm_user(&self, asks: Vec<Ask>) -> Option<oneshot::Receiver<Arc<Run>>> {
+        let (done, ended) = oneshot::channel();
+        self.commands.try_send(Command::User { asks, done }).ok().map(|()| ended)
     }
 
     fn find(&self, name: &str) -> Result<Arc<str>, UnknownGroup> {

@@ -61,6 +61,7 @@ pub mod target;
 mod task;
 pub mod template;
 mod timers;
+mod user;
 
 pub use combo::Combo;
 pub use expand::{Expansion, Item, Tally};
@@ -75,6 +76,7 @@ pub use source::{ListSource, Selector};
 pub use target::Target;
 pub use task::{Fetcher, ReadError};
 pub use template::Template;
+pub use user::{UserFuture, UserWarmup};
 
 #[cfg(test)]
 mod tests;
