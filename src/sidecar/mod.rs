@@ -109,7 +109,7 @@ impl Sidecar {
             restart.push("server.max_connections");
             server.max_connections = old.server.max_connections;
         }
-        self.upstream.resize(upstream.max_in_flight);
+        self.upstream.resize(&upstream);
         self.live.settings.store(Arc::new(Settings { server, upstream }));
         restart
     }
@@ -118,6 +118,12 @@ impl Sidecar {
     #[must_use]
     pub fn refused(&self, refusal: Refusal) -> u64 {
         self.live.refused(refusal)
+    }
+
+    /// Requests that hold a place at the upstream now: from leaving the queue until their body has ended.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.upstream.in_flight()
     }
 
     fn live(&self) -> &Arc<Live> {

@@ -2,6 +2,7 @@
 
 use crate::body::RequestBody;
 use crate::error::OriginFailure;
+use crate::priority::Priority;
 use crate::problem;
 use crate::rfc::hop;
 use crate::sidecar::admission::tokens;
@@ -11,6 +12,7 @@ pub use crate::sidecar::download::UpstreamBody;
 use crate::sidecar::failure::Failure;
 use crate::sidecar::gate::{Gate, Place};
 use crate::sidecar::live::{Live, Settings};
+use crate::sidecar::settings::UpstreamSettings;
 use crate::sidecar::upload::{Monitor, Upload};
 use crate::telemetry::Refusal;
 use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, DATE, HOST, HeaderMap, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
@@ -52,15 +54,26 @@ struct Answered {
 
 impl Upstream {
     pub(super) fn new(live: Arc<Live>) -> Self {
-        let gate = Gate::new(live.settings.load().upstream.max_in_flight);
+        let gate = {
+            let settings = live.settings.load();
+            let (limit, share) = limits(&settings.upstream);
+            Gate::new(limit, share)
+        };
         let mut client = Client::builder(TokioExecutor::new());
         client.pool_idle_timeout(POOL_IDLE).pool_max_idle_per_host(POOL_MAX_IDLE).pool_timer(TokioTimer::new());
         let client = client.set_host(false).retry_canceled_requests(true).build(Dial::new(live.clone()));
         Self { live, gate, client }
     }
 
-    pub(super) fn resize(&self, max_in_flight: usize) {
-        self.gate.resize(max_in_flight);
+    /// Follows new limits.
+    pub(super) fn resize(&self, settings: &UpstreamSettings) {
+        let (limit, share) = limits(settings);
+        self.gate.resize(limit, share);
+    }
+
+    /// Requests that hold a place at the upstream.
+    pub(super) fn in_flight(&self) -> usize {
+        self.gate.held()
     }
 
     async fn answer(self, request: Request<RequestBody>) -> Response<UpstreamBody> {
@@ -96,7 +109,10 @@ impl Upstream {
     /// Through the gate, and as many attempts as may be made.
     async fn fetch(&self, mut parts: Parts, body: RequestBody, settings: &Settings) -> Result<Answered, Failure> {
         let upstream = &settings.upstream;
-        let place = self.gate.enter(upstream.max_queue, upstream.queue_timeout).await.map_err(|refusal| full(refusal, settings))?;
+        // Read before `prepare`, which leaves nothing of ours on the request.
+        let priority = Priority::of(&parts.extensions).cloned();
+        let entering = self.gate.enter(priority.as_ref(), upstream.max_queue, upstream.queue_timeout);
+        let place = entering.await.map_err(|refusal| full(refusal, priority.as_ref(), settings))?;
         prepare(&mut parts, &body, settings)?;
         if !body.is_end_stream() || !parts.method.is_idempotent() {
             return self.attempt(parts, body, place, settings).await;
@@ -198,12 +214,18 @@ async fn within<F: Future>(asking: F, limit: Duration, upload: Option<&Monitor>)
     }
 }
 
-fn full(refusal: Refusal, settings: &Settings) -> Failure {
+/// All places, and the share of what yields.
+fn limits(settings: &UpstreamSettings) -> (usize, usize) {
+    (settings.max_in_flight, settings.warm_share.of(settings.max_in_flight))
+}
+
+fn full(refusal: Refusal, priority: Option<&Priority>, settings: &Settings) -> Failure {
     let upstream = &settings.upstream;
     Failure::new(
         refusal,
         match refusal {
             Refusal::QueueTimeout => format!("upstream.queue_timeout ({:?}) passed", upstream.queue_timeout),
+            _ if priority.is_some_and(Priority::yields) => "warm.max_share leaves no place to what readers do not wait for".into(),
             _ => format!("upstream.max_in_flight ({}) and upstream.max_queue ({}) are reached", upstream.max_in_flight, upstream.max_queue),
         },
     )
