@@ -75,9 +75,10 @@ pub struct UpstreamSettings {
     pub queue_timeout: Duration,
     /// Further tries after a connection-level failure, for idempotent requests without a body. Default 1.
     pub retries: u32,
-    /// Connections that are opened shortly after the start, before anybody asks; 0 = none. Default 8.
+    /// Connections that are opened 100 ms after the start, before anybody asks, at most `max_in_flight`; they are kept for 50 s. 0 = none. Default 8.
     pub preconnect: usize,
-    /// `warm.max_share`: the part of `max_in_flight` that requests on nobody's behalf may take. Default 0.25.
+    /// `warm.max_share`: the part of `max_in_flight` that requests may take which no reader waits for; at least one place, unless it is 0: then they are
+    /// refused (503). Default 0.25.
     pub warm_share: Share,
 }
 

@@ -11,10 +11,11 @@ use crate::sidecar::download::Hold;
 pub use crate::sidecar::download::UpstreamBody;
 use crate::sidecar::failure::Failure;
 use crate::sidecar::gate::{Gate, Place};
-use crate::sidecar::live::{Live, Settings};
+use crate::sidecar::live::{Asking, Live, Settings};
 use crate::sidecar::settings::UpstreamSettings;
+use crate::sidecar::stash::Stash;
 use crate::sidecar::upload::{Monitor, Upload};
-use crate::telemetry::Refusal;
+use crate::telemetry::{Refusal, Source};
 use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, DATE, HOST, HeaderMap, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme};
@@ -44,6 +45,7 @@ pub struct Upstream {
     live: Arc<Live>,
     gate: Gate,
     client: Client<Dial, Upload>,
+    dial: Dial,
 }
 
 /// An attempt that brought a head, and what it holds.
@@ -61,14 +63,25 @@ impl Upstream {
         };
         let mut client = Client::builder(TokioExecutor::new());
         client.pool_idle_timeout(POOL_IDLE).pool_max_idle_per_host(POOL_MAX_IDLE).pool_timer(TokioTimer::new());
-        let client = client.set_host(false).retry_canceled_requests(true).build(Dial::new(live.clone()));
-        Self { live, gate, client }
+        let dial = Dial::new(live.clone());
+        let client = client.set_host(false).retry_canceled_requests(true).build(dial.clone());
+        Self { live, gate, client, dial }
     }
 
     /// Follows new limits.
     pub(super) fn resize(&self, settings: &UpstreamSettings) {
         let (limit, share) = limits(settings);
         self.gate.resize(limit, share);
+    }
+
+    /// Opens connections before anybody needs them.
+    pub(super) fn preconnect(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.dial.clone().ahead()
+    }
+
+    /// The connections that were opened ahead.
+    pub(super) fn stash(&self) -> &Stash {
+        self.dial.stash()
     }
 
     /// Requests that hold a place at the upstream.
@@ -113,19 +126,23 @@ impl Upstream {
         let priority = Priority::of(&parts.extensions).cloned();
         let entering = self.gate.enter(priority.as_ref(), upstream.max_queue, upstream.queue_timeout);
         let place = entering.await.map_err(|refusal| full(refusal, priority.as_ref(), settings))?;
+        let source = priority.map_or(Source::Live, |priority| priority.source());
         prepare(&mut parts, &body, settings)?;
         if !body.is_end_stream() || !parts.method.is_idempotent() {
-            return self.attempt(parts, body, place, settings).await;
+            return self.attempt(parts, body, source, place, settings).await.map_err(|(failure, _)| failure);
         }
         let mut place = place;
         let (mut left, mut stale_left) = (upstream.retries, 1);
         loop {
-            let (failure, again) = match self.try_attempt(parts.clone(), RequestBody::default(), place, settings).await {
+            let (failure, again) = match self.attempt(parts.clone(), RequestBody::default(), source, place, settings).await {
                 Ok(answered) => return Ok(answered),
                 Err(failed) => failed,
             };
             match failure {
-                failure if failure.stale && stale_left > 0 => stale_left -= 1,
+                failure if failure.stale && stale_left > 0 => {
+                    stale_left -= 1;
+                    self.stash().clear(); // whatever closed that one has probably closed these
+                }
                 failure if failure.is_connection_level() && left > 0 => left -= 1,
                 failure => return Err(failure),
             }
@@ -133,18 +150,23 @@ impl Upstream {
         }
     }
 
-    async fn attempt(&self, parts: Parts, body: RequestBody, place: Place, settings: &Settings) -> Result<Answered, Failure> {
-        self.try_attempt(parts, body, place, settings).await.map_err(|(failure, _)| failure)
-    }
-
     /// One attempt; a failed one gives the place back for the next.
-    async fn try_attempt(&self, parts: Parts, body: RequestBody, place: Place, settings: &Settings) -> Result<Answered, (Failure, Place)> {
+    async fn attempt(
+        &self,
+        parts: Parts,
+        body: RequestBody,
+        source: Source,
+        place: Place,
+        settings: &Settings,
+    ) -> Result<Answered, (Failure, Place)> {
+        let mut counted = Asking::new(&self.live, source);
         let body = Upload::new(body);
         let upload = body.monitor();
         let asking = self.client.request(Request::from_parts(parts, body));
         let limit = settings.upstream.response_timeout;
         match within(asking, limit, upload.as_ref()).await {
             Some(Ok(response)) => {
+                counted.answered(response.status());
                 if let Some(proven) = response.extensions().get::<Proven>() {
                     proven.prove();
                 }
