@@ -52,6 +52,7 @@ pub(super) enum Value {
     Bytes(u64),
     Bool(bool),
     Integer(u64),
+    Fraction(f64),
     Text(String),
     List(Vec<String>),
     /// Of a kind that nothing reads yet.
@@ -113,7 +114,7 @@ impl Kind {
             Self::Integer { .. } => self.bounded(text.trim().parse().map_err(|_| wrong())?, text.trim()),
             Self::Bool => text.trim().parse().map(Value::Bool).map_err(|_| wrong()),
             Self::Fraction => match text.trim().parse::<f64>() {
-                Ok(number) if (0.0..=1.0).contains(&number) => Ok(Value::Unread),
+                Ok(number) if (0.0..=1.0).contains(&number) => Ok(Value::Fraction(number)),
                 _ => Err(wrong()),
             },
             Self::Choice(words) if words.contains(&text) => Ok(Value::Text(text.into())),
@@ -216,7 +217,11 @@ mod tests {
             assert!(read(kind, wrong).unwrap_err().contains("from 1 to 10"), "{wrong}");
         }
         assert_eq!(read(Kind::Size { min: 0, max: 1 << 30 }, "1_024"), Ok(Value::Bytes(1024)));
-        assert!(read(Kind::Fraction, "nan").is_err() && read(Kind::Fraction, "1").is_ok() && read(Kind::Fraction, "1.5").is_err());
+        assert!(
+            read(Kind::Fraction, "nan").is_err()
+                && read(Kind::Fraction, "1") == Ok(Value::Fraction(1.0))
+                && read(Kind::Fraction, "1.5").is_err()
+        );
     }
 
     #[test]

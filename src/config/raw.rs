@@ -86,6 +86,10 @@ impl Table {
         if let Value::Integer(number) = self.get(path)?.value { usize::try_from(number).ok() } else { None }
     }
 
+    pub(super) fn fraction(&self, path: &str) -> Option<f64> {
+        if let Value::Fraction(part) = self.get(path)?.value { Some(part) } else { None }
+    }
+
     pub(super) fn text(&self, path: &str) -> Option<&str> {
         if let Value::Text(text) = &self.get(path)?.value { Some(text) } else { None }
     }
@@ -152,6 +156,7 @@ fn acts(value: &Value) -> bool {
     match value {
         Value::Duration(duration) => !duration.is_zero(),
         Value::Bytes(number) | Value::Integer(number) => *number != 0,
+        Value::Fraction(part) => *part > 0.0,
         Value::Bool(value) => *value,
         Value::Text(text) => !text.is_empty(),
         Value::List(items) => !items.is_empty(),

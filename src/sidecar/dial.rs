@@ -1,15 +1,20 @@
-//! Connections to the upstream: names that were resolved once stay usable, and connecting has a deadline that includes resolving.
+//! Connections to the upstream: opened ahead or when they are needed; names that were resolved once stay usable, and connecting has a deadline that
+//! includes resolving.
 
 use crate::error::BoxError;
 use crate::sidecar::live::Live;
+use crate::sidecar::stash::Stash;
 use http::Uri;
+use http::uri::{Authority, PathAndQuery, Scheme};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
+use socket2::SockRef;
 use std::collections::HashMap;
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,15 +22,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tower_service::Service;
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Opens connections.
+/// Opens connections. Clones share the memory of names and the stash.
 #[derive(Clone, Debug)]
 pub(super) struct Dial {
     http: HttpConnector<Resolve>,
     live: Arc<Live>,
+    stash: Arc<Stash>,
 }
 
 /// `upstream.connect_timeout` passed before there was a connection.
@@ -45,7 +52,65 @@ impl Dial {
         let mut http = HttpConnector::new_with_resolver(Resolve::default());
         http.set_nodelay(true);
         http.set_keepalive(Some(Duration::from_secs(60)));
-        Self { http, live }
+        Self { http, stash: Arc::new(Stash::new(live.clone())), live }
+    }
+
+    /// What was opened ahead.
+    pub(super) fn stash(&self) -> &Stash {
+        &self.stash
+    }
+
+    /// Opens as many connections as are missing from `upstream.preconnect` (more than `upstream.max_in_flight` are of no use), and lays them by. Nothing is
+    /// sent over them.
+    pub(super) async fn ahead(mut self) {
+        let (authority, wanted) = {
+            let upstream = &self.live.settings.load().upstream;
+            (upstream.authority.clone(), upstream.preconnect.min(upstream.max_in_flight))
+        };
+        self.stash.tidy();
+        let missing = wanted.saturating_sub(self.stash.len());
+        if missing == 0 {
+            return;
+        }
+        // One goes alone: it asks for the name, and an upstream that is down or slow to say so is met once.
+        let Some(address) = self.lay_by(&authority, authority.clone()).await else { return };
+        let Ok(address) = Authority::try_from(address.to_string()) else { return };
+        let mut opening = JoinSet::new();
+        for _ in 1..missing {
+            let (mut dial, authority, address) = (self.clone(), authority.clone(), address.clone());
+            opening.spawn(async move { dial.lay_by(&authority, address).await });
+        }
+        while opening.join_next().await.is_some() {}
+    }
+
+    /// Opens one connection to the upstream `authority`, at `address`, and lays it by; where it leads.
+    async fn lay_by(&mut self, authority: &Authority, address: Authority) -> Option<SocketAddr> {
+        let mut uri = http::uri::Parts::default();
+        (uri.scheme, uri.authority, uri.path_and_query) = (Some(Scheme::HTTP), Some(address), Some(PathAndQuery::from_static("/")));
+        match self.open(Uri::from_parts(uri).ok()?).await {
+            Ok(line) => {
+                let address = line.io.inner().peer_addr().ok();
+                self.stash.put(line, authority);
+                address
+            }
+            Err(error) => {
+                tracing::debug!(%authority, %error, "no connection ahead of need");
+                None
+            }
+        }
+    }
+
+    /// Opens one connection within `upstream.connect_timeout`.
+    fn open(&mut self, uri: Uri) -> impl Future<Output = Result<Line, BoxError>> + use<> {
+        let limit = self.live.settings.load().upstream.connect_timeout;
+        let connecting = self.http.call(uri);
+        async move {
+            match tokio::time::timeout(limit, connecting).await {
+                Ok(Ok(io)) => Ok(Line { io, proven: Proven::default() }),
+                Ok(Err(error)) => Err(error.into()),
+                Err(_) => Err(ConnectTimeout(limit).into()),
+            }
+        }
     }
 }
 
@@ -59,19 +124,15 @@ impl Service<Uri> for Dial {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let limit = self.live.settings.load().upstream.connect_timeout;
-        let connecting = self.http.call(uri);
-        Box::pin(async move {
-            match tokio::time::timeout(limit, connecting).await {
-                Ok(Ok(io)) => Ok(Line { io, proven: Proven::default() }),
-                Ok(Err(error)) => Err(error.into()),
-                Err(_) => Err(ConnectTimeout(limit).into()),
-            }
-        })
+        if let Some(line) = uri.authority().and_then(|authority| self.stash.take(authority)) {
+            return Box::pin(std::future::ready(Ok(line)));
+        }
+        Box::pin(self.open(uri))
     }
 }
 
-/// Whether a connection has brought a response before. One that has, and now ends without a word, was merely stale.
+/// Whether a connection was good before: it has brought a response, or lain in the stash for a while. One that was, and now ends without a word, was merely
+/// stale.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Proven(Arc<AtomicBool>);
 
@@ -90,6 +151,18 @@ impl Proven {
 pub(super) struct Line {
     io: TokioIo<TcpStream>,
     proven: Proven,
+}
+
+impl Line {
+    /// Whether the peer has neither sent nor closed anything. Asked of the socket itself: what tokio knows of it may be older.
+    pub(super) fn is_quiet(&self) -> bool {
+        let peeked = SockRef::from(self.io.inner()).peek(&mut [MaybeUninit::uninit()]);
+        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    pub(super) const fn proven(&self) -> &Proven {
+        &self.proven
+    }
 }
 
 impl Connection for Line {

@@ -40,6 +40,7 @@ mod reply;
 mod scan;
 mod serve;
 pub mod settings;
+mod stash;
 mod stream;
 mod target;
 mod tunnel;
@@ -53,7 +54,7 @@ pub use upstream::{Upstream, UpstreamBody};
 use crate::sidecar::listen::Listener;
 use crate::sidecar::live::{Live, Settings};
 use crate::sidecar::settings::{ServerSettings, UpstreamSettings};
-use crate::telemetry::Refusal;
+use crate::telemetry::{Attempt, Refusal, Source};
 use std::io;
 use std::sync::Arc;
 
@@ -109,8 +110,9 @@ impl Sidecar {
             restart.push("server.max_connections");
             server.max_connections = old.server.max_connections;
         }
-        self.upstream.resize(upstream.max_in_flight);
+        self.upstream.resize(&upstream);
         self.live.settings.store(Arc::new(Settings { server, upstream }));
+        self.upstream.stash().tidy();
         restart
     }
 
@@ -118,6 +120,25 @@ impl Sidecar {
     #[must_use]
     pub fn refused(&self, refusal: Refusal) -> u64 {
         self.live.refused(refusal)
+    }
+
+    /// Resolves the upstream's name and opens up to `upstream.preconnect` connections, which the next requests take instead of opening their own. No request
+    /// is sent, and a failure is nobody's: an upstream that is not there yet is met once and left alone. [`Bound::run`] does this shortly after
+    /// the start.
+    pub fn preconnect(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.upstream.preconnect()
+    }
+
+    /// How often the upstream was asked on behalf of `source` with this end. Together they are all attempts; what never left the gate is none.
+    #[must_use]
+    pub fn upstream_requests(&self, source: Source, attempt: Attempt) -> u64 {
+        self.live.attempts(source, attempt)
+    }
+
+    /// Requests that hold a place at the upstream now: from leaving the queue until their body has ended.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.upstream.in_flight()
     }
 
     fn live(&self) -> &Arc<Live> {

@@ -9,6 +9,7 @@ use crate::sidecar::forwarded::Peer;
 use crate::sidecar::listen::{Listener, accept, accept_waiting};
 use crate::sidecar::open::{Open, Ticket};
 use crate::sidecar::settings::ListenAddr;
+use crate::sidecar::stash::MAX_AGE;
 use crate::sidecar::stream::Stream;
 use crate::sidecar::target::Memory;
 use crate::sidecar::wire::Wire;
@@ -24,11 +25,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 use tower_service::Service;
 
 /// How long a connection that must close may still bring a request, which is answered with `Connection: close`: what a client sends just now is
 /// not lost, and its next request goes elsewhere.
 const LAST_REQUEST: Duration = Duration::from_millis(250);
+/// How long after the start connections to the upstream are opened ahead: what starts with the process goes first.
+const PRECONNECT_DELAY: Duration = Duration::from_millis(100);
 
 /// A sidecar that listens, and answers when it is [run](Bound::run).
 #[derive(Debug)]
@@ -74,6 +78,8 @@ impl Bound {
                 drop(permit);
             });
         };
+        let mut ahead = JoinSet::new(); // ends with this run, however that ends
+        ahead.spawn(look_ahead(sidecar.clone()));
         {
             let mut accepting = pin!(accept_all(&listeners, &room, &welcome));
             let mut shutdown = pin!(shutdown);
@@ -83,6 +89,7 @@ impl Bound {
                 () = &mut accepting => {}
             }
         }
+        drop(ahead);
         // What the kernel has accepted for us has sent its request, and would be reset.
         for listener in &listeners {
             while let Ok(permit) = room.clone().try_acquire_owned() {
@@ -101,8 +108,17 @@ impl Bound {
         }
         let left = open.count();
         open.cut();
+        sidecar.upstream.stash().clear();
         Drained { finished, open: left }
     }
+}
+
+/// Opens connections to the upstream shortly after the start, and closes those that nobody has taken in their time.
+async fn look_ahead(sidecar: Sidecar) {
+    tokio::time::sleep(PRECONNECT_DELAY).await;
+    sidecar.preconnect().await;
+    tokio::time::sleep(MAX_AGE).await;
+    sidecar.upstream.stash().tidy();
 }
 
 /// Takes connections for ever, as many at a time as there is `room` for (`server.max_connections`): beyond, they wait in the kernel.

@@ -75,6 +75,36 @@ pub struct UpstreamSettings {
     pub queue_timeout: Duration,
     /// Further tries after a connection-level failure, for idempotent requests without a body. Default 1.
     pub retries: u32,
+    /// Connections that are opened 100 ms after the start, before anybody asks, at most `max_in_flight`; they are kept for 50 s. 0 = none. Default 8.
+    pub preconnect: usize,
+    /// `warm.max_share`: the part of `max_in_flight` that requests may take which no reader waits for; at least one place, unless it is 0: then they are
+    /// refused (503). Default 0.25.
+    pub warm_share: Share,
+}
+
+/// A part of something, from nothing to all of it, in millionths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share(u32);
+
+impl Share {
+    const ALL: u32 = 1_000_000;
+
+    /// The part `fraction` of all, 0.0 to 1.0; what is outside counts as the nearer end. More than nothing stays more than nothing.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and a million")]
+    pub fn new(fraction: f64) -> Self {
+        Self((fraction.clamp(0.0, 1.0) * f64::from(Self::ALL)).ceil() as u32)
+    }
+
+    /// The part of `places` that this is, rounded down: none for the share 0, else at least one.
+    #[must_use]
+    pub fn of(self, places: usize) -> usize {
+        if self.0 == 0 {
+            return 0;
+        }
+        let part = places as u128 * u128::from(self.0) / u128::from(Self::ALL);
+        usize::try_from(part).unwrap_or(places).max(1)
+    }
 }
 
 /// Who writes `X-Forwarded-For`, `-Host`, `-Proto` and `Forwarded`.
@@ -100,6 +130,23 @@ impl UpstreamSettings {
             max_queue: 1024,
             queue_timeout: Duration::from_secs(5),
             retries: 1,
+            preconnect: 8,
+            warm_share: Share::new(0.25),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Share;
+
+    #[test]
+    fn a_share_of_some_places_is_at_least_one_unless_it_is_none() {
+        for (fraction, places, part) in
+            [(0.25, 256, 64), (0.25, 7, 1), (0.25, 3, 1), (1e-9, 256, 1), (0.0, 256, 0), (1.0, 256, 256), (2.0, 9, 9), (f64::NAN, 9, 0)]
+        {
+            assert_eq!(Share::new(fraction).of(places), part, "{fraction} of {places}");
+        }
+        assert_eq!(Share::new(1.0).of(usize::MAX), usize::MAX);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::body::RequestBody;
 use crate::error::OriginFailure;
+use crate::priority::Priority;
 use crate::problem;
 use crate::rfc::hop;
 use crate::sidecar::admission::tokens;
@@ -10,9 +11,11 @@ use crate::sidecar::download::Hold;
 pub use crate::sidecar::download::UpstreamBody;
 use crate::sidecar::failure::Failure;
 use crate::sidecar::gate::{Gate, Place};
-use crate::sidecar::live::{Live, Settings};
+use crate::sidecar::live::{Asking, Live, Settings};
+use crate::sidecar::settings::UpstreamSettings;
+use crate::sidecar::stash::Stash;
 use crate::sidecar::upload::{Monitor, Upload};
-use crate::telemetry::Refusal;
+use crate::telemetry::{Refusal, Source};
 use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, DATE, HOST, HeaderMap, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme};
@@ -42,6 +45,7 @@ pub struct Upstream {
     live: Arc<Live>,
     gate: Gate,
     client: Client<Dial, Upload>,
+    dial: Dial,
 }
 
 /// An attempt that brought a head, and what it holds.
@@ -52,15 +56,37 @@ struct Answered {
 
 impl Upstream {
     pub(super) fn new(live: Arc<Live>) -> Self {
-        let gate = Gate::new(live.settings.load().upstream.max_in_flight);
+        let gate = {
+            let settings = live.settings.load();
+            let (limit, share) = limits(&settings.upstream);
+            Gate::new(limit, share)
+        };
         let mut client = Client::builder(TokioExecutor::new());
         client.pool_idle_timeout(POOL_IDLE).pool_max_idle_per_host(POOL_MAX_IDLE).pool_timer(TokioTimer::new());
-        let client = client.set_host(false).retry_canceled_requests(true).build(Dial::new(live.clone()));
-        Self { live, gate, client }
+        let dial = Dial::new(live.clone());
+        let client = client.set_host(false).retry_canceled_requests(true).build(dial.clone());
+        Self { live, gate, client, dial }
     }
 
-    pub(super) fn resize(&self, max_in_flight: usize) {
-        self.gate.resize(max_in_flight);
+    /// Follows new limits.
+    pub(super) fn resize(&self, settings: &UpstreamSettings) {
+        let (limit, share) = limits(settings);
+        self.gate.resize(limit, share);
+    }
+
+    /// Opens connections before anybody needs them.
+    pub(super) fn preconnect(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.dial.clone().ahead()
+    }
+
+    /// The connections that were opened ahead.
+    pub(super) fn stash(&self) -> &Stash {
+        self.dial.stash()
+    }
+
+    /// Requests that hold a place at the upstream.
+    pub(super) fn in_flight(&self) -> usize {
+        self.gate.held()
     }
 
     async fn answer(self, request: Request<RequestBody>) -> Response<UpstreamBody> {
@@ -96,20 +122,27 @@ impl Upstream {
     /// Through the gate, and as many attempts as may be made.
     async fn fetch(&self, mut parts: Parts, body: RequestBody, settings: &Settings) -> Result<Answered, Failure> {
         let upstream = &settings.upstream;
-        let place = self.gate.enter(upstream.max_queue, upstream.queue_timeout).await.map_err(|refusal| full(refusal, settings))?;
+        // Read before `prepare`, which leaves nothing of ours on the request.
+        let priority = Priority::of(&parts.extensions).cloned();
+        let entering = self.gate.enter(priority.as_ref(), upstream.max_queue, upstream.queue_timeout);
+        let place = entering.await.map_err(|refusal| full(refusal, priority.as_ref(), settings))?;
+        let source = priority.map_or(Source::Live, |priority| priority.source());
         prepare(&mut parts, &body, settings)?;
         if !body.is_end_stream() || !parts.method.is_idempotent() {
-            return self.attempt(parts, body, place, settings).await;
+            return self.attempt(parts, body, source, place, settings).await.map_err(|(failure, _)| failure);
         }
         let mut place = place;
         let (mut left, mut stale_left) = (upstream.retries, 1);
         loop {
-            let (failure, again) = match self.try_attempt(parts.clone(), RequestBody::default(), place, settings).await {
+            let (failure, again) = match self.attempt(parts.clone(), RequestBody::default(), source, place, settings).await {
                 Ok(answered) => return Ok(answered),
                 Err(failed) => failed,
             };
             match failure {
-                failure if failure.stale && stale_left > 0 => stale_left -= 1,
+                failure if failure.stale && stale_left > 0 => {
+                    stale_left -= 1;
+                    self.stash().clear(); // whatever closed that one has probably closed these
+                }
                 failure if failure.is_connection_level() && left > 0 => left -= 1,
                 failure => return Err(failure),
             }
@@ -117,18 +150,23 @@ impl Upstream {
         }
     }
 
-    async fn attempt(&self, parts: Parts, body: RequestBody, place: Place, settings: &Settings) -> Result<Answered, Failure> {
-        self.try_attempt(parts, body, place, settings).await.map_err(|(failure, _)| failure)
-    }
-
     /// One attempt; a failed one gives the place back for the next.
-    async fn try_attempt(&self, parts: Parts, body: RequestBody, place: Place, settings: &Settings) -> Result<Answered, (Failure, Place)> {
+    async fn attempt(
+        &self,
+        parts: Parts,
+        body: RequestBody,
+        source: Source,
+        place: Place,
+        settings: &Settings,
+    ) -> Result<Answered, (Failure, Place)> {
+        let mut counted = Asking::new(&self.live, source);
         let body = Upload::new(body);
         let upload = body.monitor();
         let asking = self.client.request(Request::from_parts(parts, body));
         let limit = settings.upstream.response_timeout;
         match within(asking, limit, upload.as_ref()).await {
             Some(Ok(response)) => {
+                counted.answered(response.status());
                 if let Some(proven) = response.extensions().get::<Proven>() {
                     proven.prove();
                 }
@@ -198,12 +236,18 @@ async fn within<F: Future>(asking: F, limit: Duration, upload: Option<&Monitor>)
     }
 }
 
-fn full(refusal: Refusal, settings: &Settings) -> Failure {
+/// All places, and the share of what yields.
+fn limits(settings: &UpstreamSettings) -> (usize, usize) {
+    (settings.max_in_flight, settings.warm_share.of(settings.max_in_flight))
+}
+
+fn full(refusal: Refusal, priority: Option<&Priority>, settings: &Settings) -> Failure {
     let upstream = &settings.upstream;
     Failure::new(
         refusal,
         match refusal {
             Refusal::QueueTimeout => format!("upstream.queue_timeout ({:?}) passed", upstream.queue_timeout),
+            _ if priority.is_some_and(Priority::yields) => "warm.max_share leaves no place to what readers do not wait for".into(),
             _ => format!("upstream.max_in_flight ({}) and upstream.max_queue ({}) are reached", upstream.max_in_flight, upstream.max_queue),
         },
     )

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps has failed")]
 #![allow(unreachable_pub, reason = "the modules of one test binary")]
 
+mod ahead;
 mod bodies;
 mod client;
 mod faults;
@@ -10,6 +11,7 @@ mod forwarding;
 mod framing;
 mod lifecycle;
 mod origin;
+mod priority;
 mod random;
 mod rig;
 mod timing;

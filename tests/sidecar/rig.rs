@@ -15,9 +15,10 @@ pub struct Rig {
     pub running: JoinHandle<Drained>,
 }
 
+/// Nothing is opened ahead: most tests count connections.
 pub fn settings(origin: SocketAddr) -> (ServerSettings, UpstreamSettings) {
     let server = ServerSettings { listen: vec![ListenAddr::Tcp("127.0.0.1:0".parse().unwrap())], ..ServerSettings::default() };
-    (server, UpstreamSettings::new(origin.to_string().parse().unwrap()))
+    (server, UpstreamSettings { preconnect: 0, ..UpstreamSettings::new(origin.to_string().parse().unwrap()) })
 }
 
 impl Rig {

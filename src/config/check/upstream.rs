@@ -3,7 +3,7 @@
 use super::set;
 use crate::config::kind::quote;
 use crate::config::raw::{Findings, Table};
-use crate::sidecar::settings::{Forwarded, UpstreamSettings};
+use crate::sidecar::settings::{Forwarded, Share, UpstreamSettings};
 use http::uri::Authority;
 
 const URLS: &str = "upstream.urls";
@@ -18,6 +18,8 @@ pub(super) fn check(root: &Table, findings: &mut Findings) -> Option<UpstreamSet
     set(&mut upstream.max_in_flight, root.integer("upstream.max_in_flight"));
     set(&mut upstream.max_queue, root.integer("upstream.max_queue"));
     set(&mut upstream.queue_timeout, root.duration("upstream.queue_timeout"));
+    set(&mut upstream.preconnect, root.integer("upstream.preconnect"));
+    set(&mut upstream.warm_share, root.fraction("warm.max_share").map(Share::new));
     set(&mut upstream.retries, root.integer("upstream.retries").and_then(|retries| u32::try_from(retries).ok()));
     if upstream.forwarded == Forwarded::Append && root.is_silent("server.trusted_proxies") {
         let fix = "name the networks of your proxies in server.trusted_proxies, or leave it at \"overwrite\"";
