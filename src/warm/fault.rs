@@ -252,11 +252,15 @@ fn meant(word: &str, known: &[String], has: &str) -> String {
 }
 
 fn trigger_fix(text: &str) -> String {
-    let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let (word, rest) = text.trim().split_once(' ').unwrap_or((text, ""));
+    let did_you_mean = |text: &str| format!("did you mean {}?", quote(text));
+    if text.starts_with(|c: char| c == '*' || c.is_ascii_digit()) && text.split_whitespace().count() >= 5 {
+        return did_you_mean(&format!("cron {text}"));
+    }
     match nearest(word, ["startup", "refresh", "every", "cron"]) {
-        Some(near @ ("startup" | "refresh")) if near != text => format!("did you mean \"{near}\"?"),
-        Some("every") => "write \"every\" and a duration, as \"every 2h\" or \"every 1h30m\"".into(),
-        Some("cron") if word != "cron" => format!("did you mean {}?", quote(&format!("cron {rest}"))),
+        Some(near @ ("startup" | "refresh")) if near != text => did_you_mean(near),
+        Some("every") if word == "every" => "write \"every\" and a duration, as \"every 2h\" or \"every 1h30m\"".into(),
+        Some(near @ ("every" | "cron")) if word != near => did_you_mean(&format!("{near} {rest}")),
         _ => "write \"startup\", \"refresh\", \"every 2h\" or \"cron 0 3 * * *\"".into(),
     }
 }
