@@ -6,6 +6,8 @@ use crate::Settings;
 use crate::sidecar::settings::{Forwarded, ListenAddr, ServerSettings, UpstreamSettings};
 use std::time::Duration;
 
+mod warm;
+
 const UPSTREAM: &str = "[upstream]\nurls = [\"http://127.0.0.1:9000\"]\n";
 
 fn sources(text: &str) -> Sources {
@@ -51,6 +53,19 @@ fn other_value(key: &schema::Key) -> &'static str {
         ("rules[].ignore", _) => "[\"private\"]",
         ("cache.max_object", _) => "\"1MiB\"",
         ("cache.heuristic" | "cache.cache_status", _) => "false",
+        ("warm.enabled" | "warm.on_startup" | "warm.groups[].enabled", _) => "false",
+        ("warm.time_zone", _) => "\"Europe/Berlin\"",
+        ("warm.hosts", _) => "[\"api\"]",
+        ("warm.groups[].schedule", _) => "[\"every 7m\"]",
+        ("warm.groups[].requests" | "warm.user.requests", _) => "[\"/other\"]",
+        ("warm.groups[].combos[].path", _) => "\"/other/{kind}\"",
+        ("warm.groups[].combos[].params", _) => "{ kind = \"other\" }",
+        ("warm.groups[].combos[].exclude", _) => "[{ page = 2 }]",
+        ("warm.groups[].sources[].url" | "warm.user.path", _) => "\"/other\"",
+        ("warm.groups[].sources[].select", _) => "\"/other\"",
+        ("warm.groups[].sources[].path", _) => "\"/other/{value}\"",
+        (_, Kind::Fraction) => "0.7",
+        (_, Kind::AnyMap) => "{ other = \"other\" }",
         (_, Kind::Duration { .. }) => "\"7m\"",
         (_, Kind::Size { .. }) => "\"128KiB\"",
         (_, Kind::Bool) => "true",
@@ -70,25 +85,48 @@ fn an_upstream_alone_is_a_configuration_of_defaults() {
     assert!(config.warnings.is_empty());
 }
 
+/// What each array of tables needs to be without faults.
+fn least(array: &str) -> Vec<&'static str> {
+    match array {
+        "rules[]" => vec!["path = \"/\""],
+        "warm.groups[]" => vec!["name = \"g\"", "requests = [\"/\"]"],
+        "warm.groups[].combos[]" => vec!["path = \"/{kind}\"", "params = { kind = \"a\" }", "query = { page = [1, 2] }"],
+        "warm.groups[].sources[]" => vec!["url = \"/\"", "select = \"/*\"", "path = \"/{value}\""],
+        _ => Vec::new(),
+    }
+}
+
+/// A file in which `key` has its least and one in which it has another value.
+fn before_and_after(key: &schema::Key) -> (String, String) {
+    let (array, name) = key.path.rfind("[].").map_or(("", key.path), |at| (&key.path[..at + 2], &key.path[at + 3..]));
+    let upstream = if key.path == "upstream.urls" { "" } else { "upstream.urls = [\"http://127.0.0.1:9000\"]\n" };
+    let mut head = String::from(upstream);
+    for (at, _) in array.match_indices("[]") {
+        head += &format!("[[{}]]\n", array[..at].replace("[]", ""));
+        if at + 2 < array.len() {
+            head += &(least(&array[..at + 2]).join("\n") + "\n");
+        }
+    }
+    let others: Vec<_> = least(array).into_iter().filter(|line| !line.starts_with(&format!("{name} ="))).collect();
+    let before = if upstream.is_empty() {
+        "upstream.urls = [\"http://127.0.0.1:9000\"]\n".into()
+    } else {
+        format!("{head}{}\n", least(array).join("\n"))
+    };
+    (before, format!("{head}{}\n{name} = {}\n", others.join("\n"), other_value(key)))
+}
+
 #[test]
 fn every_key_of_this_version_changes_what_is_loaded() {
     for key in schema::KEYS.iter().filter(|key| key.later.is_none()) {
-        let mut base = String::from("upstream.urls = [\"http://127.0.0.1:9000\"]\n");
-        let assignment = format!("{} = {}\n", key.path.trim_start_matches("rules[]."), other_value(key));
-        let changed = if key.path.starts_with("rules[].") {
-            base += "[[rules]]\n";
-            if key.path == "rules[].path" { format!("{base}{assignment}") } else { format!("{base}path = \"/\"\n{assignment}") }
-        } else {
-            format!("{}{assignment}", if key.path == "upstream.urls" { "" } else { &base })
-        };
-        if base.ends_with("[[rules]]\n") {
-            base += "path = \"/\"\n";
-        }
-        let (before, after) = (file(&base).unwrap(), file(&changed).unwrap_or_else(|faults| panic!("{faults}")));
+        let (before, changed) = before_and_after(key);
+        let read = |text: &str| file(text).unwrap_or_else(|faults| panic!("{text}\n{faults}"));
+        let (before, after) = (read(&before), read(&changed));
         let unlike = before.server != after.server
             || before.upstream != after.upstream
             || before.cache != after.cache
-            || before.admin != after.admin;
+            || before.admin != after.admin
+            || before.warm != after.warm;
         assert!(unlike, "{changed}");
     }
 }

@@ -41,6 +41,8 @@ pub enum PlanFault {
     ForbiddenHeader(String),
     /// A value of this header that a header cannot have.
     HeaderValue(String),
+    /// A header of a list without a value.
+    EmptyHeader(String),
     /// An exclusion without conditions.
     ExcludesAll,
     /// An exclusion names no dimension; and the dimensions that there are.
@@ -123,6 +125,7 @@ impl PlanFault {
             Self::HeaderName(name) => format!("{} is no name of a header", quote(name)),
             Self::ForbiddenHeader(name) => format!("{} is not the plan's to set", quote(name)),
             Self::HeaderValue(name) => format!("a value of {} is none that a header can have", quote(name)),
+            Self::EmptyHeader(name) => format!("{} has no value", quote(name)),
             Self::ExcludesAll => "an exclusion without conditions leaves out everything".into(),
             Self::ExcludeKey(key, _) => format!("{} is no dimension of this combo", quote(key)),
             Self::ExcludeValue(key, value, known) if !known.is_empty() => format!("{} is no value of {}", quote(value), quote(key)),
@@ -163,6 +166,7 @@ impl PlanFault {
             Self::HeaderValue(_) => {
                 "write visible ASCII characters without spaces at the ends; \"\" means that the header is not sent".into()
             }
+            Self::EmptyHeader(_) => "write one, or remove it".into(),
             Self::ExcludesAll => "write name = \"value\", or remove it".into(),
             Self::ExcludeKey(key, known) => meant(key, known, "it has"),
             Self::ExcludeValue(_, value, known) if !known.is_empty() => meant(value, known, "it has"),

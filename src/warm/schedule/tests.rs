@@ -77,18 +77,19 @@ fn what_is_no_word_of_a_schedule_is_told_what_to_write() {
     ] {
         assert_eq!(words(Trigger::parse(text)), format!("{found}{FIX}"));
     }
-    for text in [
-        "cron 60 * * * *",
-        "cron * 24 * * *",
-        "cron * * 0 * *",
-        "cron * * * 13 *",
-        "cron * * * * 8",
-        "cron a b c d e",
-        "cron * * * * ü",
-        "cron 5-1 * * * *",
+    for (text, why) in [
+        ("60 * * * *", "its minute \"60\": number out of bounds"),
+        ("* 24 * * *", "its hour \"24\": number out of bounds"),
+        ("60 * * * * *", "its second \"60\": number out of bounds"),
+        ("* * 0 * *", "its day \"0\": "),
+        ("* * * 13 *", "its month \"13\": "),
+        ("* * * * 8", "its weekday \"8\": "),
+        ("0 a * * *", "its hour \"a\": it contains illegal character 'A' in part 'A'"),
+        ("* * * * ü", "its weekday \"ü\": "),
+        ("5-1 * * * *", "its minute \"5-1\": "),
     ] {
-        let words = words(Trigger::parse(text));
-        assert!(words.contains("is no cron line: ") && words.ends_with(FIX), "{words}");
+        let words = words(Cron::parse(text));
+        assert!(words.contains(&format!("is no cron line: {why}")) && words.ends_with(FIX), "{words}");
     }
     assert!(words(Cron::parse(&format!("{} * * * *", "1,".repeat(200)))).contains("it is too long"));
 }
