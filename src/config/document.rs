@@ -1,7 +1,10 @@
 //! The file: TOML text with places, read key by key along the schema.
 
 use crate::config::fault::{Place, Spot};
+use crate::config::kind::{Kind, Value};
+use crate::config::map::{self, Part};
 use crate::config::raw::{Findings, Table};
+use crate::config::schema::Key;
 use crate::config::{schema, suggest};
 use std::ops::Range;
 use std::path::Path;
@@ -48,15 +51,32 @@ impl<'a> Document<'a> {
     fn walk(&self, table: &DeTable<'_>, schema: &str, shown: &str, into: &mut Table, findings: &mut Findings) {
         for (name, value) in table {
             let path = schema::join(schema, name.get_ref());
-            let shown = schema::join(shown, &shown_name(name.get_ref()));
+            let shown = schema::join(shown, &map::key_text(name.get_ref()));
             let array = format!("{path}[]");
-            let plain = is_bare(name.get_ref());
+            let plain = map::is_bare(name.get_ref());
             if let Some(key) = schema::find(&path).filter(|_| plain) {
-                let secret = key.kind == crate::config::kind::Kind::Secret;
+                let secret = key.kind == Kind::Secret;
                 let place = if secret { self.place(name.span(), Excerpt::UpToHere) } else { self.place(value.span(), Excerpt::Line) };
-                let items =
-                    value.get_ref().as_array().map(|items| items.iter().map(|item| self.place(item.span(), Excerpt::Line)).collect());
-                findings.take(into, key, &shown, place, items.unwrap_or_default(), key.kind.read(value.get_ref()));
+                match (key.kind, value.get_ref()) {
+                    (Kind::AnyMap, DeValue::Table(inner)) => {
+                        let map = map::read(inner, place.clone(), &shown, |span, part| self.place_inside(key, span, part), findings);
+                        findings.take_map(into, key, place, map.map(Value::Map));
+                    }
+                    (Kind::AnyMaps, DeValue::Array(items)) if items.iter().all(|item| item.get_ref().is_table()) => {
+                        let inner = items.iter().filter_map(|item| Some((item.span(), item.get_ref().as_table()?))).enumerate();
+                        let maps: Vec<_> = inner
+                            .map(|(at, (span, table))| {
+                                let item = self.place(span, Excerpt::Line);
+                                map::read(table, item, &format!("{shown}[{at}]"), |span, part| self.place_inside(key, span, part), findings)
+                            })
+                            .collect();
+                        findings.take_map(into, key, place, maps.into_iter().collect::<Option<_>>().map(Value::Maps));
+                    }
+                    (kind, value) => {
+                        let items = value.as_array().map(|items| items.iter().map(|item| self.place(item.span(), Excerpt::Line)).collect());
+                        findings.take(into, key, &shown, place, items.unwrap_or_default(), kind.read(value));
+                    }
+                }
             } else if plain && schema::has_below(&path) {
                 match value.get_ref() {
                     DeValue::Table(inner) => self.walk(inner, &path, &shown, into, findings),
@@ -106,6 +126,15 @@ impl<'a> Document<'a> {
         findings.fault(&self.place(span, Excerpt::UpToHere), shown, "unknown key", fix);
     }
 
+    /// A place inside a table of the user's own. Values of headers may be secrets: they are not shown, and their faults point at the name.
+    fn place_inside(&self, key: &Key, span: Range<usize>, part: Part) -> Option<Place> {
+        match part {
+            Part::Name if key.path.ends_with(".headers") => Some(self.place(span, Excerpt::UpToHere)),
+            Part::Value if key.path.ends_with(".headers") => None,
+            _ => Some(self.place(span, Excerpt::Line)),
+        }
+    }
+
     fn place(&self, span: Range<usize>, excerpt: Excerpt) -> Place {
         Place::File(spot(self.path, self.text, span, excerpt))
     }
@@ -127,8 +156,8 @@ fn spot(path: &Path, text: &str, span: Range<usize>, excerpt: Excerpt) -> Spot {
     let whole = text[line_start..line_end].trim_end_matches('\r');
     let mut shown = match excerpt {
         Excerpt::Line => masked(whole),
-        Excerpt::UpToHere if end < line_start + whole.len() => format!("{} ...", &text[line_start..end]),
-        Excerpt::UpToHere => whole.into(),
+        Excerpt::UpToHere if end < line_start + whole.len() => format!("{} ...", masked(&text[line_start..end])),
+        Excerpt::UpToHere => masked(whole),
     };
     shown = shown.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let longest = shown.chars().count() + 1;
@@ -142,7 +171,10 @@ fn spot(path: &Path, text: &str, span: Range<usize>, excerpt: Excerpt) -> Spot {
     }
 }
 
-/// A line without its secrets: the value of a `token`, and `user:password@` of a URL.
+/// Words in the names of headers whose values are nobody's business.
+const SECRETIVE: [&str; 7] = ["authorization", "cookie", "secret", "password", "api-key", "api_key", "apikey"];
+
+/// A line without its secrets: the value of a `token`, `user:password@` of a URL, and quoted texts behind a name that keeps secrets.
 fn masked(line: &str) -> String {
     if let Some((key, _)) = line.split_once('=')
         && key.to_ascii_lowercase().contains("token")
@@ -157,7 +189,36 @@ fn masked(line: &str) -> String {
             text.replace_range(from..to, &stars);
         }
     }
-    text
+    if let Some(from) = secretive(line) { stars_in_quotes(&text, from) } else { text }
+}
+
+/// The character behind the first secretive name that is given a value.
+fn secretive(line: &str) -> Option<usize> {
+    let lower = line.to_ascii_lowercase();
+    let named = SECRETIVE.iter().flat_map(|word| lower.match_indices(word).map(|(at, word)| at + word.len()));
+    let given = named.filter(|end| {
+        let rest = lower[*end..].trim_start_matches(|c: char| c.is_ascii_alphanumeric() || "-_\"' ".contains(c));
+        rest.starts_with('=')
+    });
+    given.min().map(|end| end + lower[end..].find('=').unwrap_or(0))
+}
+
+/// `text` with a star for each character in quotes, from the byte `from` on.
+fn stars_in_quotes(text: &str, from: usize) -> String {
+    let mut quote = None;
+    let (head, tail) = text.split_at(text.floor_char_boundary(from));
+    let tail = tail.chars().map(|c| match quote {
+        Some(open) if open == c => {
+            quote = None;
+            c
+        }
+        Some(_) => '*',
+        None => {
+            quote = Some(c).filter(|c| matches!(c, '"' | '\''));
+            c
+        }
+    });
+    head.chars().chain(tail).collect()
 }
 
 /// How the table at `path` is written: under a heading of its own, or in one line where it is part of another.
@@ -168,14 +229,6 @@ fn table_fix(path: &str, shown: &str, name: &str) -> String {
     } else {
         format!("write [{shown}] and its keys below: {}", keys.join(", "))
     }
-}
-
-fn is_bare(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
-}
-
-fn shown_name(name: &str) -> String {
-    if is_bare(name) { name.into() } else { crate::config::kind::quote(name) }
 }
 
 fn syntax_fix(message: &str) -> &'static str {
@@ -204,6 +257,12 @@ mod tests {
     fn secrets_do_not_reach_an_excerpt() {
         assert_eq!(masked("token = \"hunter2"), "token = ***");
         assert_eq!(masked("urls = [\"http://me:pw@h:1/\"]"), "urls = [\"http://*****@h:1/\"]");
+        assert_eq!(
+            masked("headers = { Authorization = 'Bearer x', a = [\"é\"] }"),
+            "headers = { Authorization = '********', a = [\"*\"] }"
+        );
+        assert_eq!(masked("{ \"x-api-key\" = \"k"), "{ \"x-api-key\" = \"*");
+        assert_eq!(masked("identity = { header = \"authorization\" }"), "identity = { header = \"authorization\" }");
         let unknown = spot(Path::new("f"), "tokn = \"hunter2\"", 0..4, Excerpt::UpToHere);
         assert_eq!(unknown.text, "tokn ...");
     }

@@ -17,6 +17,7 @@ mod check;
 mod document;
 mod fault;
 mod kind;
+mod map;
 mod overlay;
 mod raw;
 mod schema;
@@ -30,6 +31,7 @@ pub use secret::Secret;
 use crate::cache::settings::Settings;
 use crate::sidecar::settings::{ServerSettings, UpstreamSettings};
 use crate::suggest;
+use crate::warm::WarmSettings;
 use raw::{Findings, Table};
 use std::path::{Path, PathBuf};
 
@@ -49,7 +51,7 @@ pub struct Sources {
 }
 
 /// A checked configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// `[server]`
     pub server: ServerSettings,
@@ -59,6 +61,8 @@ pub struct Config {
     pub cache: Settings,
     /// `[admin]`
     pub admin: AdminSettings,
+    /// `[warm]`
+    pub warm: WarmSettings,
     /// The file that was read, if one was.
     pub source: Option<PathBuf>,
     /// What is allowed but probably not meant, in the order of its places.
@@ -91,8 +95,8 @@ pub fn load(sources: Sources) -> Result<Config, Faults> {
     let Findings { faults, mut warnings, .. } = findings;
     fault::sort(&mut warnings);
     match (Faults::new(faults), checked) {
-        (None, Some((server, upstream, cache, admin))) => {
-            Ok(Config { server, upstream, cache, admin, source: source.map(|(path, _)| path), warnings })
+        (None, Some((server, upstream, cache, admin, warm))) => {
+            Ok(Config { server, upstream, cache, admin, warm, source: source.map(|(path, _)| path), warnings })
         }
         (Some(faults), _) => Err(faults),
         (None, None) => unreachable!("what is not checked has a fault"),

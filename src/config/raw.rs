@@ -2,6 +2,7 @@
 
 use crate::config::fault::{Fault, Place};
 use crate::config::kind::{Mismatch, Value};
+use crate::config::map::{Entry, Map};
 use crate::config::schema::{self, Key};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -87,7 +88,28 @@ impl Table {
     }
 
     pub(super) fn fraction(&self, path: &str) -> Option<f64> {
-        if let Value::Fraction(part) = self.get(path)?.value { Some(part) } else { None }
+        if let Value::Fraction(number) = self.get(path)?.value { Some(number) } else { None }
+    }
+
+    /// The entries of a table of the user's own; none if nothing was said.
+    pub(super) fn map(&self, path: &str) -> &[Entry] {
+        match self.get(path) {
+            Some(Given { value: Value::Map(map), .. }) => &map.entries,
+            _ => &[],
+        }
+    }
+
+    /// The tables of a list of such tables.
+    pub(super) fn maps(&self, path: &str) -> &[Map] {
+        match self.get(path) {
+            Some(Given { value: Value::Maps(maps), .. }) => maps,
+            _ => &[],
+        }
+    }
+
+    /// Whether something was said about `path`, but wrongly.
+    pub(super) fn is_faulty(&self, path: &str) -> bool {
+        self.faulty.contains(path)
     }
 
     pub(super) fn text(&self, path: &str) -> Option<&str> {
@@ -143,6 +165,14 @@ impl Findings {
         }
     }
 
+    /// Takes in a table of the user's own; `None`: its faults have been told.
+    pub(super) fn take_map(&mut self, into: &mut Table, key: &'static Key, place: Place, value: Option<Value>) {
+        match value {
+            Some(value) => into.insert(key, Given { value, place, items: Vec::new() }),
+            None => into.mark_faulty(key.path),
+        }
+    }
+
     /// One warning for each group of keys that this version knows but does not act on.
     pub(super) fn warn_of_what_comes_later(&mut self) {
         for (group, place) in std::mem::take(&mut self.later) {
@@ -160,6 +190,7 @@ fn acts(value: &Value) -> bool {
         Value::Bool(value) => *value,
         Value::Text(text) => !text.is_empty(),
         Value::List(items) => !items.is_empty(),
-        Value::Unread => true,
+        Value::Map(map) => !map.entries.is_empty(),
+        Value::Maps(maps) => !maps.is_empty(),
     }
 }

@@ -74,6 +74,8 @@ const TIMEOUT: Kind = duration(1, DAY);
 const WAIT: Kind = duration(0, DAY);
 /// A lifetime: ten years are more than any response lives.
 const LIFETIME: Kind = duration(0, 3650 * DAY);
+/// As many items as a group may have.
+const MOST_ITEMS: u64 = crate::warm::group::MOST_ITEMS as u64;
 const ANY: Kind = Integer { min: 0, max: i64::MAX as u64 };
 
 /// Every key of the file, in the order of the contract.
@@ -128,35 +130,40 @@ pub(super) const KEYS: &[Key] = &[
     key("invalidate[].prefixes", List, "beginnings of the paths that are invalidated, as \"/api/models/\""),
     key("invalidate[].groups", List, "warm groups whose requests are invalidated"),
     key("invalidate[].warm", Bool, "whether it is warmed again"),
-    later("[warm]", "warm.enabled", Bool, "whether anything is warmed"),
-    later("[warm]", "warm.on_startup", Bool, "whether warming starts with the process"),
-    later("[warm]", "warm.startup_delay", WAIT, "how long after the start"),
-    later("[warm]", "warm.concurrency", Integer { min: 1, max: 10_000 }, "warm requests at a time"),
-    later("[warm]", "warm.timeout", TIMEOUT, "how long one item may take"),
-    later("[warm]", "warm.max_rate", Integer { min: 1, max: 1_000_000 }, "warm requests per second"),
+    key("warm.enabled", Bool, "whether anything is warmed"),
+    key("warm.on_startup", Bool, "whether warming starts with the process"),
+    key("warm.startup_delay", WAIT, "how long after the start"),
+    key("warm.concurrency", Integer { min: 1, max: 10_000 }, "warm requests at a time"),
+    key("warm.timeout", TIMEOUT, "how long one item may take"),
+    key("warm.max_rate", Integer { min: 1, max: 1_000_000 }, "warm requests per second"),
     key("warm.max_share", Fraction, "the share of upstream.max_in_flight that warming may take"),
-    later("[warm]", "warm.refresh_interval", LIFETIME, "how often `refresh` runs, 0s = off"),
-    later("[warm]", "warm.refresh_ahead.hits", ANY, "keys hit at least so often are refreshed ahead"),
-    later("[warm]", "warm.refresh_ahead.before", Fraction, "in which last part of their lifetime"),
-    later("[warm]", "warm.time_zone", Text, "the time zone of schedules"),
-    later("[warm]", "warm.groups[].name", Text, "the group's name"),
-    later("[warm]", "warm.groups[].priority", ANY, "higher goes first"),
-    later("[warm]", "warm.groups[].schedule", List, "when it runs"),
-    later("[warm]", "warm.groups[].requests", List, "what it asks for"),
-    later("[warm]", "warm.groups[].max_items", ANY, "the most items per run"),
-    later("[warm]", "warm.groups[].combos[].path", Text, "the path of all combinations"),
-    later("[warm]", "warm.groups[].combos[].query", AnyMap, "lists of values per query parameter"),
-    later("[warm]", "warm.groups[].combos[].headers", AnyMap, "lists of values per header"),
-    later("[warm]", "warm.groups[].combos[].exclude", AnyMaps, "combinations that are left out"),
-    later("[warm]", "warm.groups[].sources[].url", Text, "where the list comes from"),
-    later("[warm]", "warm.groups[].sources[].select", Text, "what is taken from it"),
-    later("[warm]", "warm.groups[].sources[].path", Text, "the path per value"),
-    later("[warm]", "warm.user.path", Text, "where users ask for their own warm-up"),
-    later("[warm]", "warm.user.identity.header", Text, "the request header that names the user"),
-    later("[warm]", "warm.user.requests", List, "what is warmed for a user"),
-    later("[warm]", "warm.user.valid_for", LIFETIME, "how long a warm-up counts"),
-    later("[warm]", "warm.user.min_interval", WAIT, "the least time between two warm-ups"),
-    later("[warm]", "warm.user.max_users", ANY, "users at a time"),
+    key("warm.refresh_interval", LIFETIME, "how often `refresh` runs, 0s = off"),
+    key("warm.refresh_ahead.hits", ANY, "keys hit at least so often are refreshed ahead"),
+    key("warm.refresh_ahead.before", Fraction, "in which last part of their lifetime"),
+    key("warm.time_zone", Text, "the time zone of schedules"),
+    key("warm.hosts", List, "the hosts that readers name, empty = the one that they name most"),
+    key("warm.groups[].name", Text, "the group's name"),
+    key("warm.groups[].enabled", Bool, "whether it runs by its schedule"),
+    key("warm.groups[].priority", ANY, "higher goes first"),
+    key("warm.groups[].schedule", List, "when it runs"),
+    key("warm.groups[].requests", List, "what it asks for"),
+    key("warm.groups[].max_items", Integer { min: 1, max: MOST_ITEMS }, "the most items per run"),
+    key("warm.groups[].combos[].path", Text, "the path of all combinations"),
+    key("warm.groups[].combos[].params", AnyMap, "values per placeholder of the path"),
+    key("warm.groups[].combos[].query", AnyMap, "values per query parameter"),
+    key("warm.groups[].combos[].headers", AnyMap, "values per header, \"\" = without it"),
+    key("warm.groups[].combos[].exclude", AnyMaps, "combinations that are left out"),
+    key("warm.groups[].sources[].url", Text, "where the list comes from"),
+    key("warm.groups[].sources[].select", Text, "what is taken from it"),
+    key("warm.groups[].sources[].path", Text, "the path per value"),
+    key("warm.groups[].sources[].headers", AnyMap, "headers of the request for the list and of those made from it"),
+    key("warm.user.path", Text, "where users ask for their own warm-up"),
+    key("warm.user.identity.header", Text, "the request header that names the user"),
+    key("warm.user.requests", List, "what is warmed for a user"),
+    key("warm.user.valid_for", LIFETIME, "how long a warm-up counts"),
+    key("warm.user.min_interval", WAIT, "the least time between two warm-ups"),
+    key("warm.user.max_users", Integer { min: 1, max: 10_000_000 }, "users at a time"),
+    key("warm.user.max_running", Integer { min: 1, max: 100_000 }, "warm-ups of users under way at a time"),
     later("[logs]", "logs.format", Choice(&["json", "pretty"]), "how events are written"),
     later("[logs]", "logs.sample_rate", Fraction, "the share of events that is kept"),
     later("[logs]", "logs.slow", WAIT, "from when a request counts as slow"),
@@ -190,7 +197,7 @@ mod tests {
     #[test]
     fn the_tree_is_in_the_paths() {
         assert_eq!(names_below(""), ["server", "admin", "upstream", "cache", "key", "rules", "invalidate", "warm", "logs"]);
-        assert_eq!(names_below("warm.groups[].sources[]"), ["url", "select", "path"]);
+        assert_eq!(names_below("warm.groups[].sources[]"), ["url", "select", "path", "headers"]);
         assert!(has_below("rules[]") && has_below("warm.user") && !has_below("rules") && !has_below("cache.max"));
         assert_eq!(elsewhere("max_object"), Some("cache.max_object"));
     }

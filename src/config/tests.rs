@@ -6,6 +6,8 @@ use crate::sidecar::settings::{Forwarded, ListenAddr, ServerSettings, UpstreamSe
 use crate::{Invalidation, Settings};
 use std::time::Duration;
 
+mod warm;
+
 const UPSTREAM: &str = "[upstream]\nurls = [\"http://127.0.0.1:9000\"]\n";
 
 fn sources(text: &str) -> Sources {
@@ -53,6 +55,19 @@ fn other_value(key: &schema::Key) -> &'static str {
         ("rules[].ignore", _) => "[\"private\"]",
         ("cache.max_object", _) => "\"1MiB\"",
         ("cache.heuristic" | "cache.cache_status", _) => "false",
+        ("warm.enabled" | "warm.on_startup" | "warm.groups[].enabled", _) => "false",
+        ("warm.time_zone", _) => "\"Europe/Berlin\"",
+        ("warm.hosts", _) => "[\"api\"]",
+        ("warm.groups[].schedule", _) => "[\"every 7m\"]",
+        ("warm.groups[].requests" | "warm.user.requests", _) => "[\"/other\"]",
+        ("warm.groups[].combos[].path", _) => "\"/other/{kind}\"",
+        ("warm.groups[].combos[].params", _) => "{ kind = \"other\" }",
+        ("warm.groups[].combos[].exclude", _) => "[{ page = 2 }]",
+        ("warm.groups[].sources[].url" | "warm.user.path", _) => "\"/other\"",
+        ("warm.groups[].sources[].select", _) => "\"/other\"",
+        ("warm.groups[].sources[].path", _) => "\"/other/{value}\"",
+        (_, Kind::Fraction) => "0.7",
+        (_, Kind::AnyMap) => "{ other = \"other\" }",
         (_, Kind::Duration { .. }) => "\"7m\"",
         (_, Kind::Size { .. }) => "\"128KiB\"",
         (_, Kind::Bool) => "true",
@@ -73,28 +88,49 @@ fn an_upstream_alone_is_a_configuration_of_defaults() {
     assert!(config.warnings.is_empty());
 }
 
+/// What each array of tables needs to be without faults.
+fn least(array: &str) -> Vec<&'static str> {
+    match array {
+        "rules[]" => vec!["path = \"/\""],
+        "invalidate[]" => vec!["path = \"/\"", "tags = [\"a\"]"],
+        "warm.groups[]" => vec!["name = \"g\"", "requests = [\"/\"]"],
+        "warm.groups[].combos[]" => vec!["path = \"/{kind}\"", "params = { kind = \"a\" }", "query = { page = [1, 2] }"],
+        "warm.groups[].sources[]" => vec!["url = \"/\"", "select = \"/*\"", "path = \"/{value}\""],
+        _ => Vec::new(),
+    }
+}
+
+/// A file in which `key` has its least and one in which it has another value.
+fn before_and_after(key: &schema::Key) -> (String, String) {
+    let (array, name) = key.path.rfind("[].").map_or(("", key.path), |at| (&key.path[..at + 2], &key.path[at + 3..]));
+    let upstream = if key.path == "upstream.urls" { "" } else { "upstream.urls = [\"http://127.0.0.1:9000\"]\n" };
+    let mut head = String::from(upstream);
+    for (at, _) in array.match_indices("[]") {
+        head += &format!("[[{}]]\n", array[..at].replace("[]", ""));
+        if at + 2 < array.len() {
+            head += &(least(&array[..at + 2]).join("\n") + "\n");
+        }
+    }
+    let others: Vec<_> = least(array).into_iter().filter(|line| !line.starts_with(&format!("{name} ="))).collect();
+    let before = if upstream.is_empty() {
+        "upstream.urls = [\"http://127.0.0.1:9000\"]\n".into()
+    } else {
+        format!("{head}{}\n", least(array).join("\n"))
+    };
+    (before, format!("{head}{}\n{name} = {}\n", others.join("\n"), other_value(key)))
+}
+
 #[test]
 fn every_key_of_this_version_changes_what_is_loaded() {
     for key in schema::KEYS.iter().filter(|key| key.later.is_none()) {
-        let upstream = "upstream.urls = [\"http://127.0.0.1:9000\"]\n";
-        let (base, changed) = match key.path.split_once("[].") {
-            None if key.path == "upstream.urls" => (upstream.into(), format!("{} = {}\n", key.path, other_value(key))),
-            None => (upstream.into(), format!("{upstream}{} = {}\n", key.path, other_value(key))),
-            Some((array, name)) => {
-                // What one item must have, and the item with one key more, or with another value of one.
-                let needed: &[_] = if array == "rules" { &[("path", "\"/\"")] } else { &[("path", "\"/\""), ("tags", "[\"a\"]")] };
-                let item = |lines: &mut dyn Iterator<Item = (&str, &str)>| {
-                    lines.fold(format!("{upstream}[[{array}]]\n"), |text, (name, value)| format!("{text}{name} = {value}\n"))
-                };
-                let rest = needed.iter().copied().filter(|(needed, _)| *needed != name);
-                (item(&mut needed.iter().copied()), item(&mut rest.chain([(name, other_value(key))])))
-            }
-        };
-        let (before, after) = (file(&base).unwrap(), file(&changed).unwrap_or_else(|faults| panic!("{faults}")));
+        let (before, changed) = before_and_after(key);
+        let read = |text: &str| file(text).unwrap_or_else(|faults| panic!("{text}\n{faults}"));
+        let (before, after) = (read(&before), read(&changed));
         let unlike = before.server != after.server
             || before.upstream != after.upstream
             || before.cache != after.cache
-            || before.admin != after.admin;
+            || before.admin != after.admin
+            || before.warm != after.warm;
         assert!(unlike, "{changed}");
     }
 }
@@ -120,7 +156,7 @@ fn the_whole_contract_is_known_and_later_parts_are_warned_of_once() {
     let text = include_str!("../../examples/warmfront.toml");
     let config = file(text).unwrap_or_else(|faults| panic!("{faults}"));
     let keys: Vec<_> = config.warnings.iter().map(|fault| fault.key.as_str()).collect();
-    assert_eq!(keys, ["admin.listen", "[warm]", "[logs]"]);
+    assert_eq!(keys, ["admin.listen", "[logs]"]);
     assert_eq!(config.cache.rules.len(), 3);
     assert_eq!(config.cache.rules[0].ttl, Some(Duration::from_secs(300)));
     assert_eq!(config.cache.rules[1].per_identity.as_ref().unwrap().header, "authorization");

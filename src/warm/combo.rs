@@ -5,6 +5,7 @@ use crate::warm::headers;
 use crate::warm::target::LONGEST_TARGET;
 use crate::warm::template::{Template, encode};
 use http::{HeaderName, HeaderValue};
+use std::collections::HashMap;
 
 /// A path with dimensions. Each combination of one value per dimension is a request; the dimension said last changes fastest.
 ///
@@ -188,19 +189,21 @@ impl Combo {
         let at = self.dimension(key).ok_or_else(|| PlanFault::ExcludeKey(key.into(), names()))?;
         let dimension = &self.dimensions[at];
         let mut marks = vec![false; dimension.len()];
-        let mut any = false;
-        for value in values {
-            any = true;
-            let value = value.to_string();
-            let mut found = false;
-            for (mark, _) in marks.iter_mut().zip(&dimension.said).filter(|(_, said)| ***said == *value) {
-                (*mark, found) = (true, true);
-            }
-            if !found {
-                return Err(PlanFault::ExcludeValue(key.into(), value, dimension.told()));
+        let mut wanted = values.into_iter().map(|value| value.to_string()).peekable();
+        if wanted.peek().is_none() {
+            return Err(PlanFault::NoValues(key.into()));
+        }
+        // Values may be many, and one may be there twice.
+        let mut wanted: HashMap<String, bool> = wanted.map(|value| (value, false)).collect();
+        for (mark, said) in marks.iter_mut().zip(&dimension.said) {
+            if let Some(met) = wanted.get_mut(&**said) {
+                (*mark, *met) = (true, true);
             }
         }
-        if any { Ok((at, marks.into())) } else { Err(PlanFault::NoValues(key.into())) }
+        match wanted.into_iter().filter(|(_, met)| !met).map(|(value, _)| value).min() {
+            Some(value) => Err(PlanFault::ExcludeValue(key.into(), value, dimension.told())),
+            None => Ok((at, marks.into())),
+        }
     }
 }
 

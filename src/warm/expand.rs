@@ -5,6 +5,7 @@ use crate::warm::group::Group;
 use crate::warm::source::ListSource;
 use crate::warm::target::LONGEST_TARGET;
 use crate::warm::template::encode;
+use bytes::Bytes;
 use foldhash::quality::RandomState;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue};
@@ -83,7 +84,7 @@ impl Group {
             ),
             key,
             hasher: RandomState::default(),
-            seen: HashSet::default(),
+            seen: HashSet::with_capacity_and_hasher(usize::try_from(most.min(product)).unwrap_or(0), RandomState::default()),
             tally: Tally { product, cut: product, ..Tally::default() },
             looks: most.saturating_mul(LOOKED_AT_PER_ITEM).saturating_add(LOOKED_AT_ANYWAY),
             most,
@@ -150,13 +151,15 @@ struct Odometer<'a> {
     /// For each placeholder of the path, the dimension that fills it.
     fillers: SmallVec<[Option<usize>; 4]>,
     at: SmallVec<[usize; 8]>,
+    /// Where targets are put together, so that each takes one allocation of its own length.
+    text: String,
     done: bool,
 }
 
 impl<'a> Odometer<'a> {
     fn new(combo: &'a Combo) -> Self {
         let fillers = combo.path.names().map(|name| combo.filler(name)).collect();
-        Self { combo, fillers, at: SmallVec::from_elem(0, combo.dimensions.len()), done: false }
+        Self { combo, fillers, at: SmallVec::from_elem(0, combo.dimensions.len()), text: String::new(), done: false }
     }
 
     /// Goes to the next combination that differs in its first `depth` values.
@@ -172,8 +175,9 @@ impl<'a> Odometer<'a> {
         self.done = true;
     }
 
-    fn item(&self) -> Option<Item> {
-        let mut text = String::with_capacity(self.combo.path.as_str().len() + 64);
+    fn item(&mut self) -> Option<Item> {
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
         let params = |hole: usize| {
             let dimension = self.fillers[hole]?;
             if let Sent::Param(values) = &self.combo.dimensions[dimension].sent { Some(&*values[self.at[dimension]]) } else { None }
@@ -192,7 +196,9 @@ impl<'a> Odometer<'a> {
                 Sent::Header(name, values) => headers.extend(values[*at].as_ref().map(|value| (name.clone(), value.clone()))),
             }
         }
-        item(text, headers)
+        let item = item(&text, headers);
+        self.text = text;
+        item
     }
 }
 
@@ -222,13 +228,13 @@ fn fetched<'a>(source: &'a ListSource, list: &'a [String]) -> impl Iterator<Item
         let value = encode(value);
         let mut text = String::with_capacity(source.path.as_str().len() + value.len());
         let filled = fits.then_some(()).and_then(|()| source.path.render(&mut text, |_| Some(&value)));
-        filled.and_then(|()| item(text, source.headers.iter().cloned().collect())).map_or(Step::Unusable, Step::Item)
+        filled.and_then(|()| item(&text, source.headers.iter().cloned().collect())).map_or(Step::Unusable, Step::Item)
     })
 }
 
-fn item(text: String, headers: SmallVec<[(HeaderName, HeaderValue); 2]>) -> Option<Item> {
+fn item(text: &str, headers: SmallVec<[(HeaderName, HeaderValue); 2]>) -> Option<Item> {
     if text.len() > LONGEST_TARGET {
         return None;
     }
-    PathAndQuery::try_from(text).ok().map(|target| Item { target, headers })
+    PathAndQuery::from_maybe_shared(Bytes::copy_from_slice(text.as_bytes())).ok().map(|target| Item { target, headers })
 }

@@ -41,6 +41,8 @@ pub enum PlanFault {
     ForbiddenHeader(String),
     /// A value of this header that a header cannot have.
     HeaderValue(String),
+    /// A header of a list without a value.
+    EmptyHeader(String),
     /// An exclusion without conditions.
     ExcludesAll,
     /// An exclusion names no dimension; and the dimensions that there are.
@@ -123,6 +125,7 @@ impl PlanFault {
             Self::HeaderName(name) => format!("{} is no name of a header", quote(name)),
             Self::ForbiddenHeader(name) => format!("{} is not the plan's to set", quote(name)),
             Self::HeaderValue(name) => format!("a value of {} is none that a header can have", quote(name)),
+            Self::EmptyHeader(name) => format!("{} has no value", quote(name)),
             Self::ExcludesAll => "an exclusion without conditions leaves out everything".into(),
             Self::ExcludeKey(key, _) => format!("{} is no dimension of this combo", quote(key)),
             Self::ExcludeValue(key, value, known) if !known.is_empty() => format!("{} is no value of {}", quote(value), quote(key)),
@@ -163,6 +166,7 @@ impl PlanFault {
             Self::HeaderValue(_) => {
                 "write visible ASCII characters without spaces at the ends; \"\" means that the header is not sent".into()
             }
+            Self::EmptyHeader(_) => "write one, or remove it".into(),
             Self::ExcludesAll => "write name = \"value\", or remove it".into(),
             Self::ExcludeKey(key, known) => meant(key, known, "it has"),
             Self::ExcludeValue(_, value, known) if !known.is_empty() => meant(value, known, "it has"),
@@ -252,11 +256,15 @@ fn meant(word: &str, known: &[String], has: &str) -> String {
 }
 
 fn trigger_fix(text: &str) -> String {
-    let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let (word, rest) = text.trim().split_once(' ').unwrap_or((text, ""));
+    let did_you_mean = |text: &str| format!("did you mean {}?", quote(text));
+    if text.starts_with(|c: char| c == '*' || c.is_ascii_digit()) && text.split_whitespace().count() >= 5 {
+        return did_you_mean(&format!("cron {text}"));
+    }
     match nearest(word, ["startup", "refresh", "every", "cron"]) {
-        Some(near @ ("startup" | "refresh")) if near != text => format!("did you mean \"{near}\"?"),
-        Some("every") => "write \"every\" and a duration, as \"every 2h\" or \"every 1h30m\"".into(),
-        Some("cron") if word != "cron" => format!("did you mean {}?", quote(&format!("cron {rest}"))),
+        Some(near @ ("startup" | "refresh")) if near != text => did_you_mean(near),
+        Some("every") if word == "every" => "write \"every\" and a duration, as \"every 2h\" or \"every 1h30m\"".into(),
+        Some(near @ ("every" | "cron")) if word != near => did_you_mean(&format!("{near} {rest}")),
         _ => "write \"startup\", \"refresh\", \"every 2h\" or \"cron 0 3 * * *\"".into(),
     }
 }

@@ -46,7 +46,7 @@ impl ListSource {
     /// The header is not a plan's to set, is there already, or has no such value; it cannot be empty here.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, PlanFault> {
         let header = headers::name(name)?;
-        let value = headers::value(name, value)?.ok_or_else(|| PlanFault::NoValues(name.into()))?;
+        let value = headers::value(name, value)?.ok_or_else(|| PlanFault::EmptyHeader(name.into()))?;
         if self.headers.iter().any(|(known, _)| *known == header) {
             return Err(PlanFault::Twice(name.into()));
         }

@@ -6,22 +6,29 @@ mod invalidate;
 mod rules;
 mod server;
 mod upstream;
+mod warm;
 
 use crate::cache::settings::Settings;
+use crate::config::fault::Place;
 use crate::config::raw::{Findings, Table};
 use crate::sidecar::settings::{ListenAddr, ServerSettings, UpstreamSettings};
+use crate::warm::WarmSettings;
 use admin::AdminSettings;
 use std::net::{IpAddr, SocketAddr};
 
 /// The settings of every room; `None` only if there is a fault.
-pub(super) fn check(root: &Table, findings: &mut Findings) -> Option<(ServerSettings, UpstreamSettings, Settings, AdminSettings)> {
+pub(super) fn check(
+    root: &Table,
+    findings: &mut Findings,
+) -> Option<(ServerSettings, UpstreamSettings, Settings, AdminSettings, WarmSettings)> {
     let server = server::check(root, findings);
     let upstream = upstream::check(root, findings);
     let cache = cache::check(root, findings);
     let admin = admin::check(root, findings);
+    let warm = warm::check(root, &cache, findings);
     let upstream = upstream?;
     across(root, &server, &upstream, &admin, findings);
-    Some((server, upstream, cache, admin))
+    Some((server, upstream, cache, admin, warm))
 }
 
 /// What no section can see alone.
@@ -57,4 +64,9 @@ fn set<T>(setting: &mut T, said: Option<T>) {
     if let Some(value) = said {
         *setting = value;
     }
+}
+
+/// ` in line 7`, for a fault that is about another place too.
+fn at_line(place: &Place) -> String {
+    if let Place::File(spot) = place { format!(" in line {}", spot.line) } else { String::new() }
 }

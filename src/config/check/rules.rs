@@ -1,9 +1,9 @@
 //! `[[rules]]`
 
+use super::at_line;
 use super::cache::{is_visible_ascii, place_or_table, rule_key};
 use crate::cache::rules::{Identity, Ignore, PathPattern, Rule};
 use crate::cache::settings::KeySettings;
-use crate::config::fault::Place;
 use crate::config::kind::quote;
 use crate::config::raw::{Findings, Table};
 use crate::config::suggest;
@@ -156,10 +156,6 @@ fn neighbours(rule: &Rule, table: &Table, before: &[(Rule, &Table)], findings: &
             "the first match wins: put the narrower rule first, or remove it",
         );
     }
-}
-
-fn at_line(place: &Place) -> String {
-    if let Place::File(spot) = place { format!(" in line {}", spot.line) } else { String::new() }
 }
 
 /// Whether every path of `narrow` surely matches `wide`: they are the same, or `wide` is `/literal/**` around it. `false` may also mean unknown.

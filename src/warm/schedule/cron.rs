@@ -1,6 +1,7 @@
 //! Cron lines: the one door to croner.
 
 use crate::clock::Stamp;
+use crate::suggest::quote;
 use crate::warm::fault::PlanFault;
 use crate::warm::schedule::zone::Zone;
 use croner::parser::{CronParser, Year};
@@ -38,7 +39,7 @@ impl Cron {
             return Err(wrong(&format!("it has {fields} field{}", if fields == 1 { "" } else { "s" })));
         }
         let parser = CronParser::builder().year(Year::Disallowed).build();
-        let parsed = parser.parse(&text).map_err(|error| wrong(&plain(&error.to_string())))?;
+        let parsed = parser.parse(&text).map_err(|error| wrong(&why(&text, &parser, &plain(&error.to_string()))))?;
         let cron = Self { text: text.as_str().into(), parsed: parsed.into() };
         match cron.after(PROBE, &Zone::default()) {
             Some(_) => Ok(cron),
@@ -57,6 +58,19 @@ impl Cron {
         let next = self.parsed.find_next_occurrence(&zone.at(after)?, false).ok()?;
         u64::try_from(next.timestamp().as_millisecond()).ok().map(Stamp::from_millis)
     }
+}
+
+/// `words` about the whole line, or about the first field that is wrong by itself.
+fn why(text: &str, parser: &CronParser, words: &str) -> String {
+    const NAMES: [&str; 6] = ["second", "minute", "hour", "day", "month", "weekday"];
+    let fields: Vec<&str> = text.split(' ').collect();
+    for (at, field) in fields.iter().enumerate() {
+        let alone: Vec<&str> = (0..fields.len()).map(|other| if other == at { *field } else { "*" }).collect();
+        if let Err(error) = parser.parse(&alone.join(" ")) {
+            return format!("its {} {}: {}", NAMES[at + 6 - fields.len()], quote(field), plain(&error.to_string()));
+        }
+    }
+    words.into()
 }
 
 /// An error of croner's without the name of its kind and without a full stop.
