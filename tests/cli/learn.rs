@@ -173,3 +173,29 @@ fn wrong_usage_is_told_from_work_that_failed() {
     let help = outcome(folder.path(), &["learn", "--help"], &[]);
     assert!(help.out.contains("zcat access.log.*.gz | warmfront learn -"), "{}", help.out);
 }
+
+#[test]
+#[ignore = "a measurement: cargo test --release --test cli learn:: -- --ignored --nocapture"]
+fn a_gigabyte_takes_seconds() {
+    let folder = Folder::new("learn-speed");
+    let mut log = std::io::BufWriter::new(std::fs::File::create(folder.path().join("access.log")).unwrap());
+    let (mut bytes, mut n) = (0, 0u64);
+    while bytes < 1 << 30 {
+        n = n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        // The product of two even distributions prefers small numbers, as readers do.
+        let page = ((n >> 50) * ((n >> 34) & 0x3ff)) >> 4;
+        let line = format!(
+            "10.0.0.1 - - [10/Oct/2024:13:55:36 +0000] \"GET /api/schools?page={page}&pageSize=20 HTTP/1.1\" 200 5123 \"https://www.example.com/\" \
+             \"Mozilla/5.0 (X11; Linux x86_64; rv:131.0) Gecko/20100101 Firefox/131.0\" rt=0.123 urt=\"0.120\" cs=MISS\n"
+        );
+        bytes += line.len();
+        log.write_all(line.as_bytes()).unwrap();
+    }
+    log.into_inner().unwrap();
+    let started = std::time::Instant::now();
+    let learned = outcome(folder.path(), &["learn", "access.log"], &[]);
+    let rate = bytes as f64 / started.elapsed().as_secs_f64() / 1e6;
+    assert_eq!(learned.code, Some(0), "{}", learned.err);
+    println!("{rate:.0} MB/s\n{}", learned.out.lines().take(5).collect::<Vec<_>>().join("\n"));
+    assert!(cfg!(debug_assertions) || rate > 150.0, "{rate:.0} MB/s");
+}

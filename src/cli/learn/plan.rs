@@ -63,6 +63,11 @@ impl Plan {
         }
         Ok(Self { wish, tally, queries, different, share: share(weight, whole), error })
     }
+
+    /// How many different queries there were.
+    pub(super) fn different_text(&self) -> String {
+        if self.error > 0.0 { format!("more than {}", self.different) } else { self.different.to_string() }
+    }
 }
 
 #[allow(clippy::cast_precision_loss, reason = "shares are shown with one decimal")]

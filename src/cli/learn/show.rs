@@ -44,7 +44,7 @@ pub(super) fn table(plan: &Plan) -> String {
         let each = query.mean.map_or_else(|| "-".into(), millis);
         let _ = writeln!(text, "{:>10}  {each:>10}  {:>7}  {}", query.count, percent(query.share), query.target);
     }
-    let (shown, held) = (plan.queries.len(), plan.different);
+    let (shown, held) = (plan.queries.len(), plan.different_text());
     let _ = writeln!(text, "\n{shown} of {held} queries, {} of the weight of {} counted lines", percent(plan.share), counts.counted);
     text
 }

@@ -34,18 +34,15 @@ fn header(plan: &Plan) -> String {
         format!("Lines: {} read, {} counted{}.", counts.lines, counts.counted, skipped(plan)),
         format!("Weight: {}.", weight(plan)),
         format!(
-            "Covered: {} of {}{} different queries, {} of the weight of all that were counted.",
+            "Covered: {} of {} different queries, {} of the weight of all that were counted.",
             plan.queries.len(),
-            if plan.error > 0.0 { "more than " } else { "" },
-            plan.different,
+            plan.different_text(),
             percent(plan.share)
         ),
     ];
     if plan.error > 0.0 {
-        lines.push(format!(
-            "Error: a query may lack up to {} of the weight; more were asked for than are held at a time.",
-            percent(plan.error)
-        ));
+        let most = (plan.error * 1000.0).ceil() / 10.0;
+        lines.push(format!("Error: any query may lack up to {most:.1} % of the weight; more were asked for than are held at a time."));
     }
     if let Some(config) = &plan.wish.config {
         lines.push(format!("Keys and rules: those of {config}."));

@@ -1,9 +1,10 @@
 //! The written plan, read again.
 
-use super::write;
+use super::{millis, percent, write};
 use crate::Settings;
 use crate::cli::learn::plan::{Plan, Wish};
 use crate::cli::learn::sieve::Sieve;
+use crate::cli::learn::sketch::Sketch;
 use crate::cli::learn::tally::Tally;
 
 fn wish() -> Wish {
@@ -63,6 +64,28 @@ fn without_times_and_cache_status_requests_are_counted() {
     let text = write(&Plan::new(tally(&[&line, &line]), wish()).unwrap());
     assert!(text.contains("# Weight: requests; the log has no times; the log does not tell hits from misses.\n"), "{text}");
     assert!(text.contains("# 2 requests, 100.0 %\n") && !text.contains("Host"), "{text}");
+}
+
+#[test]
+fn a_plan_of_more_queries_than_are_held_says_how_far_it_may_be_off() {
+    let mut tally = tally(&[]);
+    tally.sketch = Sketch::new(2);
+    for target in ["/a", "/a", "/a", "/a", "/b", "/c", "/c", "/c"] {
+        tally.line(line("", target, "").as_bytes());
+    }
+    let text = write(&Plan::new(tally, wish()).unwrap());
+    assert!(text.contains("# Covered: 2 of more than 2 different queries, 87.5 % of the weight of all that were counted.\n"), "{text}");
+    assert!(
+        text.contains("# Error: any query may lack up to 12.5 % of the weight; more were asked for than are held at a time.\n"),
+        "{text}"
+    );
+    assert!(text.contains("# 4 requests, 50.0 %\n"), "{text}");
+}
+
+#[test]
+fn small_shares_and_times_do_not_vanish() {
+    assert_eq!([0.0, 0.0004, 0.0005, 1.0].map(percent), ["0.0 %", "< 0.1 %", "0.1 %", "100.0 %"]);
+    assert_eq!([1, 149, 9_940, 12_400].map(millis), ["0.0 ms", "0.1 ms", "9.9 ms", "12 ms"]);
 }
 
 #[test]
