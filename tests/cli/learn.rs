@@ -78,7 +78,11 @@ requests = [
 #[test]
 fn stdin_is_a_log_too() {
     let folder = folder("learn-stdin");
-    let learned = with_stdin(&folder, &["learn", "-", "--min-hits", "1", "--host", "b.example", "--format", "json"], JSON.as_bytes());
+    let learned = with_stdin(
+        &folder,
+        &["learn", "-", "--min-hits", "1", "--host", "b.example", "--format", "json"],
+        format!("\n{JSON}\r\n\n").as_bytes(),
+    );
     assert_eq!((learned.code, learned.err.as_str()), (Some(0), ""));
     let value: serde_json::Value = serde_json::from_str(&learned.out).unwrap();
     assert_eq!((&value["sources"][0], &value["lines"], &value["counted"]), (&"stdin".into(), &4.into(), &2.into()));
@@ -143,6 +147,8 @@ fn a_log_that_cannot_be_read_is_named() {
         packed.err,
         "error: access.log.2.gz is compressed\n\n  fix: unpack it on the way: zcat access.log.2.gz | warmfront learn -\n"
     );
+    let stdin = with_stdin(&folder, &["learn", "-"], &[0x28, 0xb5, 0x2f, 0xfd, 0]);
+    assert!(stdin.err.starts_with("error: stdin is compressed\n") && stdin.err.contains(": zstdcat "), "{}", stdin.err);
 }
 
 #[test]

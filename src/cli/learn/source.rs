@@ -1,11 +1,15 @@
 //! Where logs come from: files, and `-` for stdin.
 
+use super::escape::plain;
 use super::lines::{Line, Lines};
 use super::tally::Tally;
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+/// What `-` is called.
+const STDIN: &str = "stdin";
 
 /// A log that is open.
 pub(super) struct Source {
@@ -21,9 +25,9 @@ impl Source {
 
     fn open(path: &Path) -> Result<Self, String> {
         if path.as_os_str() == "-" {
-            return Ok(Self { name: "stdin".into(), from: Box::new(io::stdin().lock()) });
+            return Ok(Self { name: STDIN.into(), from: Box::new(io::stdin().lock()) });
         }
-        let name = path.display().to_string();
+        let name = plain(&path.display().to_string());
         match File::open(path) {
             Ok(file) => Ok(Self { name, from: Box::new(file) }),
             Err(error) => {
@@ -38,7 +42,8 @@ impl Source {
         let failed = |error: io::Error| format!("{name}: cannot be read: {error}");
         let mut lines = Lines::new(from);
         if let Some(tool) = lines.beginning().map_err(failed)?.get(..4).and_then(unpacker) {
-            return Err(format!("{name} is compressed\n\n  fix: unpack it on the way: {tool} {name} | warmfront learn -"));
+            let file = if name == STDIN { "access.log" } else { &name };
+            return Err(format!("{name} is compressed\n\n  fix: unpack it on the way: {tool} {file} | warmfront learn -"));
         }
         let mut before = 0;
         while let Some(line) = lines.next().map_err(failed)? {

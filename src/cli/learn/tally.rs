@@ -178,11 +178,12 @@ mod tests {
         let mut tally = tally();
         tally.line(br#"a - - [t] "GET /a HTTP/1.1" 200 1 "-" "-" 0.500 urt=0.300"#);
         tally.line(br#"a - - [t] "GET /a HTTP/1.1" 200 1 "-" "-" 0.000"#);
+        tally.line(br#"a - - [t] "GET /a HTTP/1.1" 200 1 "-" "-" urt=0.000"#);
         tally.line(br#"a - - [t] "GET /b HTTP/1.1" 200 1 "-" "-""#);
         let counts = &tally.counts;
-        assert_eq!((counts.of_origin, counts.of_request, counts.untimed, counts.weight), (1, 1, 1, 300_001 + UNTIMED));
+        assert_eq!((counts.of_origin, counts.of_request, counts.untimed, counts.weight), (2, 1, 1, 300_002 + UNTIMED));
         let items = tally.sketch.into_heaviest();
-        assert_eq!((&*items[0].key, items[0].weight, items[0].count, items[0].timed), ("/a", 300_001, 2, 2));
+        assert_eq!((&*items[0].key, items[0].weight, items[0].count, items[0].timed), ("/a", 300_002, 3, 3));
     }
 
     #[test]
@@ -195,7 +196,7 @@ mod tests {
     #[test]
     fn hosts_are_counted_without_case_and_only_so_many_by_name() {
         let mut hosts = Hosts::default();
-        for host in [Some("A.example"), Some("a.EXAMPLE"), None, Some("b")] {
+        for host in [Some("A.example"), None, Some("b"), Some("a.EXAMPLE")] {
             hosts.count(host);
         }
         assert_eq!(hosts.seen, [("a.example".into(), 2), ("b".into(), 1)]);

@@ -122,6 +122,10 @@ fn json_lines_are_read_by_the_names_that_servers_use() {
             r#"{"request_method":"GET","uri":"/rewritten","request_uri":"/a?c=1","args":"c=1","status":200,"remote_user":"bob"}"#,
             ("GET", "/a?c=1", 200, None, true, Took::Unknown, None),
         ),
+        (
+            r#"{"method":"GET","request_uri":"/a?c=1","uri":"/rewritten","status":200,"latency":0.25}"#,
+            ("GET", "/a?c=1", 200, None, false, Took::Request(250_000), None),
+        ),
         // Caddy 2.
         (
             r#"{"level":"info","ts":1646861401.5241024,"logger":"http.log.access","msg":"handled request","request":{"remote_ip":"127.0.0.1","remote_port":"41342","client_ip":"127.0.0.1","proto":"HTTP/2.0","method":"GET","host":"localhost","uri":"/a?b=1","headers":{"User-Agent":["curl/7.82.0"],"Accept":["*/*"]},"tls":{"resumed":false,"version":772}},"bytes_read":0,"user_id":"","duration":0.000929675,"size":10900,"status":200,"resp_headers":{"Server":["Caddy"],"Cache-Status":["Souin; fwd=uri-miss; stored"]}}"#,
