@@ -10,6 +10,7 @@ Examples:
   warmfront run --config warmfront.toml             everything as the file says
   warmfront check --config warmfront.toml           every fault of the file, with line and fix
   warmfront demo                                    a slow sample API, and what to try
+  warmfront learn /var/log/nginx/access.log         a warm plan of what is asked for most
 
 Exit codes: 0 done, 1 the work failed, 2 wrong usage.";
 
@@ -30,6 +31,31 @@ const CHECK_DETAIL: &str = "\
 Examples:
   warmfront check
   warmfront check --config /etc/warmfront.toml --connect";
+
+const LEARN_DETAIL: &str = "\
+Examples:
+  warmfront learn /var/log/nginx/access.log
+  warmfront learn access.log access.log.1 --top 500 --output learned.toml
+  zcat access.log.*.gz | warmfront learn -
+  warmfront learn access.log --host api.example.com --format table
+
+Compressed logs are not unpacked here: pipe zcat, as above.
+
+Formats, recognised line by line: NCSA common and combined (nginx, Apache, Traefik), also with
+the virtual host first; JSON lines of nginx, Caddy, Envoy, Traefik and the like. Columns behind
+the user agent are read if they have a label, as in this log_format of nginx:
+  '... \"$http_user_agent\" rt=$request_time urt=\"$upstream_response_time\" cs=$upstream_cache_status'
+Without a label the first number with a fraction is the time of the request in seconds, and HIT,
+MISS and so on are the cache status. In JSON a `duration` or `latency` with a fraction, or written
+by Caddy, is in seconds, a whole one in milliseconds.
+
+What counts: GET and HEAD with status 200, 203, 204, 300, 301, 304 or 308; with a cache status in
+the log only what was not answered from cache. What is normalised in the cache's key (query_ignore,
+query_sort) is one query here too, and paths under a rule with pass or per_identity stay out.
+Queries with a parameter named like a secret (token, api_key, password, signature ...) stay out as
+well: a plan is a file that people commit. Read it before you do.
+
+Weight: misses x the origin's time, else the request's, else 100 ms.";
 
 /// A warm HTTP cache (RFC 9111) in front of an API.
 ///
@@ -52,6 +78,9 @@ pub(super) enum Command {
     /// Validates the configuration: every fault with its file, line, key and fix
     #[command(after_help = CHECK_DETAIL)]
     Check(CheckArgs),
+    /// Reads access logs and writes a warm plan of what is asked for most
+    #[command(after_help = LEARN_DETAIL)]
+    Learn(LearnArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -91,6 +120,51 @@ pub(super) struct CheckArgs {
     /// Also resolve and connect to the upstream
     #[arg(long)]
     pub(super) connect: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct LearnArgs {
+    /// Access logs; - is stdin
+    #[arg(value_name = "ACCESS_LOG", required = true)]
+    pub(super) logs: Vec<PathBuf>,
+    /// Write the plan to this file, which must be new [default: stdout]
+    #[arg(long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Write over the file of --output
+    #[arg(long, requires = "output")]
+    pub(super) force: bool,
+    /// The most queries in the plan
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(super) top: u32,
+    /// Leave out queries that count less often than this; of one that is in the log once nobody knows whether it is asked for again
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) min_hits: u64,
+    /// The name of the warm group
+    #[arg(long, value_name = "NAME", default_value = "learned", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(super) group: String,
+    /// Count only requests for this host, where the log names it [default: all, merged]
+    #[arg(long, value_name = "HOST")]
+    pub(super) host: Option<String>,
+    /// Count requests of signed-in users too
+    #[arg(long)]
+    pub(super) with_users: bool,
+    /// The configuration whose keys and rules hold [default: ./warmfront.toml if it exists]
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// What is written
+    #[arg(long, value_enum, default_value_t = LearnFormat::Toml)]
+    pub(super) format: LearnFormat,
+}
+
+/// What `learn` writes.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum LearnFormat {
+    /// A group for the configuration file
+    Toml,
+    /// One object, with all figures
+    Json,
+    /// Columns to look at
+    Table,
 }
 
 impl RunArgs {

@@ -1,4 +1,4 @@
-//! The command line: `run`, `demo` and `check`.
+//! The command line: `run`, `demo`, `check` and `learn`.
 //!
 //! Exit codes: 0 done, 1 the work failed, 2 wrong usage.
 
@@ -6,6 +6,7 @@ mod args;
 mod check;
 mod demo;
 mod house;
+mod learn;
 mod report;
 mod run;
 mod signals;
@@ -21,6 +22,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Check(args) => check::run(args),
+        Command::Learn(args) => learn::run(args),
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod check;
 mod demo;
+mod learn;
 mod process;
 mod run;
 mod usage;

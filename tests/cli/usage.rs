@@ -18,6 +18,7 @@ fn help_and_version_go_to_stdout() {
         (&["run", "--help"], "warmfront run --upstream http://127.0.0.1:9000"),
         (&["check", "--help"], "--connect"),
         (&["demo", "--help"], "--listen"),
+        (&["learn", "--help"], "--min-hits"),
         (&["--version"], concat!("warmfront ", env!("CARGO_PKG_VERSION"), "\n")),
     ] {
         let shown = outcome(folder.path(), args, &[]);
