@@ -32,6 +32,8 @@
 //! which decisions somebody may question.
 #![warn(clippy::unwrap_used)]
 
+#[cfg(feature = "sidecar")]
+pub mod admin;
 pub mod body;
 pub mod cache;
 #[cfg(feature = "sidecar")]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, lowest floor first. A module may name lower floors and its own room.
-const FLOORS: [&[&str]; 9] = [
+const FLOORS: [&[&str]; 10] = [
     &["error", "clock", "telemetry", "problem", "body", "priority", "suggest", "units"],
     &["rfc"],
     &["cache"],
@@ -12,6 +12,7 @@ const FLOORS: [&[&str]; 9] = [
     &["layer"],
     &["warm"],
     &["sidecar"],
+    &["admin"],
     &["config"],
     &["cli"],
 ];

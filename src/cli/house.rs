@@ -1,9 +1,12 @@
-//! The house put together: cache, sidecar and listeners from one configuration. `run` and `demo` open the same one.
+//! The house put together: cache, warmer, sidecar and listeners from one configuration. `run` and `demo` open the same one.
 
+use crate::RequestBody;
 use crate::config::Config;
 use crate::sidecar::settings::ListenAddr;
 use crate::sidecar::{Drained, Sidecar};
+use crate::warm::{Plan, UserWarmup, Warm, Warmer};
 use crate::{Cache, CacheLayer};
+use http::uri::Authority;
 use std::pin::Pin;
 use tower_layer::Layer as _;
 
@@ -24,6 +27,7 @@ pub(super) struct House {
 pub(super) struct Knobs {
     cache: Cache,
     sidecar: Sidecar,
+    warm: Warm,
 }
 
 impl House {
@@ -34,19 +38,43 @@ impl House {
         let service = CacheLayer::new(cache.clone()).layer(sidecar.upstream());
         let bound = sidecar.bind().await.map_err(|error| error.to_string())?;
         let addresses = bound.addresses();
-        let serve = Box::new(move |stop| Box::pin(bound.run(service, stop)) as Boxed<Drained>);
-        Ok(Self { knobs: Knobs { cache, sidecar }, addresses, serve })
+        let mut plan = Plan::new(&cache).settings(config.warm);
+        if let Some(host) = addresses.iter().find_map(host) {
+            plan = plan.default_host(&host);
+        }
+        let guard = Warmer::new::<_, RequestBody, _>(service.clone(), plan).spawn().map_err(|fault| fault.to_string())?;
+        let warm = guard.handle();
+        let service = UserWarmup::new(service, warm.clone());
+        let serve = Box::new(move |stop: Boxed<()>| {
+            let stop = async move {
+                stop.await;
+                drop(guard); // what nobody waits for ends first
+            };
+            Box::pin(bound.run(service, stop)) as Boxed<Drained>
+        });
+        Ok(Self { knobs: Knobs { cache, sidecar, warm }, addresses, serve })
     }
+}
+
+/// The host that a reader on this machine names.
+fn host(address: &ListenAddr) -> Option<Authority> {
+    let ListenAddr::Tcp(address) = address else { return None };
+    let mut address = *address;
+    if address.ip().is_unspecified() {
+        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    address.to_string().parse().ok()
 }
 
 impl Knobs {
     /// Applies another configuration, and returns the keys whose new values need a restart. The cache keeps what it holds.
-    pub(super) fn apply(&self, config: Config) -> Vec<&'static str> {
+    pub(super) async fn apply(&self, config: Config) -> Result<Vec<&'static str>, String> {
+        self.warm.configure(config.warm).await.map_err(|fault| fault.to_string())?;
         let mut restart = self.sidecar.reload(config.server, config.upstream);
         if !self.cache.reload(config.cache) {
             restart.push("cache.max_bytes");
         }
-        restart
+        Ok(restart)
     }
 }
 

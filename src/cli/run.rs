@@ -27,7 +27,7 @@ fn start(sources: Sources) -> Result<(), Failure> {
         let house = House::open(config).await.map_err(Failure::Work)?;
         let addresses: Vec<String> = house.addresses.iter().map(address).collect();
         report::line(&format!("warmfront {} listening on {}, {behind}", env!("CARGO_PKG_VERSION"), addresses.join(" and ")));
-        serve(house, signals, drain, |knobs| reload(knobs, sources.clone())).await
+        serve(house, signals, drain, async |knobs: &Knobs| reload(knobs, sources.clone()).await).await
     });
     // What still blocks (a name being looked up) shall not keep the process.
     runtime.shutdown_background();
@@ -49,7 +49,7 @@ pub(super) async fn serve(
     house: House,
     mut signals: Signals,
     mut drain: Duration,
-    reload: impl Fn(&Knobs) -> Option<Duration>,
+    reload: impl AsyncFn(&Knobs) -> Option<Duration>,
 ) -> Result<(), Failure> {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let mut stop = Some(stop);
@@ -67,7 +67,7 @@ pub(super) async fn serve(
                 return Err(Failure::Work(found));
             }
             request = signals.next() => match request {
-                Request::Reload if stop.is_some() => drain = reload(&house.knobs).unwrap_or(drain),
+                Request::Reload if stop.is_some() => drain = reload(&house.knobs).await.unwrap_or(drain),
                 Request::Reload => {}
                 Request::Stop(name) => match stop.take() {
                     Some(stop) => {
@@ -82,7 +82,7 @@ pub(super) async fn serve(
 }
 
 /// Reads the configuration again, and returns its `drain_timeout`. One with faults changes nothing.
-fn reload(knobs: &Knobs, sources: Sources) -> Option<Duration> {
+async fn reload(knobs: &Knobs, sources: Sources) -> Option<Duration> {
     let config = match load(sources) {
         Ok(config) => config,
         Err(faults) => {
@@ -93,7 +93,13 @@ fn reload(knobs: &Knobs, sources: Sources) -> Option<Duration> {
     let drain = config.server.drain_timeout;
     report::warnings(&config.warnings);
     let source = config.source.as_ref().map_or_else(|| "the configuration (no file)".into(), |path| path.display().to_string());
-    let restart = knobs.apply(config);
+    let restart = match knobs.apply(config).await {
+        Ok(restart) => restart,
+        Err(fault) => {
+            report::error(&format!("reload refused, nothing changed: {fault}"));
+            return None;
+        }
+    };
     report::note(&format!("reloaded {source}"));
     if !restart.is_empty() {
         report::note(&format!("unchanged until the next start: {}", restart.join(", ")));

@@ -46,7 +46,7 @@ fn start(listen: Option<String>) -> Result<(), Failure> {
         let front = house.addresses.iter().find_map(|address| if let ListenAddr::Tcp(address) = address { Some(*address) } else { None });
         let where_to = house.addresses.first().map(address).unwrap_or_default();
         report::print(&lines::heading(&where_to, upstream, CONFIG_NAME));
-        let serving = sidecar::serve(house, signals, drain, |_| {
+        let serving = sidecar::serve(house, signals, drain, async |_: &super::house::Knobs| {
             report::note("the demo has no file to read again");
             None
         });
