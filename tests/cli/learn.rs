@@ -188,8 +188,8 @@ fn a_gigabyte_takes_seconds() {
     let (mut bytes, mut n) = (0, 0u64);
     while bytes < 1 << 30 {
         n = n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        // The product of two even distributions prefers small numbers, as readers do.
-        let page = ((n >> 50) * ((n >> 34) & 0x3ff)) >> 4;
+        // A number of bits by chance prefers small numbers, as readers do.
+        let page = (n >> 44) >> ((n >> 20) % 20);
         let line = format!(
             "10.0.0.1 - - [10/Oct/2024:13:55:36 +0000] \"GET /api/schools?page={page}&pageSize=20 HTTP/1.1\" 200 5123 \"https://www.example.com/\" \
              \"Mozilla/5.0 (X11; Linux x86_64; rv:131.0) Gecko/20100101 Firefox/131.0\" rt=0.123 urt=\"0.120\" cs=MISS\n"
@@ -198,10 +198,17 @@ fn a_gigabyte_takes_seconds() {
         log.write_all(line.as_bytes()).unwrap();
     }
     log.into_inner().unwrap();
-    let started = std::time::Instant::now();
+    let before = seconds_of_children();
     let learned = outcome(folder.path(), &["learn", "access.log"], &[]);
-    let rate = bytes as f64 / started.elapsed().as_secs_f64() / 1e6;
+    let rate = bytes as f64 / (seconds_of_children() - before) / 1e6;
     assert_eq!(learned.code, Some(0), "{}", learned.err);
-    println!("{rate:.0} MB/s\n{}", learned.out.lines().take(5).collect::<Vec<_>>().join("\n"));
+    println!("{rate:.0} MB per second of processor time\n{}", learned.out.lines().take(5).collect::<Vec<_>>().join("\n"));
     assert!(cfg!(debug_assertions) || rate > 150.0, "{rate:.0} MB/s");
+}
+
+/// Processor time of ended children, of which a busy neighbour takes nothing: proc(5), `cutime` and `cstime` in hundredths.
+fn seconds_of_children() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields = stat.rsplit(')').next().unwrap().split_whitespace();
+    fields.skip(13).take(2).map(|ticks| ticks.parse::<f64>().unwrap() / 100.0).sum()
 }
