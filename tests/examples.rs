@@ -6,6 +6,8 @@ mod axum_example;
 mod hyper_example;
 #[path = "../examples/service_fn.rs"]
 mod service_fn_example;
+#[path = "../examples/warm_axum.rs"]
+mod warm_axum_example;
 
 #[test]
 fn the_axum_example_runs() {
@@ -20,4 +22,9 @@ fn the_hyper_example_runs() {
 #[test]
 fn the_service_fn_example_runs() {
     service_fn_example::main().unwrap();
+}
+
+#[test]
+fn the_warm_axum_example_runs() {
+    warm_axum_example::main().unwrap();
 }
