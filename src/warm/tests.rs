@@ -1,7 +1,7 @@
 //! What plans expand to.
 
 use super::source::{Selected, read_source};
-use super::{Combo, Group, Item, ListSource, PlanFault, Selector, SourceFault, Tally, WarmSettings};
+use super::{Combo, Group, Item, ListSource, PlanFault, Selector, SourceFault, Tally, UserSettings, WarmSettings};
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
@@ -219,6 +219,20 @@ fn a_group_is_judged_as_a_whole() {
     let twice = WarmSettings { groups: vec![Group::new("g"), Group::new("h"), Group::new("g")], ..WarmSettings::default() };
     assert_eq!(words(twice.check()), "\"g\" is already the name of a group; give each group a name of its own");
     assert!(WarmSettings::default().check().is_ok());
+    let said: [(&str, fn(&mut WarmSettings)); 6] = [
+        ("concurrency", |warm| warm.concurrency = 0),
+        ("timeout", |warm| warm.timeout = Duration::ZERO),
+        ("refresh_interval", |warm| warm.refresh_interval = Duration::from_millis(999)),
+        ("refresh_ahead.before", |warm| warm.refresh_ahead.before = f64::NAN),
+        ("user.max_users", |warm| warm.user = Some(UserSettings { max_users: 0, ..UserSettings::default() })),
+        ("user.max_running", |warm| warm.user = Some(UserSettings { max_running: 0, ..UserSettings::default() })),
+    ];
+    for (name, change) in said {
+        let mut warm = WarmSettings { user: Some(UserSettings::default()), refresh_interval: Duration::ZERO, ..WarmSettings::default() };
+        assert_eq!(warm.check(), Ok(()));
+        change(&mut warm);
+        assert!(words(warm.check()).starts_with(&format!("{name} is out of its bounds; write ")), "{name}");
+    }
 }
 
 fn select(pointer: &str, body: &str, most: usize) -> Result<Selected, SourceFault> {
