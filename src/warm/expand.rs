@@ -72,7 +72,8 @@ impl Group {
     /// The requests of this group in their order: requests, combos, sources. `lists` are the values for each source, in the order of the sources;
     /// a source without a list has no requests. `key` says which requests are the same for a cache, whatever their headers are: those are looked at here.
     ///
-    /// It ends after [`max_items`](Group::max_items) different requests.
+    /// It ends after [`max_items`](Group::max_items) different requests. Drawing an item takes less than a microsecond, but one that lies behind
+    /// duplicates or exclusions takes as long as they do: 0.2 s for a million of them. It waits for nothing and may be sent between threads.
     pub fn expand<'a, K: FnMut(&Item) -> u64>(&'a self, lists: &'a [Vec<String>], key: K) -> Expansion<'a, K> {
         let asked = self.sources.iter().zip(lists);
         let values = asked.clone().map(|(_, list)| list.len() as u64).fold(self.requests.len() as u64, u64::saturating_add);

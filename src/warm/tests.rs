@@ -65,6 +65,15 @@ fn the_same_headers_in_another_order_are_the_same_request() {
 }
 
 #[test]
+fn an_expansion_may_be_sent_to_another_thread() {
+    fn sent<T: Send>(sent: T) -> T {
+        sent
+    }
+    let group = of(Combo::path("/a").unwrap());
+    assert_eq!(sent(group.expand(&[], by_target())).count(), 1);
+}
+
+#[test]
 fn the_key_says_which_requests_are_the_same() {
     let group = of(Combo::path("/a").unwrap().query("n", 0..10).unwrap());
     let mut expansion = group.expand(&[], |_| 7);
@@ -79,6 +88,15 @@ fn an_exclusion_leaves_out_what_meets_all_of_its_conditions() {
     let (items, tally) = expand(&of(combo), &[]);
     assert_eq!(items, ["/?d=c accept-language=en", "/?d=c accept-language=zh", "/?d=e accept-language=en", "/?d=w accept-language=en"]);
     assert_eq!((tally.excluded, tally.cut, tally.product), (2, 0, 6));
+}
+
+#[test]
+fn overlapping_exclusions_count_each_combination_once() {
+    let combo = Combo::path("/").unwrap().query("a", 0..2).unwrap().query("b", 0..3).unwrap();
+    let combo = combo.exclude([("b", [0])]).unwrap().exclude([("a", [0])]).unwrap().exclude([("a", [0]), ("b", [2])]).unwrap();
+    let (items, tally) = expand(&of(combo), &[]);
+    assert_eq!(items, ["/?a=1&b=1", "/?a=1&b=2"]);
+    assert_eq!(tally, Tally { items: 2, excluded: 4, product: 6, ..Tally::default() });
 }
 
 #[test]

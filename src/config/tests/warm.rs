@@ -318,6 +318,8 @@ fn no_fault_of_a_header_tells_its_value() {
             "headers = { authorization = [[\"s3cret\"]] }",
             "headers = { authorization = { a = \"s3cret\" } }",
             "headers = { authorization = [\n\"ok\",\n\"s3cret\\n\"] }",
+            "headers = { authorization = [\n\"ok\",\n[\"s3cret\"]] }",
+            "headers = { authorization = \"s3cret\", host = \"x\" }",
             "headers.authorization = \"s3cret\\n\"",
             "headers = { authorization = \"s3cret\" }\nexclude = [{ authorization = \"s3cret2\" }]",
         ] {
