@@ -237,7 +237,8 @@ fn a_group_is_judged_as_a_whole() {
     let twice = WarmSettings { groups: vec![Group::new("g"), Group::new("h"), Group::new("g")], ..WarmSettings::default() };
     assert_eq!(words(twice.check()), "\"g\" is already the name of a group; give each group a name of its own");
     assert!(WarmSettings::default().check().is_ok());
-    let said: [(&str, fn(&mut WarmSettings)); 6] = [
+    type Change = fn(&mut WarmSettings);
+    let said: [(&str, Change); 6] = [
         ("concurrency", |warm| warm.concurrency = 0),
         ("timeout", |warm| warm.timeout = Duration::ZERO),
         ("refresh_interval", |warm| warm.refresh_interval = Duration::from_millis(999)),
