@@ -17,6 +17,8 @@ pub enum PlanFault {
     SameName(String),
     /// A group's `max_items` is not from 1 to a million.
     MaxItems(usize),
+    /// A setting out of its bounds: its name, and what to write.
+    Setting(&'static str, &'static str),
     /// This is no target of a request.
     Target(String, TargetFault),
     /// This is no path with placeholders.
@@ -113,6 +115,7 @@ impl PlanFault {
             Self::SameName(name) => format!("{} is already the name of a group", quote(name)),
             Self::MaxItems(0) => "max_items 0 would warm nothing".into(),
             Self::MaxItems(most) => format!("max_items {most} is more than a run can be asked for"),
+            Self::Setting(name, _) => format!("{name} is out of its bounds"),
             Self::Target(text, why) => format!("{} {}", quote(text), why.found()),
             Self::Template(text, why) => format!("{} {}", quote(text), why.found()),
             Self::Unfilled(name) => format!("{{{name}}} in the path has no values"),
@@ -147,6 +150,7 @@ impl PlanFault {
             Self::GroupName(_) => "write 1 to 100 visible ASCII characters, as \"primary\"".into(),
             Self::SameName(_) => "give each group a name of its own".into(),
             Self::MaxItems(_) => format!("write a number from 1 to {MOST_ITEMS}; enabled = false switches a group off"),
+            Self::Setting(_, fix) => (*fix).into(),
             Self::Target(_, why) => why.fix(),
             Self::Template(_, why) => why.fix(),
             Self::Unfilled(name) => format!("add params = {{ {name} = [\"..\"] }}, or take {{{name}}} out of the path"),

@@ -113,11 +113,29 @@ impl Default for UserSettings {
 }
 
 impl WarmSettings {
-    /// Whether every group makes sense and has a name of its own. Who warms asks this first; a configuration file has been asked already.
+    /// Whether every group makes sense and has a name of its own, and every number is in its bounds. Who warms asks this first; a configuration
+    /// file has been asked already.
     ///
     /// # Errors
-    /// The first fault of a group, or [`PlanFault::SameName`].
+    /// [`PlanFault::Setting`], the first fault of a group, or [`PlanFault::SameName`].
     pub fn check(&self) -> Result<(), PlanFault> {
+        let user = self.user.as_ref();
+        for (fits, name, fix) in [
+            (self.concurrency > 0, "concurrency", "write at least 1; enabled = false switches warming off"),
+            (!self.timeout.is_zero(), "timeout", "write how long one item may take"),
+            (
+                self.refresh_interval.is_zero() || self.refresh_interval.as_secs() > 0,
+                "refresh_interval",
+                "write at least 1s, or zero for never",
+            ),
+            ((0.0..=1.0).contains(&self.refresh_ahead.before), "refresh_ahead.before", "write a number from 0.0 to 1.0"),
+            (user.is_none_or(|user| user.max_users > 0), "user.max_users", "write at least 1"),
+            (user.is_none_or(|user| user.max_running > 0), "user.max_running", "write at least 1"),
+        ] {
+            if !fits {
+                return Err(PlanFault::Setting(name, fix));
+            }
+        }
         for (at, group) in self.groups.iter().enumerate() {
             group.check()?;
             if self.groups[..at].iter().any(|other| other.name == group.name) {

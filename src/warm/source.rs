@@ -85,7 +85,7 @@ enum Step {
 /// What was taken from an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selected {
-    /// Texts, and numbers and booleans as texts; each once, in the order of the answer.
+    /// Texts, and numbers and booleans as texts; each once, in the order of the answer; members of an object in the order of their names.
     pub values: Vec<String>,
     /// What was in the place of a value and is none: null, lists, objects, and members of a list without what was asked for.
     pub skipped: usize,

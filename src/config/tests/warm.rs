@@ -104,161 +104,163 @@ fn values_keep_their_order_and_their_writing() {
     assert_eq!(items, ["/7?b=1&a=y", "/7?b=16&a=y", "/7?b=1.50&a=y", "/7?b=true&a=y", "/7?b=x&a=y"]);
 }
 
-/// A table of faulty texts: what stands after the upstream, and all of its faults.
+const G: &str = "[[warm.groups]]\nname = \"g\"\n";
+const C: &str = "[[warm.groups]]\nname = \"g\"\n[[warm.groups.combos]]\n";
+const S: &str = "[[warm.groups]]\nname = \"g\"\n[[warm.groups.sources]]\n";
+
+/// Faulty texts: what stands after the upstream, in two parts, and all of its faults.
+const FAULTY: &[(&str, &str, &[&str])] = &[
+    (
+        "[warm]\n",
+        "time_zone = \"Europe/Berln\"\n",
+        &["2: warm.time_zone: \"Europe/Berln\" is no time zone; did you mean \"Europe/Berlin\"?"],
+    ),
+    (
+        "[warm]\n",
+        "hosts = [\"http://api\", \"a b\",\n\"me@api:80\", \"api:0\"]\n",
+        &[
+            "2: warm.hosts: \"http://api\" is no host; write a Host as readers send it: \"api.example.com\" or \"127.0.0.1:8080\"",
+            "2: warm.hosts: \"a b\" is no host; write a Host as readers send it: \"api.example.com\" or \"127.0.0.1:8080\"",
+            "3: warm.hosts: \"me@api:80\" is no host; write a Host as readers send it: \"api.example.com\" or \"127.0.0.1:8080\"",
+            "3: warm.hosts: \"api:0\" is no host; write a Host as readers send it: \"api.example.com\" or \"127.0.0.1:8080\"",
+        ],
+    ),
+    (
+        "[warm]\n",
+        "refresh_interval = \"10ms\"\nmax_rate = 0\nrefresh_ahead = { before = 1.5 }\n",
+        &[
+            "2: warm.refresh_interval: is shorter than a second; write at least \"1s\", or \"0s\" for never",
+            "3: warm.max_rate: found 0; this is warm requests per second; write a whole number from 1 to 1000000",
+            "4: warm.refresh_ahead.before: found \"1.5\"; this is in which last part of their lifetime; write a number from 0.0 to 1.0",
+        ],
+    ),
+    (
+        "[[warm.groups]]\n",
+        "requests = [\"/\"]\n[[warm.groups]]\nname = \"g\\n\"\nrequests = [\"/\"]\n",
+        &[
+            "1: warm.groups[0].name: is missing; write name = \"primary\"",
+            "4: warm.groups[1].name: \"g\\n\" is no name of a group; write 1 to 100 visible ASCII characters, as \"primary\"",
+        ],
+    ),
+    (
+        G,
+        "requests = [\"/\"]\n[[warm.groups]]\nname = \"g\"\nrequests = [\"/\"]\n",
+        &["5: warm.groups[1].name: \"g\" is already the name of warm.groups[0] in line 3; give each group a name of its own"],
+    ),
+    (
+        G,
+        "requests = []\n",
+        &["1: warm.groups[0]: asks for nothing; add requests = [\"/path\"], [[warm.groups.combos]] or [[warm.groups.sources]]"],
+    ),
+    (
+        G,
+        "requests = [\"/a\", \"http://169.254.169.254/x\",\n\"//h\", \"a\", \"/a b\"]\n",
+        &[
+            "3: warm.groups[0].requests: \"http://169.254.169.254/x\" names a host: the plan asks the upstream only; write the path and the query alone: \"/x\"",
+            "4: warm.groups[0].requests: \"//h\" starts with `//`, which would name a host; start with one `/`",
+            "4: warm.groups[0].requests: \"a\" does not start with `/`; write the path from the root: \"/api/brands?page=1\"",
+            "4: warm.groups[0].requests: \"/a b\" has \" \", which no target has; write it percent-encoded: %20",
+        ],
+    ),
+    (
+        G,
+        "requests = [\"/\"]\nmax_items = 0\nschedule = [\"startp\", \"every 0s\", \"cron 0 0 31 2 *\", \"cron 61 * * * *\"]\n",
+        &[
+            "4: warm.groups[0].max_items: found 0; this is the most items per run; write a whole number from 1 to 1000000",
+            "5: warm.groups[0].schedule: \"startp\" is no word of a schedule; did you mean \"startup\"?",
+            "5: warm.groups[0].schedule: 0s is no interval of a schedule; write one from 1s to 365d, as \"every 2h\"",
+            "5: warm.groups[0].schedule: \"0 0 31 2 *\" never fires: no such day exists; write a day that its month has",
+            "5: warm.groups[0].schedule: \"61 * * * *\" is no cron line: its minute \"61\": number out of bounds; write 5 fields, minute hour day month weekday, as \"cron 0 3 * * *\"; 6 fields start with the second",
+        ],
+    ),
+    (
+        C,
+        "query = { a = [], b = [[1]] }\n",
+        &[
+            "3: warm.groups[0].combos[0].path: is missing; write path = \"/api/brands\"",
+            "4: warm.groups[0].combos[0].query.b: found a list; write a text, a number, true or false, or a list of them: [\"one\", 2]",
+        ],
+    ),
+    (
+        C,
+        "path = \"/{kind}/{id}\"\nparams = { knd = 1, kind = [\"a\", \"..\"] }\nquery = { a = [] }\nheaders = { host = \"x\", \"a b\" = \"x\" }\n",
+        &[
+            "5: warm.groups[0].combos[0].params.knd: the path has no {knd}; did you mean \"kind\"?",
+            "5: warm.groups[0].combos[0].params.kind: \"..\" as {kind} would be another path; write a value that is not empty, \".\" or \"..\"",
+            "6: warm.groups[0].combos[0].query.a: \"a\" has no values: nothing would be asked for; write at least one value, or remove it",
+            "7: warm.groups[0].combos[0].headers.host: \"host\" is not the plan's to set; remove it: headers about the host, the connection, conditions, ranges, caching and forwarding are warmfront's own",
+            "7: warm.groups[0].combos[0].headers.\"a b\": \"a b\" is no name of a header; write one, as \"accept-language\"",
+        ],
+    ),
+    (
+        C,
+        "path = \"/{kind}\"\n",
+        &[
+            "4: warm.groups[0].combos[0].path: {kind} in the path has no values; add params = { kind = [\"..\"] }, or take {kind} out of the path",
+        ],
+    ),
+    (
+        C,
+        "path = \"/{kind\"\n",
+        &[
+            "4: warm.groups[0].combos[0].path: \"/{kind\" has a brace without its partner; write placeholders as {name}; a brace of the path itself is %7B or %7D",
+        ],
+    ),
+    (
+        C,
+        "path = \"/\"\nquery = { district = [\"central\", \"eastern\"] }\nexclude = [{ distrikt = 1 }, { district = [\"estern\",\n\"zz\"] }, {}]\n",
+        &[
+            "6: warm.groups[0].combos[0].exclude[0].distrikt: \"distrikt\" is no dimension of this combo; did you mean \"district\"?",
+            "6: warm.groups[0].combos[0].exclude[1].district: \"estern\" is no value of \"district\"; did you mean \"eastern\"?",
+            "7: warm.groups[0].combos[0].exclude[1].district: \"zz\" is no value of \"district\"; it has \"central\", \"eastern\"",
+            "7: warm.groups[0].combos[0].exclude[2]: an exclusion without conditions leaves out everything; write name = \"value\", or remove it",
+        ],
+    ),
+    (
+        C,
+        "path = \"/\"\nquery = 7\nexclude = [1]\n",
+        &[
+            "5: warm.groups[0].combos[0].query: found the number 7; this is values per query parameter; write a table: { name = [\"value\"] }",
+            "6: warm.groups[0].combos[0].exclude: found a list; this is combinations that are left out; write a list of tables: [{ name = \"value\" }]",
+        ],
+    ),
+    (
+        S,
+        "url = \"http://h/a\"\nselect = \"items\"\npath = \"/a\"\nheaders = { te = \"x\", a = [1, 2], b = \"\" }\n",
+        &[
+            "4: warm.groups[0].sources[0].url: \"http://h/a\" names a host: the plan asks the upstream only; write the path and the query alone: \"/a\"",
+            "5: warm.groups[0].sources[0].select: \"items\" is no JSON Pointer; start with `/`: \"/items/*/name\"",
+            "6: warm.groups[0].sources[0].path: the path has no {value}; write {value} where the values belong in the path",
+            "7: warm.groups[0].sources[0].headers.te: \"te\" is not the plan's to set; remove it: headers about the host, the connection, conditions, ranges, caching and forwarding are warmfront's own",
+            "7: warm.groups[0].sources[0].headers.a: has 2 values; write one text",
+            "7: warm.groups[0].sources[0].headers.b: \"b\" has no value; write one, or remove it",
+        ],
+    ),
+    (
+        S,
+        "path = \"/{v}\"\n",
+        &[
+            "3: warm.groups[0].sources[0].url: is missing; write url = \"/api/brands/top\"",
+            "3: warm.groups[0].sources[0].select: is missing; write select = \"/items/*/name\"",
+            "4: warm.groups[0].sources[0].path: {v} in the path has no values: a list fills {value} only; write {value}",
+        ],
+    ),
+    (
+        "[warm.user]\n",
+        "path = \"/a?b\"\nidentity = { header = \"a b\" }\nrequests = [\"x\"]\nmax_users = 0\nmax_running = 0\n",
+        &[
+            "2: warm.user.path: \"/a?b\" has a query; write the path alone, as \"/api/user/warmup\"",
+            "3: warm.user.identity.header: \"a b\" is no name of a header; write one, as \"authorization\"",
+            "4: warm.user.requests: \"x\" does not start with `/`; write the path from the root: \"/api/brands?page=1\"",
+            "5: warm.user.max_users: found 0; this is users at a time; write a whole number from 1 to 10000000",
+            "6: warm.user.max_running: found 0; this is warm-ups of users under way at a time; write a whole number from 1 to 100000",
+        ],
+    ),
+];
+
 #[test]
 fn each_fault_names_its_place_what_was_found_and_the_fix() {
-    const G: &str = "[[warm.groups]]\nname = \"g\"\n";
-    const C: &str = "[[warm.groups]]\nname = \"g\"\n[[warm.groups.combos]]\n";
-    const S: &str = "[[warm.groups]]\nname = \"g\"\n[[warm.groups.sources]]\n";
-    let table: &[(&str, &str, &[&str])] = &[
-        (
-            "[warm]\n",
-            "time_zone = \"Europe/Berln\"\n",
-            &["2: warm.time_zone: \"Europe/Berln\" is no time zone; did you mean \"Europe/Berlin\"?"],
-        ),
-        (
-            "[warm]\n",
-            "hosts = [\"http://api\", \"a b\",\n\"me@api\", \"api:0\"]\n",
-            &[
-                "2: warm.hosts: \"http://api\" is no host; write a Host as readers send it: \"api.example.com\" or \"127.0.0.1:8080\"",
-                "2: warm.hosts: \"a b\" is no host; write a Host as readers send it: \"api.example.com\" or \"127.0.0.1:8080\"",
-                "3: warm.hosts: \"me@api\" is no host; write a Host as readers send it: \"api.example.com\" or \"127.0.0.1:8080\"",
-                "3: warm.hosts: \"api:0\" is no host; write a Host as readers send it: \"api.example.com\" or \"127.0.0.1:8080\"",
-            ],
-        ),
-        (
-            "[warm]\n",
-            "refresh_interval = \"10ms\"\nmax_rate = 0\nrefresh_ahead = { before = 1.5 }\n",
-            &[
-                "2: warm.refresh_interval: is shorter than a second; write at least \"1s\", or \"0s\" for never",
-                "3: warm.max_rate: found 0; this is warm requests per second; write a whole number from 1 to 1000000",
-                "4: warm.refresh_ahead.before: found \"1.5\"; this is in which last part of their lifetime; write a number from 0.0 to 1.0",
-            ],
-        ),
-        (
-            "[[warm.groups]]\n",
-            "requests = [\"/\"]\n[[warm.groups]]\nname = \"g\\n\"\nrequests = [\"/\"]\n",
-            &[
-                "1: warm.groups[0].name: is missing; write name = \"primary\"",
-                "4: warm.groups[1].name: \"g\\n\" is no name of a group; write 1 to 100 visible ASCII characters, as \"primary\"",
-            ],
-        ),
-        (
-            G,
-            "requests = [\"/\"]\n[[warm.groups]]\nname = \"g\"\nrequests = [\"/\"]\n",
-            &["5: warm.groups[1].name: \"g\" is already the name of warm.groups[0] in line 3; give each group a name of its own"],
-        ),
-        (
-            G,
-            "requests = []\n",
-            &["1: warm.groups[0]: asks for nothing; add requests = [\"/path\"], [[warm.groups.combos]] or [[warm.groups.sources]]"],
-        ),
-        (
-            G,
-            "requests = [\"/a\", \"http://169.254.169.254/x\",\n\"//h\", \"a\", \"/a b\"]\n",
-            &[
-                "3: warm.groups[0].requests: \"http://169.254.169.254/x\" names a host: the plan asks the upstream only; write the path and the query alone: \"/x\"",
-                "4: warm.groups[0].requests: \"//h\" starts with `//`, which would name a host; start with one `/`",
-                "4: warm.groups[0].requests: \"a\" does not start with `/`; write the path from the root: \"/api/brands?page=1\"",
-                "4: warm.groups[0].requests: \"/a b\" has \" \", which no target has; write it percent-encoded: %20",
-            ],
-        ),
-        (
-            G,
-            "requests = [\"/\"]\nmax_items = 0\nschedule = [\"startp\", \"every 0s\", \"cron 0 0 31 2 *\", \"cron 61 * * * *\"]\n",
-            &[
-                "4: warm.groups[0].max_items: found 0; this is the most items per run; write a whole number from 1 to 1000000",
-                "5: warm.groups[0].schedule: \"startp\" is no word of a schedule; did you mean \"startup\"?",
-                "5: warm.groups[0].schedule: 0s is no interval of a schedule; write one from 1s to 365d, as \"every 2h\"",
-                "5: warm.groups[0].schedule: \"0 0 31 2 *\" never fires: no such day exists; write a day that its month has",
-                "5: warm.groups[0].schedule: \"61 * * * *\" is no cron line: its minute \"61\": number out of bounds; write 5 fields, minute hour day month weekday, as \"cron 0 3 * * *\"; 6 fields start with the second",
-            ],
-        ),
-        (
-            C,
-            "query = { a = [], b = [[1]] }\n",
-            &[
-                "3: warm.groups[0].combos[0].path: is missing; write path = \"/api/brands\"",
-                "4: warm.groups[0].combos[0].query.b: found a list; write a text, a number, true or false, or a list of them: [\"one\", 2]",
-            ],
-        ),
-        (
-            C,
-            "path = \"/{kind}/{id}\"\nparams = { knd = 1, kind = [\"a\", \"..\"] }\nquery = { a = [] }\nheaders = { host = \"x\", \"a b\" = \"x\" }\n",
-            &[
-                "5: warm.groups[0].combos[0].params.knd: the path has no {knd}; did you mean \"kind\"?",
-                "5: warm.groups[0].combos[0].params.kind: \"..\" as {kind} would be another path; write a value that is not empty, \".\" or \"..\"",
-                "6: warm.groups[0].combos[0].query.a: \"a\" has no values: nothing would be asked for; write at least one value, or remove it",
-                "7: warm.groups[0].combos[0].headers.host: \"host\" is not the plan's to set; remove it: headers about the host, the connection, conditions, ranges, caching and forwarding are warmfront's own",
-                "7: warm.groups[0].combos[0].headers.\"a b\": \"a b\" is no name of a header; write one, as \"accept-language\"",
-            ],
-        ),
-        (
-            C,
-            "path = \"/{kind}\"\n",
-            &[
-                "4: warm.groups[0].combos[0].path: {kind} in the path has no values; add params = { kind = [\"..\"] }, or take {kind} out of the path",
-            ],
-        ),
-        (
-            C,
-            "path = \"/{kind\"\n",
-            &[
-                "4: warm.groups[0].combos[0].path: \"/{kind\" has a brace without its partner; write placeholders as {name}; a brace of the path itself is %7B or %7D",
-            ],
-        ),
-        (
-            C,
-            "path = \"/\"\nquery = { district = [\"central\", \"eastern\"] }\nexclude = [{ distrikt = 1 }, { district = [\"estern\",\n\"zz\"] }, {}]\n",
-            &[
-                "6: warm.groups[0].combos[0].exclude[0].distrikt: \"distrikt\" is no dimension of this combo; did you mean \"district\"?",
-                "6: warm.groups[0].combos[0].exclude[1].district: \"estern\" is no value of \"district\"; did you mean \"eastern\"?",
-                "7: warm.groups[0].combos[0].exclude[1].district: \"zz\" is no value of \"district\"; it has \"central\", \"eastern\"",
-                "7: warm.groups[0].combos[0].exclude[2]: an exclusion without conditions leaves out everything; write name = \"value\", or remove it",
-            ],
-        ),
-        (
-            C,
-            "path = \"/\"\nquery = 7\nexclude = [1]\n",
-            &[
-                "5: warm.groups[0].combos[0].query: found the number 7; this is values per query parameter; write a table: { name = [\"value\"] }",
-                "6: warm.groups[0].combos[0].exclude: found a list; this is combinations that are left out; write a list of tables: [{ name = \"value\" }]",
-            ],
-        ),
-        (
-            S,
-            "url = \"http://h/a\"\nselect = \"items\"\npath = \"/a\"\nheaders = { te = \"x\", a = [1, 2], b = \"\" }\n",
-            &[
-                "4: warm.groups[0].sources[0].url: \"http://h/a\" names a host: the plan asks the upstream only; write the path and the query alone: \"/a\"",
-                "5: warm.groups[0].sources[0].select: \"items\" is no JSON Pointer; start with `/`: \"/items/*/name\"",
-                "6: warm.groups[0].sources[0].path: the path has no {value}; write {value} where the values belong in the path",
-                "7: warm.groups[0].sources[0].headers.te: \"te\" is not the plan's to set; remove it: headers about the host, the connection, conditions, ranges, caching and forwarding are warmfront's own",
-                "7: warm.groups[0].sources[0].headers.a: has 2 values; write one text",
-                "7: warm.groups[0].sources[0].headers.b: \"b\" has no value; write one, or remove it",
-            ],
-        ),
-        (
-            S,
-            "path = \"/{v}\"\n",
-            &[
-                "3: warm.groups[0].sources[0].url: is missing; write url = \"/api/brands/top\"",
-                "3: warm.groups[0].sources[0].select: is missing; write select = \"/items/*/name\"",
-                "4: warm.groups[0].sources[0].path: {v} in the path has no values: a list fills {value} only; write {value}",
-            ],
-        ),
-        (
-            "[warm.user]\n",
-            "path = \"/a?b\"\nidentity = { header = \"a b\" }\nrequests = [\"x\"]\nmax_users = 0\nmax_running = 0\n",
-            &[
-                "2: warm.user.path: \"/a?b\" has a query; write the path alone, as \"/api/user/warmup\"",
-                "3: warm.user.identity.header: \"a b\" is no name of a header; write one, as \"authorization\"",
-                "4: warm.user.requests: \"x\" does not start with `/`; write the path from the root: \"/api/brands?page=1\"",
-                "5: warm.user.max_users: found 0; this is users at a time; write a whole number from 1 to 10000000",
-                "6: warm.user.max_running: found 0; this is warm-ups of users under way at a time; write a whole number from 1 to 100000",
-            ],
-        ),
-    ];
-    for (head, text, expected) in table {
+    for (head, text, expected) in FAULTY {
         assert_eq!(faults(&format!("{head}{text}")), *expected, "{head}{text}");
     }
 }
@@ -318,6 +320,8 @@ fn no_fault_of_a_header_tells_its_value() {
             "headers = { authorization = [[\"s3cret\"]] }",
             "headers = { authorization = { a = \"s3cret\" } }",
             "headers = { authorization = [\n\"ok\",\n\"s3cret\\n\"] }",
+            "headers = { authorization = [\n\"ok\",\n[\"s3cret\"]] }",
+            "headers = { authorization = \"s3cret\", host = \"x\" }",
             "headers.authorization = \"s3cret\\n\"",
             "headers = { authorization = \"s3cret\" }\nexclude = [{ authorization = \"s3cret2\" }]",
         ] {

@@ -54,24 +54,30 @@ fn dimensions(
 fn exclude(combo: &mut Combo, table: &Table, findings: &mut Findings) {
     for (at, map) in table.maps(EXCLUDE).iter().enumerate() {
         let shown = format!("{}.exclude[{at}]", table.shown);
-        // Each condition is tried alone first: so every fault has its place, and they come all at once.
-        let mut whole = true;
+        let faults = findings.faults.len();
         for entry in &map.entries {
-            for value in texts(entry).map(Some).chain(entry.values.is_empty().then_some(None)) {
-                if let Err(fault) = combo.clone().exclude([(&entry.name, value)]) {
-                    whole = false;
-                    findings.fault(place_in(entry, &fault), format!("{shown}.{}", key_text(&entry.name)), fault.found(), fault.fix());
-                    if matches!(fault, PlanFault::ExcludeKey(..)) {
-                        break;
-                    }
-                }
-            }
+            condition(combo, entry, &format!("{shown}.{}", key_text(&entry.name)), findings);
         }
-        if whole
-            && let Some(less) =
-                told(combo.clone().exclude(map.entries.iter().map(|entry| (&entry.name, texts(entry)))), &map.place, shown, findings)
-        {
+        if findings.faults.len() > faults {
+            continue;
+        }
+        let less = combo.clone().exclude(map.entries.iter().map(|entry| (&entry.name, texts(entry))));
+        if let Some(less) = told(less, &map.place, shown, findings) {
             *combo = less;
         }
+    }
+}
+
+/// Tells the faults of one condition, each at its own place.
+fn condition(combo: &Combo, entry: &Entry, shown: &str, findings: &mut Findings) {
+    let Err(first) = combo.clone().exclude([(&entry.name, texts(entry))]) else { return };
+    let alone = |text| combo.clone().exclude([(&entry.name, [text])]).err();
+    let faults: Vec<PlanFault> = match first {
+        // Each value that is not there has a place of its own. As many as anybody reads.
+        PlanFault::ExcludeValue(..) => texts(entry).filter_map(alone).take(10).collect(),
+        first => vec![first],
+    };
+    for fault in faults {
+        findings.fault(place_in(entry, &fault), shown, fault.found(), fault.fix());
     }
 }
