@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use socket2::SockRef;
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
@@ -22,7 +23,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
 use tower_service::Service;
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -73,25 +73,29 @@ impl Dial {
             return;
         }
         // One goes alone: it asks for the name, and an upstream that is down or slow to say so is met once.
-        let Some(address) = self.lay_by(&authority, authority.clone()).await else { return };
-        let Ok(address) = Authority::try_from(address.to_string()) else { return };
-        let mut opening = JoinSet::new();
+        let first = self.open(address(authority.clone())).await;
+        let Some(found) = self.lay_by(first, &authority) else { return };
+        let Ok(found) = Authority::try_from(found.to_string()) else { return };
+        // The others set out together, each begun before the next: the stash has them in the order in which the upstream accepts them.
+        let mut begun = Vec::new();
         for _ in 1..missing {
-            let (mut dial, authority, address) = (self.clone(), authority.clone(), address.clone());
-            opening.spawn(async move { dial.lay_by(&authority, address).await });
+            let mut opening = Box::pin(self.open(address(found.clone())));
+            let polled = poll_fn(|cx| Poll::Ready(opening.as_mut().poll(cx))).await;
+            begun.push((opening, polled));
         }
-        while opening.join_next().await.is_some() {}
+        for (opening, polled) in begun {
+            let opened = if let Poll::Ready(opened) = polled { opened } else { opening.await };
+            self.lay_by(opened, &authority);
+        }
     }
 
-    /// Opens one connection to the upstream `authority`, at `address`, and lays it by; where it leads.
-    async fn lay_by(&mut self, authority: &Authority, address: Authority) -> Option<SocketAddr> {
-        let mut uri = http::uri::Parts::default();
-        (uri.scheme, uri.authority, uri.path_and_query) = (Some(Scheme::HTTP), Some(address), Some(PathAndQuery::from_static("/")));
-        match self.open(Uri::from_parts(uri).ok()?).await {
+    /// Lays a connection to the upstream `authority` by; where it leads. A failure is only told.
+    fn lay_by(&self, opened: Result<Line, BoxError>, authority: &Authority) -> Option<SocketAddr> {
+        match opened {
             Ok(line) => {
-                let address = line.io.inner().peer_addr().ok();
+                let found = line.io.inner().peer_addr().ok();
                 self.stash.put(line, authority);
-                address
+                found
             }
             Err(error) => {
                 tracing::debug!(%authority, %error, "no connection ahead of need");
@@ -129,6 +133,13 @@ impl Service<Uri> for Dial {
         }
         Box::pin(self.open(uri))
     }
+}
+
+/// What a connector asks for to connect to `authority`.
+fn address(authority: Authority) -> Uri {
+    let mut uri = http::uri::Parts::default();
+    (uri.scheme, uri.authority, uri.path_and_query) = (Some(Scheme::HTTP), Some(authority), Some(PathAndQuery::from_static("/")));
+    Uri::from_parts(uri).unwrap_or_default() // all parts of a URI are there
 }
 
 /// Whether a connection was good before: it has brought a response, or lain in the stash for a while. One that was, and now ends without a word, was merely

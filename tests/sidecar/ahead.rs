@@ -89,18 +89,23 @@ async fn connections_are_open_soon_after_the_start_without_a_byte_sent() {
     }
 }
 
-#[tokio::test]
-async fn a_request_goes_over_the_connection_that_was_opened_first() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_go_over_these_connections_in_the_order_in_which_they_were_accepted() {
     let (listener, address) = listen().await;
-    let rig = Rig::with(address, |_, upstream| upstream.preconnect = 3).await;
-    let streams = accept(&listener, 3).await;
-    let mut origin = Client::from(streams.into_iter().next().unwrap());
-    let mut client = rig.client().await;
-    client.send("GET /first HTTP/1.1\r\nHost: h\r\n\r\n").await;
-    assert!(origin.exactly(16).await.starts_with(b"GET /first HTTP/"));
-    origin.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
-    assert_eq!(client.response().await.unwrap().text(), "ok");
+    let sidecar = sidecar(address, 8);
+    tokio::spawn(sidecar.preconnect()).await.unwrap();
+    let mut asking = Vec::new();
+    for stream in accept(&listener, 8).await {
+        let (mut origin, sidecar) = (Client::from(stream), sidecar.clone());
+        let answer = tokio::spawn(async move { status(&sidecar).await });
+        assert!(origin.exactly(14).await.starts_with(b"GET / HTTP/1.1"));
+        asking.push((origin, answer)); // it has no answer yet
+    }
     assert!(nobody_comes(&listener).await);
+    for (mut origin, answer) in asking {
+        origin.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+        assert_eq!(answer.await.unwrap(), 200);
+    }
 }
 
 #[tokio::test]
@@ -130,7 +135,8 @@ async fn a_connection_that_dies_as_it_is_used_is_replaced_without_a_word() {
     assert_eq!((old.upstream_requests(Source::Live, Attempt::Ok), old.upstream_requests(Source::Live, Attempt::Failed)), (1, 1));
     let young = sidecar(origin.address, 3);
     young.preconnect().await;
-    assert_eq!(status(&young).await, 502, "one that was only just opened was refused, not stale");
+    assert_eq!(status(&young).await, 502);
+    assert_eq!(young.upstream_requests(Source::Live, Attempt::Failed), 1, "one that was only just opened was refused, not stale");
 }
 
 #[tokio::test]
@@ -157,7 +163,7 @@ async fn what_nobody_takes_is_closed_in_its_time() {
 }
 
 #[tokio::test]
-async fn there_are_never_more_than_preconnect_and_none_without() {
+async fn there_are_never_more_than_preconnect_or_than_places_and_none_without() {
     let (listener, address) = listen().await;
     let none = sidecar(address, 0);
     none.preconnect().await;
@@ -167,6 +173,11 @@ async fn there_are_never_more_than_preconnect_and_none_without() {
     two.preconnect().await;
     let _streams = accept(&listener, 2).await;
     assert!(nobody_comes(&listener).await);
+    let (server, mut upstream) = settings(address);
+    (upstream.preconnect, upstream.max_in_flight) = (8, 1);
+    Sidecar::new(server, upstream).preconnect().await;
+    let _streams = accept(&listener, 1).await;
+    assert!(nobody_comes(&listener).await, "more could not be used");
 }
 
 #[tokio::test]
