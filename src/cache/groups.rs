@@ -144,6 +144,12 @@ impl Group {
         self.members.bury();
     }
 
+    /// Places in the list of members, of living and dead.
+    #[cfg(test)]
+    pub(crate) fn listed(&self) -> usize {
+        self.members.len()
+    }
+
     /// Bytes that one stored response takes for being in it: its place among the members, and the name, which it may share with others.
     pub(crate) fn weight(&self) -> usize {
         96 + 2 * self.name.len()

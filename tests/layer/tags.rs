@@ -1,6 +1,6 @@
 //! What responses say that they belong to, purges by prefix, and what changes invalidate by rule.
 
-use crate::origin::{Asked, Origin, Reply, fresh, ok, status};
+use crate::origin::{Asked, Gate, Origin, Reply, Step, data, fresh, ok, status};
 use crate::world::{World, everywhere, get, method, world, world_under, world_with};
 use warmfront::{Invalidation, Level, Rule, Settings};
 
@@ -138,6 +138,31 @@ async fn groups_are_invalidated_by_unsafe_requests_that_went_well_and_understand
         world.get("/a").await;
         world.send(method(name, "/b")).await;
         assert_eq!(world.get("/a").await.is_hit(), kept, "{name} {code} {value}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_purge_of_what_is_being_streamed_the_next_crowd_is_one_question() {
+    for by_prefix in [false, true] {
+        let gate = Gate::new();
+        let slow = gate.clone();
+        let world = world(Origin::by(move |asked| match asked.number {
+            0 => fresh("").h("cache-tag", "t").steps([data("o"), Step::Gate(slow.clone()), data("ld")]),
+            _ => fresh("new").h("cache-tag", "t"),
+        }));
+        let leader = world.spawn(get("/a"));
+        world.settle().await;
+        if by_prefix {
+            world.cache.invalidate_prefix("/a", Level::Dead);
+        } else {
+            assert!(world.cache.invalidate_tag("t", Level::Dead));
+        }
+        let got = world.crowd(20, |_| get("/a")).await;
+        assert!(got.iter().all(|got| got.text() == "new"));
+        assert_eq!(world.origin.calls(), 2);
+        gate.open();
+        assert_eq!(leader.await.unwrap().text(), "old");
+        assert_eq!(world.get("/a").await.text(), "new");
     }
 }
 
