@@ -163,7 +163,7 @@ pub(crate) struct Membership {
     pub(crate) target: Arc<Group>,
     tags: Arc<[Arc<Group>]>,
     /// Purges that it may have to know are remembered as long as this lives.
-    _fetch: Arc<Fetch>,
+    fetch: Arc<Fetch>,
 }
 
 impl Membership {
@@ -172,6 +172,11 @@ impl Membership {
         let tags = self.tags.iter().map(|tag| tag.level_since(born)).max().unwrap_or_default();
         let late = groups.late_bans.level_of(&self.key, born);
         tags.max(self.target.level_since(born)).max(late).max(groups.level_since(&self.key, born))
+    }
+
+    /// Nothing of it will be stored: purges need not be remembered for it.
+    pub(crate) fn leave(&self) {
+        self.fetch.end();
     }
 
     /// All groups of its response, now that `own` is known, which the response says of itself.
@@ -250,7 +255,7 @@ impl Groups {
         let fetch = Arc::new(self.under_way.begin(|| self.now()));
         let tags = rule.map_or(&[][..], |rule| &rule.tags);
         let tags = tags.iter().map(|tag| self.join(GroupName::Tag(tag))).collect();
-        Membership { target: self.join(GroupName::Target(&key.target())), tags, key: key.clone(), _fetch: fetch }
+        Membership { target: self.join(GroupName::Target(&key.target())), tags, key: key.clone(), fetch }
     }
 
     /// Invalidates what belongs to a group and was asked for before `sequence`; `false` if nothing belongs to it.
