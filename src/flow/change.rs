@@ -12,18 +12,36 @@ use http::{HeaderMap, Method, Uri};
 
 /// A change and the head of its answer.
 pub(crate) struct Change<'a> {
-    pub(crate) shared: &'a Shared,
-    pub(crate) settings: &'a Settings,
-    pub(crate) method: &'a Method,
-    pub(crate) uri: &'a Uri,
-    pub(crate) request: &'a HeaderMap,
-    pub(crate) response: &'a HeaderMap,
+    shared: &'a Shared,
+    settings: &'a Settings,
+    method: &'a Method,
+    uri: &'a Uri,
+    request: &'a HeaderMap,
+    response: &'a HeaderMap,
+    sequence: u64,
 }
 
-impl Change<'_> {
+impl<'a> Change<'a> {
+    /// A change that has gone well just now.
+    pub(crate) fn new(
+        shared: &'a Shared,
+        settings: &'a Settings,
+        method: &'a Method,
+        uri: &'a Uri,
+        request: &'a HeaderMap,
+        response: &'a HeaderMap,
+    ) -> Self {
+        Self { shared, settings, method, uri, request, response, sequence: shared.sequence() }
+    }
+
+    /// The number of this moment: what was asked of the origin before it is out of date.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
     /// Invalidates all that is out of date now.
     pub(crate) fn invalidate(&self) {
-        let sequence = self.shared.sequence();
+        let sequence = self.sequence;
         self.targets(sequence);
         self.named_groups(sequence);
         if self.settings.smart_invalidation {
@@ -111,7 +129,7 @@ mod tests {
         while full && shared.wishes.say(Wish::Rewarm(filler())).is_ok() {}
         let (tag, born) = (shared.groups.join(GroupName::Tag("t")), shared.groups.now());
         let (uri, none) = (Uri::from_static("http://h/a"), HeaderMap::new());
-        Change { shared: &shared, settings: &settings, method: &Method::PUT, uri: &uri, request: &none, response: &none }.invalidate();
+        Change::new(&shared, &settings, &Method::PUT, &uri, &none, &none).invalidate();
         let mut heard = Vec::new();
         while let Some(Ok(Wish::Rewarm(wish))) = listener.as_mut().map(|listener| listener.try_recv()) {
             heard.push(wish);
