@@ -52,8 +52,9 @@ impl Lineage {
         own.max(everything.level_since(&self.key, self.born))
     }
 
+    /// The key is counted for each variant: after a refresh it is a copy of its own.
     fn weight(&self) -> usize {
-        self.groups.iter().map(|group| group.weight()).sum()
+        self.key.weight() + self.groups.iter().map(|group| group.weight()).sum::<usize>()
     }
 }
 

@@ -144,6 +144,12 @@ impl Group {
         self.members.bury();
     }
 
+    /// Places in the list of members, of living and dead.
+    #[cfg(test)]
+    pub(crate) fn listed(&self) -> usize {
+        self.members.len()
+    }
+
     /// Bytes that one stored response takes for being in it: its place among the members, and the name, which it may share with others.
     pub(crate) fn weight(&self) -> usize {
         96 + 2 * self.name.len()
@@ -157,7 +163,7 @@ pub(crate) struct Membership {
     pub(crate) target: Arc<Group>,
     tags: Arc<[Arc<Group>]>,
     /// Purges that it may have to know are remembered as long as this lives.
-    _fetch: Arc<Fetch>,
+    fetch: Arc<Fetch>,
 }
 
 impl Membership {
@@ -166,6 +172,11 @@ impl Membership {
         let tags = self.tags.iter().map(|tag| tag.level_since(born)).max().unwrap_or_default();
         let late = groups.late_bans.level_of(&self.key, born);
         tags.max(self.target.level_since(born)).max(late).max(groups.level_since(&self.key, born))
+    }
+
+    /// Nothing of it will be stored: purges need not be remembered for it.
+    pub(crate) fn leave(&self) {
+        self.fetch.end();
     }
 
     /// All groups of its response, now that `own` is known, which the response says of itself.
@@ -244,7 +255,7 @@ impl Groups {
         let fetch = Arc::new(self.under_way.begin(|| self.now()));
         let tags = rule.map_or(&[][..], |rule| &rule.tags);
         let tags = tags.iter().map(|tag| self.join(GroupName::Tag(tag))).collect();
-        Membership { target: self.join(GroupName::Target(&key.target())), tags, key: key.clone(), _fetch: fetch }
+        Membership { target: self.join(GroupName::Target(&key.target())), tags, key: key.clone(), fetch }
     }
 
     /// Invalidates what belongs to a group and was asked for before `sequence`; `false` if nothing belongs to it.

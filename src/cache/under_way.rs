@@ -4,6 +4,7 @@
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How many fetches of each birth are under way. Births are sequence numbers: there are no more different ones than fetches.
 #[derive(Debug, Default)]
@@ -11,10 +12,11 @@ pub(crate) struct UnderWay {
     births: Mutex<BTreeMap<u64, usize>>,
 }
 
-/// One fetch that is under way. Dropping it ends that.
+/// One fetch that is under way, until it ends or is dropped.
 #[derive(Debug)]
 pub(crate) struct Fetch {
     born: u64,
+    has_ended: AtomicBool,
     home: Arc<UnderWay>,
 }
 
@@ -24,7 +26,7 @@ impl UnderWay {
         let mut births = self.births.lock();
         let born = now();
         *births.entry(born).or_default() += 1;
-        Fetch { born, home: Arc::clone(self) }
+        Fetch { born, has_ended: AtomicBool::new(false), home: Arc::clone(self) }
     }
 
     /// Whether a fetch that began before `sequence` is under way.
@@ -33,8 +35,12 @@ impl UnderWay {
     }
 }
 
-impl Drop for Fetch {
-    fn drop(&mut self) {
+impl Fetch {
+    /// Nothing of it will be stored any more: no purge needs to be remembered for it.
+    pub(crate) fn end(&self) {
+        if self.has_ended.swap(true, Ordering::AcqRel) {
+            return;
+        }
         let mut births = self.home.births.lock();
         if let Some(count) = births.get_mut(&self.born) {
             *count -= 1;
@@ -45,19 +51,26 @@ impl Drop for Fetch {
     }
 }
 
+impl Drop for Fetch {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::UnderWay;
     use std::sync::Arc;
 
     #[test]
-    fn a_fetch_is_under_way_until_it_is_dropped() {
+    fn a_fetch_is_under_way_until_it_ends_or_is_dropped() {
         let under_way = Arc::new(UnderWay::default());
         let (old, twin, young) = (under_way.begin(|| 3), under_way.begin(|| 3), under_way.begin(|| 5));
         assert!(under_way.has_before(4) && !under_way.has_before(3));
-        drop(old);
-        assert!(under_way.has_before(4));
+        twin.end();
         drop(twin);
+        assert!(under_way.has_before(4), "one of two, and once");
+        drop(old);
         assert!(!under_way.has_before(5) && under_way.has_before(6));
         drop(young);
         assert!(!under_way.has_before(u64::MAX) && under_way.births.lock().is_empty());

@@ -12,18 +12,36 @@ use http::{HeaderMap, Method, Uri};
 
 /// A change and the head of its answer.
 pub(crate) struct Change<'a> {
-    pub(crate) shared: &'a Shared,
-    pub(crate) settings: &'a Settings,
-    pub(crate) method: &'a Method,
-    pub(crate) uri: &'a Uri,
-    pub(crate) request: &'a HeaderMap,
-    pub(crate) response: &'a HeaderMap,
+    shared: &'a Shared,
+    settings: &'a Settings,
+    method: &'a Method,
+    uri: &'a Uri,
+    request: &'a HeaderMap,
+    response: &'a HeaderMap,
+    sequence: u64,
 }
 
-impl Change<'_> {
+impl<'a> Change<'a> {
+    /// A change that has gone well just now.
+    pub(crate) fn new(
+        shared: &'a Shared,
+        settings: &'a Settings,
+        method: &'a Method,
+        uri: &'a Uri,
+        request: &'a HeaderMap,
+        response: &'a HeaderMap,
+    ) -> Self {
+        Self { shared, settings, method, uri, request, response, sequence: shared.sequence() }
+    }
+
+    /// The number of this moment: what was asked of the origin before it is out of date.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
     /// Invalidates all that is out of date now.
     pub(crate) fn invalidate(&self) {
-        let sequence = self.shared.sequence();
+        let sequence = self.sequence;
         self.targets(sequence);
         self.named_groups(sequence);
         if self.settings.smart_invalidation {
@@ -84,5 +102,64 @@ impl Change<'_> {
     fn on_this_origin<'b>(&'b self, path: &'b str, query: Option<&'b str>) -> KeyParts<'b> {
         let (https, authority) = origin_of(self.uri, self.request);
         KeyParts { https, authority, path, query, partition: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Change;
+    use crate::cache::groups::{GroupName, Level};
+    use crate::cache::invalidation::Invalidation;
+    use crate::cache::settings::Settings;
+    use crate::cache::wish::{Rewarm, Wish};
+    use crate::clock::Clock;
+    use crate::flow::shared::Shared;
+    use http::{HeaderMap, Method, Uri};
+
+    fn rule() -> Invalidation {
+        Invalidation::path("/**").unwrap().tag("t").prefix("/p").group("g")
+    }
+
+    /// What a change under `rule` says to a listener, and what becomes of what has the tag.
+    fn after(rule: Invalidation, listens: bool, full: bool) -> (Vec<Rewarm>, Level, u64) {
+        let settings = Settings { invalidations: vec![rule], ..Settings::default() };
+        let shared = Shared::new(settings.clone(), Clock::manual(0));
+        let mut listener = listens.then(|| shared.wishes.listen());
+        let filler = || Rewarm { tags: Vec::new(), prefixes: Vec::new(), groups: Vec::new(), sequence: 0, warm: false };
+        while full && shared.wishes.say(Wish::Rewarm(filler())).is_ok() {}
+        let (tag, born) = (shared.groups.join(GroupName::Tag("t")), shared.groups.now());
+        let (uri, none) = (Uri::from_static("http://h/a"), HeaderMap::new());
+        Change::new(&shared, &settings, &Method::PUT, &uri, &none, &none).invalidate();
+        let mut heard = Vec::new();
+        while let Some(Ok(Wish::Rewarm(wish))) = listener.as_mut().map(|listener| listener.try_recv()) {
+            heard.push(wish);
+        }
+        heard.retain(|wish| wish.sequence > 0);
+        (heard, tag.level_since(born), born)
+    }
+
+    #[test]
+    fn with_warm_the_wish_is_said_and_nothing_is_dropped_yet() {
+        let (heard, level, born) = after(rule().warm(), true, false);
+        let expected =
+            Rewarm { tags: vec!["t".into()], prefixes: vec!["/p".into()], groups: vec!["g".into()], sequence: born + 1, warm: true };
+        assert_eq!((heard, level), (vec![expected], Level::Valid));
+    }
+
+    #[test]
+    fn without_warm_only_the_groups_are_left_to_the_listener() {
+        let (heard, level, born) = after(rule(), true, false);
+        let expected = Rewarm { tags: Vec::new(), prefixes: Vec::new(), groups: vec!["g".into()], sequence: born + 1, warm: false };
+        assert_eq!((heard, level), (vec![expected], Level::Invalid));
+        let (heard, level, _) = after(Invalidation { groups: Vec::new(), ..rule() }, true, false);
+        assert_eq!((heard.len(), level), (0, Level::Invalid), "nothing is left to say");
+    }
+
+    #[test]
+    fn a_wish_that_nobody_hears_is_an_invalidation_at_once() {
+        for (listens, full) in [(false, false), (true, true)] {
+            let (heard, level, _) = after(rule().warm(), listens, full);
+            assert_eq!((heard.len(), level), (0, Level::Invalid));
+        }
     }
 }

@@ -58,6 +58,7 @@ where
             // Too large, or no room: from here on it passes through, and the next crowd need not queue for it.
             keeping = false;
             ticket = None;
+            errand.member.leave(); // it may stream for hours
             errand.shared.predictor.remember(errand.key.hash_value(), errand.shared.clock.now());
             errand.outdate(spool.head.status, NotStored::TooLarge);
             // Whoever has read nothing yet is not too slow.

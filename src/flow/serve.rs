@@ -2,7 +2,7 @@
 
 use crate::cache::entry::{Head, Stored};
 use crate::cache::fate::{Failing, Fate};
-use crate::cache::groups::Membership;
+use crate::cache::groups::{Level, Membership};
 use crate::cache::intent::Intent;
 use crate::cache::key::Key;
 use crate::cache::policy::{Cause, Verdict, judge, may_cover_error};
@@ -53,6 +53,8 @@ enum Boarding {
     Welcome,
     /// It is another variant; this is the flight of the variant that the follower wants.
     OtherFlight(u64),
+    /// A purge that could not be foreseen, by a tag that only the response knows, has hit it: another flight starts.
+    Overtaken,
     Alone,
 }
 
@@ -78,7 +80,8 @@ where
         return visit.alone().await;
     }
     let mut variant = visit.likely_variant();
-    // Twice at most: once more when the first flight turns out to carry another variant, or its leader's request to have met a bad end.
+    // Twice at most: once more when the first flight turns out to carry another variant or a purged response, or its leader's request to have met
+    // a bad end.
     for first in [true, false] {
         let key = visit.flight(variant);
         let shared = &visit.shared;
@@ -97,12 +100,14 @@ where
                     None => break,
                 },
                 Boarding::OtherFlight(other) => variant = other,
-                Boarding::Alone => break,
+                Boarding::Overtaken if first => {}
+                Boarding::Overtaken | Boarding::Alone => break,
             },
             Landing::Stored(stored) => match visit.boards(&stored.head, late) {
                 Boarding::Welcome => return Ok(visit.collapsed_onto(&stored)),
                 Boarding::OtherFlight(other) => variant = other,
-                Boarding::Alone => break,
+                Boarding::Overtaken if first => {}
+                Boarding::Overtaken | Boarding::Alone => break,
             },
             Landing::Alone => break,
             Landing::Failed(refusal) => {
@@ -181,6 +186,7 @@ impl<S, B> Visit<S, B> {
             // A request that wants the origin's own word gets it from a fill that is only now being answered; a reload boards none but those
             // that another reload began.
             Verdict::Validate(Cause::Request) if !late => Boarding::Welcome,
+            _ if level > Level::Valid => Boarding::Overtaken,
             Verdict::Validate(_) | Verdict::Stale { .. } | Verdict::Gone => Boarding::Alone,
         }
     }

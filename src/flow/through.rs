@@ -84,20 +84,21 @@ where
     };
     let timing = Timing { requested, received: shared.clock.now() };
     let headers = Arc::new(headers);
-    let errand = key.zip(member).map(|(key, member)| {
+    let mut errand = key.zip(member).map(|(key, member)| {
         let directives = visit::directives(&headers);
         errand(&shared, &settings, rule, key, member, born, &method, Arc::clone(&headers), directives, uri.clone())
     });
-    let overtaken = method == Method::POST && errand.as_ref().is_some_and(|errand| errand.is_overtaken(response.headers()));
     if !method::is_safe(&method) && (response.status().is_success() || response.status().is_redirection()) {
         let (request, response) = (&headers, response.headers());
-        Change { shared: &shared, settings: &settings, method: &method, uri: &uri, request, response }.invalidate();
-    }
-    if let Some(mut errand) = errand {
-        if method == Method::POST && !overtaken {
-            // Its own answer is newer than the invalidation that it has just caused, and than no other one.
-            errand.born = shared.groups.now();
+        let change = Change::new(&shared, &settings, &method, &uri, request, response);
+        // The answer to a POST is newer than the invalidation that it causes itself, and than no other one: those that have come are found here,
+        // those to come have higher numbers.
+        if let Some(errand) = errand.as_mut().filter(|errand| !errand.is_overtaken(response)) {
+            errand.born = change.sequence();
         }
+        change.invalidate();
+    }
+    if let Some(errand) = errand {
         if method == Method::HEAD {
             learn_from_head(&errand, &response, timing);
         } else if method == Method::POST && response.status().is_success() {

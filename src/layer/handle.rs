@@ -161,7 +161,7 @@ impl Cache {
     }
 
     /// Invalidates everything that carries `tag`: by its rule, by `Cache-Tag` or by `Surrogate-Key`, also if it is still being fetched and nobody
-    /// knows yet that it will. `false` if nothing is known to. The cost does not depend on how much that is.
+    /// knows yet that it will. `false` if nothing is known to; a copy that has just gone may still be counted. The cost does not depend on how much it is.
     pub fn invalidate_tag(&self, tag: &str, level: Level) -> bool {
         self.shared.count_invalidation();
         self.shared.invalidate_tag_as_of(tag, level, self.shared.sequence())

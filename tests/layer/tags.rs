@@ -1,6 +1,6 @@
 //! What responses say that they belong to, purges by prefix, and what changes invalidate by rule.
 
-use crate::origin::{Asked, Origin, Reply, fresh, ok, status};
+use crate::origin::{Asked, Gate, Origin, Reply, Step, data, fresh, ok, status};
 use crate::world::{World, everywhere, get, method, world, world_under, world_with};
 use warmfront::{Invalidation, Level, Rule, Settings};
 
@@ -79,7 +79,7 @@ async fn a_response_that_a_purge_could_not_find_is_not_stored() {
 
 #[tokio::test(start_paused = true)]
 async fn the_tags_of_a_304_replace_the_stored_ones_and_without_any_they_stay() {
-    for (confirm, old, new) in [(None, true, false), (Some("b"), false, true)] {
+    for (confirm, purges) in [(None, &[("b", true), ("a", false)][..]), (Some("b"), &[("a", true), ("b", false)])] {
         let origin = Origin::by(move |asked| match (asked.has("if-none-match"), confirm) {
             (false, _) => fresh("a").etag("\"v\"").h("cache-tag", "a"),
             (true, None) => status(304).cc("max-age=60"),
@@ -89,7 +89,10 @@ async fn the_tags_of_a_304_replace_the_stored_ones_and_without_any_they_stay() {
         world.get("/a").await;
         world.pass(61);
         world.get("/a").await;
-        assert_eq!((world.cache.invalidate_tag("a", Level::Stale), world.cache.invalidate_tag("b", Level::Stale)), (old, new));
+        for (tag, kept) in purges {
+            world.cache.invalidate_tag(tag, Level::Stale);
+            assert_eq!(world.has_fresh("/a"), *kept, "{confirm:?} {tag}");
+        }
     }
 }
 
@@ -139,6 +142,53 @@ async fn groups_are_invalidated_by_unsafe_requests_that_went_well_and_understand
         world.send(method(name, "/b")).await;
         assert_eq!(world.get("/a").await.is_hit(), kept, "{name} {code} {value}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_purge_of_what_is_being_streamed_the_next_crowd_is_one_question() {
+    for by_prefix in [false, true] {
+        let gate = Gate::new();
+        let slow = gate.clone();
+        let world = world(Origin::by(move |asked| match asked.number {
+            0 => fresh("").h("cache-tag", "t").steps([data("o"), Step::Gate(slow.clone()), data("ld")]),
+            _ => fresh("new").h("cache-tag", "t"),
+        }));
+        let leader = world.spawn(get("/a"));
+        world.settle().await;
+        if by_prefix {
+            world.cache.invalidate_prefix("/a", Level::Dead);
+        } else {
+            assert!(world.cache.invalidate_tag("t", Level::Dead));
+        }
+        let got = world.crowd(20, |_| get("/a")).await;
+        assert!(got.iter().all(|got| got.text() == "new"));
+        assert_eq!(world.origin.calls(), 2);
+        gate.open();
+        assert_eq!(leader.await.unwrap().text(), "old");
+        assert_eq!(world.get("/a").await.text(), "new");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crowd_that_waited_for_what_turns_out_to_be_purged_asks_one_question_more() {
+    let gate = Gate::new();
+    let slow = gate.clone();
+    let world = world(Origin::by(move |asked| match asked.number {
+        0 => fresh("old").h("cache-tag", "t").first(Step::Gate(slow.clone())),
+        _ => fresh("new").h("cache-tag", "t"),
+    }));
+    let leader = world.spawn(get("/a"));
+    world.settle().await;
+    let crowd: Vec<_> = (0..20).map(|_| world.spawn(get("/a"))).collect();
+    world.settle().await;
+    assert!(!world.cache.invalidate_tag("t", Level::Dead), "nobody knows yet that anything carries it");
+    gate.open();
+    assert_eq!(leader.await.unwrap().text(), "old");
+    for follower in crowd {
+        assert_eq!(follower.await.unwrap().text(), "new");
+    }
+    assert_eq!(world.origin.calls(), 2);
+    assert!(world.get("/a").await.is_hit());
 }
 
 #[tokio::test(start_paused = true)]
