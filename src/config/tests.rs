@@ -72,7 +72,6 @@ fn other_value(key: &schema::Key) -> &'static str {
         (_, Kind::Size { .. }) => "\"128KiB\"",
         (_, Kind::Bool) => "true",
         (_, Kind::Integer { .. }) => "7",
-        (_, Kind::Fraction) => "0.5",
         (_, Kind::Text | Kind::Secret) => "\"other\"",
         _ => "[\"other\"]",
     }
