@@ -67,6 +67,10 @@ fn host(address: &ListenAddr) -> Option<Authority> {
 }
 
 impl Knobs {
+    pub(super) fn warm(&self) -> &Warm {
+        &self.warm
+    }
+
     /// Applies another configuration, and returns the keys whose new values need a restart. The cache keeps what it holds.
     pub(super) async fn apply(&self, config: Config) -> Result<Vec<&'static str>, String> {
         self.warm.configure(config.warm).await.map_err(|fault| fault.to_string())?;

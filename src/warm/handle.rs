@@ -145,7 +145,7 @@ impl Guard {
     /// The reports: at the start and end of each run, and a few times a second while something runs.
     #[must_use]
     pub fn reports(&self) -> watch::Receiver<Arc<Report>> {
-        self.warm.books.watch()
+        self.warm.reports()
     }
 
     /// Ends warming and waits until it has ended: runs under way are cancelled.
@@ -256,6 +256,12 @@ impl Warm {
         shared.count_invalidation();
         let hosts = self.books.hosts.load();
         Ok(hosts.iter().map(|host| rewarm::drop_group(&self.cache, group, &account, host, level, sequence)).sum())
+    }
+
+    /// The reports: at the start and end of each run, and a few times a second while something runs.
+    #[must_use]
+    pub fn reports(&self) -> watch::Receiver<Arc<Report>> {
+        self.books.watch()
     }
 
     /// Everything at this moment.

@@ -96,6 +96,7 @@ impl Api {
             Page::Schools => or_bad_request(data::schools(query)),
             Page::Districts => json(StatusCode::OK, &json!({ "items": data::DISTRICTS })),
             Page::Categories => json(StatusCode::OK, &json!({ "items": data::CATEGORIES })),
+            Page::Statistics => json(StatusCode::OK, &data::statistics()),
             Page::School => or_not_found(segment.parse().ok().and_then(data::school), |school| {
                 tagged(&format!("\"school-{segment}\""), school, request)
             }),

@@ -92,6 +92,16 @@ pub(super) fn school(id: u64) -> Option<Value> {
     })
 }
 
+/// How many schools and students each district has.
+pub(super) fn statistics() -> Value {
+    let of = |district: &str| {
+        let schools = (1..=SCHOOLS).filter_map(school).filter(|school| school["district"] == district);
+        let (count, students) = schools.fold((0, 0), |(count, sum), school| (count + 1, sum + school["students"].as_u64().unwrap_or(0)));
+        json!({ "district": district, "schools": count, "students": students })
+    };
+    json!({ "items": DISTRICTS.map(of), "total": SCHOOLS })
+}
+
 /// All brands.
 pub(super) fn brands() -> Value {
     json!({ "items": BRANDS.map(|name| json!({ "name": name, "country": (["HK", "SE", "PT", "JP"][name.len() % 4]) })), "total": BRANDS.len() })
@@ -139,7 +149,7 @@ pub(super) const WORDS: [&str; 12] =
 
 #[cfg(test)]
 mod tests {
-    use super::{parameter, report, schools, top_brands};
+    use super::{SCHOOLS, parameter, report, schools, statistics, top_brands};
 
     #[test]
     fn queries_page_and_filter() {
@@ -152,6 +162,12 @@ mod tests {
         assert_eq!(schools("page=0").unwrap_err(), "page is a number from 1 to 10000");
         assert_eq!(top_brands("limit=3").unwrap()["items"].as_array().unwrap().len(), 3);
         assert_eq!(parameter("a=1&b=x%20y+z", "b").as_deref(), Some("x y z"));
+    }
+
+    #[test]
+    fn every_school_is_in_the_statistics_of_one_district() {
+        let sum: u64 = statistics()["items"].as_array().unwrap().iter().filter_map(|item| item["schools"].as_u64()).sum();
+        assert_eq!(sum, SCHOOLS);
     }
 
     #[test]

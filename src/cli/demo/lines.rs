@@ -16,12 +16,22 @@ const LINES: &[(&str, &[(&str, &str)])] = &[
         "The first answer is slow, the second comes from memory: look at Age and Cache-Status",
         &[
             (
-                "curl -si '{}/api/schools/primary?page=1&pageSize=20&district=wan-chai' | head -12",
+                "curl -si '{}/api/schools/primary?page=1&pageSize=20&district=sha-tin' | head -12",
                 "rule `schools` gives 5 min: the API says nothing",
             ),
-            ("curl -si {}/api/schools/districts | head -12", "the API's own max-age=3600"),
+            ("curl -si {}/api/reports/3 | head -12", "the API's own max-age=300"),
             ("curl -si '{}/api/brands/top?limit=5' | head -12", "`override`: 1 min instead of the API's 5 s"),
-            ("curl -si {}/api/brands/harbour/stats | head -12", "900 ms, once"),
+            ("curl -si {}/api/schools/17 | head -12", "350 ms, once"),
+        ],
+    ),
+    (
+        "Warm before anybody asks: the start-up run has fetched these",
+        &[
+            ("curl -si '{}/api/schools/primary?page=1&pageSize=20&district=central' | head -12", "a hit, the first time you ask"),
+            ("curl -si {}/api/brands/quartz/stats | head -12", "one of the top 20 that the API named"),
+            ("curl -si -X POST {}/api/user/warmup -H 'Authorization: Bearer carol'", "202: carol's profile and usage are fetched for her"),
+            ("curl -si {}/api/user/warmup -H 'Authorization: Bearer carol'", "how that is going"),
+            ("curl -si {}/api/me/usage -H 'Authorization: Bearer carol'", "a hit; bob's would be a miss"),
         ],
     ),
     (
@@ -40,11 +50,12 @@ const LINES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
-        "A change drops the stored copy",
+        "A change drops what it has changed, and has it warmed again",
         &[
             ("curl -si {}/api/channels/2", "twice: stored"),
             ("curl -si -X PUT {}/api/channels/2 -d '{\"name\":\"renamed\",\"enabled\":true}'", "the change goes through"),
-            ("curl -si {}/api/channels/2", "the new name at once, and not a hit"),
+            ("curl -si {}/api/channels/2", "the new name at once"),
+            ("curl -si {}/api/channels | head -12", "and the list, warmed again: a hit soon after the change"),
         ],
     ),
     (

@@ -14,6 +14,7 @@ use super::signals::Signals;
 use super::{Failure, args, report, run as sidecar};
 use crate::config::{Sources, load};
 use crate::sidecar::settings::ListenAddr;
+use crate::warm::Warm;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use tokio::net::TcpListener;
@@ -46,11 +47,15 @@ fn start(listen: Option<String>) -> Result<(), Failure> {
         let front = house.addresses.iter().find_map(|address| if let ListenAddr::Tcp(address) = address { Some(*address) } else { None });
         let where_to = house.addresses.first().map(address).unwrap_or_default();
         report::print(&lines::heading(&where_to, upstream, CONFIG_NAME));
+        let warm = house.knobs.warm().clone();
         let serving = sidecar::serve(house, signals, drain, async |_: &super::house::Knobs| {
             report::note("the demo has no file to read again");
             None
         });
-        let result = tokio::join!(serving, show(front)).0;
+        let result = tokio::select! {
+            result = serving => result,
+            () = async { show(front, &warm).await; std::future::pending().await } => unreachable!("it waits for ever"),
+        };
         api.abort();
         result
     });
@@ -65,10 +70,11 @@ fn sources(upstream: SocketAddr, listen: String) -> Sources {
 }
 
 /// The proof and the lines to try, once warmfront serves; on a unix socket there is nothing that a curl line could name shortly.
-async fn show(front: Option<SocketAddr>) {
+async fn show(front: Option<SocketAddr>, warm: &Warm) {
     let Some(front) = front.map(reachable) else { return };
     report::print(&format!("\n{}\n", proof::line(front).await));
     report::print(&lines::to_try(front));
+    report::print(&proof::warmed(front, warm).await);
 }
 
 /// The address under which a client on this machine reaches `address`.
