@@ -116,7 +116,10 @@ fn before_and_after(key: &schema::Key) -> (String, String) {
     } else {
         format!("{head}{}\n", least(array).join("\n"))
     };
-    (before, format!("{head}{}\n{name} = {}\n", others.join("\n"), other_value(key)))
+    let after = format!("{head}{}\n{name} = {}\n", others.join("\n"), other_value(key));
+    // A group that is named must be there.
+    let group = if key.path == "invalidate[].groups" { "[[warm.groups]]\nname = \"other\"\nrequests = [\"/\"]\n" } else { "" };
+    (before + group, after + group)
 }
 
 #[test]
@@ -339,8 +342,12 @@ fn what_changes_invalidate_is_loaded_with_its_defaults() {
     let rules = "[[rules]]\npath = \"/a\"\ntags = [\"channels\"]\n";
     let config = good(&format!(
         "{rules}[[invalidate]]\npath = \"/b/**\"\ntags = [\"channels\", \"elsewhere\"]\nwarm = true\n\
-         [[invalidate]]\nmethods = [\"PUT\", \"LOCK\"]\npath = \"/c\"\nprefixes = [\"/x/\"]\ngroups = [\"primary\"]\n"
+         [[invalidate]]\nmethods = [\"PUT\", \"LOCK\"]\npath = \"/c\"\nprefixes = [\"/x/\"]\ngroups = [\"primary\"]\n\
+         [[warm.groups]]\nname = \"primary\"\nrequests = [\"/\"]\n"
     ));
+    let unknown = file("[[warm.groups]]\nname = \"primary\"\nrequests = [\"/\"]\n[[invalidate]]\npath = \"/b\"\ngroups = [\"primry\"]\n")
+        .unwrap_err();
+    assert!(unknown.to_string().contains("there is no warm group \"primry\"") && unknown.to_string().contains("did you mean \"primary\"?"));
     let lock = http::Method::from_bytes(b"LOCK").unwrap();
     let expected = [
         Invalidation::path("/b/**").unwrap().tag("channels").tag("elsewhere").warm(),

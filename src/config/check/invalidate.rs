@@ -8,6 +8,7 @@ use crate::config::kind::quote;
 use crate::config::raw::{Findings, Table};
 use crate::config::suggest;
 use crate::rfc::method::is_safe;
+use crate::warm::WarmSettings;
 use http::Method;
 use std::sync::Arc;
 
@@ -23,6 +24,25 @@ const CHANGING: [&str; 14] =
 
 pub(super) fn check(root: &Table, rules: &[Rule], findings: &mut Findings) -> Vec<Invalidation> {
     root.tables("invalidate[]").iter().filter_map(|table| check_one(table, rules, findings)).collect()
+}
+
+/// Groups that are named must be there, once the groups are known.
+pub(super) fn known_groups(root: &Table, warm: &WarmSettings, findings: &mut Findings) {
+    let known: Vec<&str> = warm.groups.iter().map(|group| &*group.name).collect();
+    // A group that has a fault of its own is not known here, and is no second fault.
+    let all_known = root.tables("warm.groups[]").len() == known.len();
+    for table in root.tables("invalidate[]") {
+        for (name, place) in
+            table.list(GROUPS).unwrap_or_default().into_iter().filter(|(name, _)| all_known && !name.is_empty() && !known.contains(name))
+        {
+            let fix = match suggest::nearest(name, known.iter().copied()) {
+                Some(nearest) => format!("did you mean {}?", quote(nearest)),
+                None if known.is_empty() => format!("add a [[warm.groups]] with name = {}", quote(name)),
+                None => format!("name one of {}", known.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ")),
+            };
+            findings.fault(place, format!("{}.groups", table.shown), format!("there is no warm group {}", quote(name)), fix);
+        }
+    }
 }
 
 fn check_one(table: &Table, rules: &[Rule], findings: &mut Findings) -> Option<Invalidation> {

@@ -26,6 +26,7 @@ pub(super) fn check(
     let cache = cache::check(root, findings);
     let admin = admin::check(root, findings);
     let warm = warm::check(root, &cache, findings);
+    invalidate::known_groups(root, &warm, findings);
     let upstream = upstream?;
     across(root, &server, &upstream, &admin, findings);
     Some((server, upstream, cache, admin, warm))
