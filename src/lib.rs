@@ -24,11 +24,12 @@
 //! | [`cache`] | keys, entries, freshness, verdicts, the store (the one door to moka), invalidation |
 //! | `flow` | fills, followers, streams, answers: the only floor that moves bytes |
 //! | [`layer`] | the public face: `CacheLayer`, `Cache` |
+//! | [`warm`] | what is fetched ahead of need: plans, schedules, runs, reports |
 //! | [`warm`] | what is fetched before readers ask, and when |
 //! | `sidecar` | listener, wire, forwarding, upstream (feature `sidecar`) |
 //! | `config`, `cli` | the file, the environment, the command line (feature `sidecar`) |
 //!
-//! [`manual`] tells the life of a request, where each clause of RFC 9111 is implemented and tested, what is promised under attack and fault, and
+//! [`manual`] tells the life of a request and of a warm run, where each clause of RFC 9111 is implemented and tested, what is promised under attack and fault, and
 //! which decisions somebody may question.
 #![warn(clippy::unwrap_used)]
 

@@ -3,6 +3,9 @@
 #[doc = include_str!("request.md")]
 pub mod request {}
 
+#[doc = include_str!("warm.md")]
+pub mod warm {}
+
 #[doc = include_str!("rfc9111.md")]
 pub mod rfc9111 {}
 
