@@ -25,7 +25,6 @@
 //! | `flow` | fills, followers, streams, answers: the only floor that moves bytes |
 //! | [`layer`] | the public face: `CacheLayer`, `Cache` |
 //! | [`warm`] | what is fetched ahead of need: plans, schedules, runs, reports |
-//! | [`warm`] | what is fetched before readers ask, and when |
 //! | `sidecar` | listener, wire, forwarding, upstream (feature `sidecar`) |
 //! | `config`, `cli` | the file, the environment, the command line (feature `sidecar`) |
 //!
