@@ -136,9 +136,9 @@ impl Active {
         self.items.pop_front().map(|ask| Work::Item(ask, 0))
     }
 
-    /// When it has something to do that it has not now.
-    pub(crate) fn wakes(&self) -> Option<Instant> {
-        self.retries.iter().map(|(then, ..)| *then).chain(self.deadline).min()
+    /// When it has something to do that it has not now. What is due already waits for the pace, which says when.
+    pub(crate) fn wakes(&self, now: Instant) -> Option<Instant> {
+        self.retries.iter().map(|(then, ..)| *then).filter(|then| *then > now).chain(self.deadline).min()
     }
 
     /// Puts an item back for another try, if it is worth one; `false` if not. `chance` is from 0 to 1.

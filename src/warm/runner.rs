@@ -225,11 +225,10 @@ impl Runner {
             self.comebacks.values().map(|(then, _)| *then).min(),
             of_clock(self.timers.next(), self.clock.wall()),
             of_clock(self.ahead.next(), self.clock.now()).filter(|_| self.due_ahead.is_none()),
-            self.active.iter().filter_map(Active::wakes).min(),
+            self.active.iter().filter_map(|active| active.wakes(now)).min(),
             held_until,
             pulse,
         ];
-        // A retry that is held back by the pace is due already: the pace says when to look again.
         moments.into_iter().flatten().map(|then| then.max(now + Duration::from_millis(1))).min().unwrap_or(now + LOOK)
     }
 
