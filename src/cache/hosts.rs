@@ -41,6 +41,13 @@ impl Hosts {
     }
 }
 
+impl Hosts {
+    /// All hosts that are counted now.
+    pub(crate) fn seen(&self) -> Vec<Box<str>> {
+        self.0.lock().iter().map(|(host, _)| host.clone()).filter(|host| !host.is_empty()).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Hosts;

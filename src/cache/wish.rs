@@ -57,6 +57,15 @@ impl Wishes {
         receiver
     }
 
+    /// Whoever listened has closed its end. If nobody else has begun to listen since, nothing is nominated any more.
+    pub(crate) fn hang_up(&self) {
+        let mut inbox = self.inbox.write();
+        if inbox.as_ref().is_some_and(Sender::is_closed) {
+            *inbox = None;
+            self.nominate_from(0);
+        }
+    }
+
     /// Sets from how many hits on responses are nominated; 0: none.
     pub(crate) fn nominate_from(&self, hits: u64) {
         self.hits.store(hits, Ordering::Relaxed);

@@ -29,6 +29,7 @@ use http_body::Body;
 use std::fmt::Display;
 use std::sync::Arc;
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 use tower_service::Service;
 
 /// A request on its way, with all that is known about it.
@@ -124,6 +125,11 @@ where
         }
     }
     visit.alone().await
+}
+
+/// What became of a warm request that shared somebody else's answer.
+fn collapsed(status: StatusCode) -> Fate {
+    if status.is_client_error() || status.is_server_error() { Fate::Failed(Failing::Status(status)) } else { Fate::Stored }
 }
 
 /// Failures that another request may not meet: those who waited try once more, as a group. Time-outs and refused connections are everybody's.
@@ -231,13 +237,13 @@ impl<S, B> Visit<S, B> {
 
     fn collapsed_into<RB>(&self, reader: Reader) -> Outgoing<RB> {
         self.count(Outcome::Collapsed);
-        self.settle(Fate::Stored);
+        self.settle(collapsed(reader.head().status));
         answer::from_reader(reader, &self.client(CacheStatus { collapsed: true, ..self.forwarded() }))
     }
 
     fn collapsed_onto<RB>(&self, stored: &Stored) -> Outgoing<RB> {
         self.count(Outcome::Collapsed);
-        self.settle(Fate::Stored);
+        self.settle(collapsed(stored.head.status));
         self.touch(stored);
         answer::from_stored(stored, &self.client(CacheStatus { collapsed: true, ..self.forwarded() }))
     }
@@ -308,8 +314,11 @@ where
         let (errand, request) = self.errand(Phrasing::Whole);
         let inner = self.inner.clone();
         let (born, member) = (ticket.flight.born, ticket.flight.member.clone());
-        tokio::spawn(fill(Errand { born, member, ..errand }, inner, request, ticket, Some(send)));
-        match receive.await {
+        let fill = tokio::spawn(fill(Errand { born, member, ..errand }, inner, request, ticket, Some(send)));
+        let unwanted = self.priority().map(|priority| Unwanted { fill: Some(fill.abort_handle()), priority: priority.clone() });
+        let led = receive.await;
+        unwanted.into_iter().for_each(Unwanted::is_answered);
+        match led {
             Ok(led) => self.finish(led),
             // The task died: a panic of the inner service, or the runtime is going down.
             Err(_) => {
@@ -443,6 +452,27 @@ where
         let mut response = response.map(CacheBody::pass);
         self.note(response.headers_mut(), CacheStatus { detail: Some(refusal.as_str()), ..self.forwarded() });
         response
+    }
+}
+
+/// A fill that a warm request leads and that has not been answered: it ends with the request, unless a reader has come to wait for it.
+struct Unwanted {
+    fill: Option<AbortHandle>,
+    priority: Priority,
+}
+
+impl Unwanted {
+    /// The answer is coming in: from here on it is worth having.
+    fn is_answered(mut self) {
+        self.fill = None;
+    }
+}
+
+impl Drop for Unwanted {
+    fn drop(&mut self) {
+        if let Some(fill) = self.fill.take().filter(|_| self.priority.yields()) {
+            fill.abort();
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! A run under way, as the runner sees it: what it still has to do.
 
-use crate::cache::Fate;
+use crate::cache::{Failing, Fate};
+use crate::telemetry::Refusal;
 use crate::warm::ask::{Ask, Manner};
 use crate::warm::books::{Account, Run};
 use crate::warm::draw::Block;
+use crate::warm::report::Cause;
 use crate::warm::task::Wanted;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,6 +21,10 @@ const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// After so many items in a row that could not reach the origin, the rest is not tried.
 const UNREACHABLE: u32 = 8;
+/// The longest `Retry-After` for which the item of a user waits: it keeps a place that other users want.
+const USERS_PATIENCE: Duration = Duration::from_secs(5);
+/// Requests of a drawing or a task that are taken in at a time.
+const MOST_WANTED: usize = 64;
 
 /// What is to be done when a run has ended.
 pub(crate) type Afterwards = Box<dyn FnOnce(&Run) + Send>;
@@ -43,6 +49,8 @@ pub(crate) struct Active {
     blocks: Option<Receiver<Block>>,
     wants: Option<Receiver<Wanted>>,
     unreachable: u32,
+    /// Whether the origin has been reached at all.
+    reached: bool,
 }
 
 /// One request to be made.
@@ -72,6 +80,7 @@ impl Active {
             blocks: None,
             wants: None,
             unreachable: 0,
+            reached: false,
         }
     }
 
@@ -107,7 +116,8 @@ impl Active {
                 Err(TryRecvError::Disconnected) => self.blocks = None,
             }
         }
-        while let Some(wants) = &mut self.wants {
+        while self.wanted.len() < MOST_WANTED {
+            let Some(wants) = &mut self.wants else { break };
             match wants.try_recv() {
                 Ok(wanted) => self.wanted.push_back(wanted),
                 Err(TryRecvError::Empty) => break,
@@ -136,7 +146,7 @@ impl Active {
         self.items.pop_front().map(|ask| Work::Item(ask, 0))
     }
 
-    /// When it has something to do that it has not now. What is due already waits for the pace, which says when.
+    /// When it has something to do that it has not now. What is due already waits for the pace, which says itself when to look again.
     pub(crate) fn wakes(&self, now: Instant) -> Option<Instant> {
         self.retries.iter().map(|(then, ..)| *then).filter(|then| *then > now).chain(self.deadline).min()
     }
@@ -154,19 +164,26 @@ impl Active {
         if !fate.may_pass() || tried >= RETRIES || self.run.is_cancelled() || self.unreachable >= UNREACHABLE {
             return Some(ask);
         }
+        if self.run.cause == Cause::User && retry_after.is_some_and(|wait| wait > USERS_PATIENCE) {
+            return Some(ask);
+        }
         let wait = retry_after.unwrap_or_else(|| (FIRST_WAIT * 2_u32.pow(tried)).mul_f64(0.5 + chance));
         self.retries.push((now + wait.min(LONGEST_WAIT), ask, tried + 1));
         None
     }
 
-    /// Counts whether the origin could be reached.
-    pub(crate) fn reached(&mut self, reached: bool) {
-        self.unreachable = if reached { 0 } else { self.unreachable + 1 };
+    /// Learns from what became of a request whether the origin can be reached.
+    pub(crate) fn reached(&mut self, fate: Fate) {
+        match fate {
+            Fate::Failed(Failing::Refused(Refusal::UpstreamConnect | Refusal::ConnectTimeout)) => self.unreachable += 1,
+            Fate::Skipped | Fate::Failed(Failing::Cancelled) => {} // it was not asked
+            _ => (self.unreachable, self.reached) = (0, true),
+        }
     }
 
-    /// Whether no request of it could reach the origin.
+    /// Whether no request of it could reach the origin, or it was given up for that.
     pub(crate) fn is_unreachable(&self) -> bool {
-        self.unreachable >= UNREACHABLE
+        self.unreachable >= if self.reached { UNREACHABLE } else { 1 }
     }
 
     /// Drops what it has not begun.
@@ -179,7 +196,7 @@ impl Active {
 
     /// The origin cannot be reached: what is left is not tried.
     fn give_up(&mut self) {
-        let fate = Fate::Failed(crate::cache::Failing::Refused(crate::telemetry::Refusal::UpstreamConnect));
+        let fate = Fate::Failed(Failing::Refused(Refusal::UpstreamConnect));
         let left: Vec<Ask> = self.items.drain(..).chain(self.retries.drain(..).map(|(_, ask, _)| ask)).collect();
         if !left.is_empty() || self.blocks.is_some() {
             self.run.problem(format!("the upstream cannot be reached: {} items were not tried", left.len()));
@@ -196,5 +213,50 @@ impl Active {
             && self.wanted.is_empty()
             && self.blocks.is_none()
             && (!self.task_runs || self.run.is_cancelled())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Active, RETRIES};
+    use crate::cache::intent::Need;
+    use crate::cache::{Failing, Fate};
+    use crate::clock::Stamp;
+    use crate::telemetry::Source;
+    use crate::warm::ask::{Ask, Manner};
+    use crate::warm::books::Run;
+    use crate::warm::report::Cause;
+    use http::{HeaderMap, HeaderValue, StatusCode};
+    use std::time::Duration;
+    use tokio::time::Instant;
+
+    fn active(cause: Cause) -> Active {
+        let run = Run::new("g".into(), cause, Stamp::from_millis(0));
+        let need = Need::Fresh { near: 0.1 };
+        let manner = Manner { source: Source::Warm, need, ledger: None, timeout: Duration::from_secs(1), keep: 0 };
+        Active::new(1, run, None, 0, manner)
+    }
+
+    fn ask() -> Ask {
+        Ask::new(&HeaderValue::from_static("h"), "/a".parse().unwrap(), HeaderMap::new())
+    }
+
+    #[test]
+    fn what_is_due_and_held_back_by_the_pace_does_not_keep_the_runner_awake() {
+        let (mut active, now) = (active(Cause::Asked), Instant::now());
+        let fate = Fate::Failed(Failing::Status(StatusCode::SERVICE_UNAVAILABLE));
+        assert!(active.retry(ask(), 0, fate, Some(Duration::from_secs(7)), 0.5, now).is_none());
+        let due = now + Duration::from_secs(7);
+        assert_eq!((active.wakes(now), active.has_work(now)), (Some(due), false));
+        assert_eq!((active.wakes(due), active.has_work(due)), (None, true));
+        assert!(active.retry(ask(), RETRIES, fate, None, 0.5, now).is_some(), "often enough");
+    }
+
+    #[test]
+    fn a_user_does_not_keep_a_place_for_an_origin_that_wants_to_be_left_alone() {
+        let (mut active, now) = (active(Cause::User), Instant::now());
+        let fate = Fate::Failed(Failing::Status(StatusCode::TOO_MANY_REQUESTS));
+        assert!(active.retry(ask(), 0, fate, Some(Duration::from_secs(60)), 0.5, now).is_some());
+        assert!(active.retry(ask(), 0, fate, Some(Duration::from_secs(1)), 0.5, now).is_none());
     }
 }

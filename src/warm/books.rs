@@ -35,6 +35,22 @@ pub(crate) struct Account {
     book: Mutex<Book>,
 }
 
+/// What has belonged to a group at some moment, beyond what its plan says.
+#[derive(Clone, Debug)]
+pub(crate) struct Belongings {
+    /// What its lists held.
+    pub(crate) lists: Arc<Vec<Vec<String>>>,
+    /// Its last run, which tells what its task has warmed.
+    pub(crate) last: Option<Arc<Run>>,
+}
+
+impl Belongings {
+    /// Whether nothing has changed.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.lists, &other.lists) && self.last.as_ref().map(Arc::as_ptr) == other.last.as_ref().map(Arc::as_ptr)
+    }
+}
+
 #[derive(Debug, Default)]
 struct Book {
     totals: RunTotals,
@@ -67,6 +83,10 @@ impl Account {
 
     pub(crate) fn lists(&self) -> Arc<Vec<Vec<String>>> {
         Arc::clone(&self.lists.lock())
+    }
+
+    pub(crate) fn belongings(&self) -> Belongings {
+        Belongings { lists: self.lists(), last: self.last() }
     }
 
     pub(crate) fn plan_next(&self, next: Option<Stamp>) {

@@ -36,8 +36,7 @@ pub(crate) struct Drawing {
 impl Drawing {
     /// Draws everything; each block waits until there is room for it. Ends when nobody takes blocks any more.
     pub(crate) async fn draw(self, blocks: mpsc::Sender<Block>) {
-        let lists = Arc::new(self.lists().await);
-        self.account.keep_lists(Arc::clone(&lists));
+        let lists = self.lists().await;
         let Some(first) = self.hosts.first().cloned() else { return };
         let hosts = self.hosts.len() as u64;
         let mut expansion = self.group.expand(&lists, |item| self.cache.key_hash(&first, &item.target));
@@ -70,14 +69,29 @@ impl Drawing {
         }
     }
 
-    async fn lists(&self) -> Vec<Vec<String>> {
-        let mut lists = Vec::new();
-        for source in &self.group.sources {
-            let list = self.list(source).await;
-            lists.push(list.unwrap_or_else(|problem| {
-                self.run.problem(format!("the list {}: {problem}", source.url.as_str()));
-                Vec::new()
-            }));
+    /// What the lists hold. Of one that cannot be had, what it held before still belongs to the group.
+    async fn lists(&self) -> Arc<Vec<Vec<String>>> {
+        let (mut lists, mut kept) = (Vec::new(), Vec::new());
+        let before = Some(self.account.lists()).filter(|before| before.len() == self.group.sources.len());
+        for (at, source) in self.group.sources.iter().enumerate() {
+            match self.list(source).await {
+                Ok(list) => {
+                    kept.push(None);
+                    lists.push(list);
+                }
+                Err(problem) => {
+                    self.run.problem(format!("the list {}: {problem}", source.url.as_str()));
+                    kept.push(before.as_ref().map(|before| before[at].clone()));
+                    lists.push(Vec::new());
+                }
+            }
+        }
+        let lists = Arc::new(lists);
+        if kept.iter().any(Option::is_some) {
+            let kept = kept.into_iter().zip(&*lists).map(|(kept, list)| kept.unwrap_or_else(|| list.clone()));
+            self.account.keep_lists(Arc::new(kept.collect()));
+        } else {
+            self.account.keep_lists(Arc::clone(&lists));
         }
         lists
     }

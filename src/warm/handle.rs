@@ -243,7 +243,8 @@ impl Warm {
         answer.await.ok().map(|job| JobView { job })
     }
 
-    /// Invalidates everything that belongs to a group: the targets of its plan, with what its lists held the last time. How many copies that were.
+    /// Invalidates everything that belongs to a group: the targets of its plan, with what its lists held the last time, under the hosts that are warmed
+    /// and those that readers name. How many copies that were.
     ///
     /// # Errors
     /// It is unknown.
@@ -254,8 +255,8 @@ impl Warm {
         let (account, shared) = (self.books.account(&name), self.cache.shared());
         let sequence = shared.sequence();
         shared.count_invalidation();
-        let hosts = self.books.hosts.load();
-        Ok(hosts.iter().map(|host| rewarm::drop_group(&self.cache, group, &account, host, level, sequence)).sum())
+        let (hosts, of) = (rewarm::hosts(&self.cache, &self.books), account.belongings());
+        Ok(hosts.iter().map(|host| rewarm::drop_group(&self.cache, group, &of, host, level, sequence)).sum())
     }
 
     /// The reports: at the start and end of each run, and a few times a second while something runs.

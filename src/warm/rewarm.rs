@@ -7,7 +7,7 @@ use crate::cache::key::Key;
 use crate::cache::wish::Rewarm;
 use crate::layer::Cache;
 use crate::warm::ask::Ask;
-use crate::warm::books::Account;
+use crate::warm::books::{Belongings, Books};
 use crate::warm::group::Group;
 use http::{HeaderValue, Uri};
 use std::collections::HashSet;
@@ -36,7 +36,7 @@ pub(crate) fn asks(cache: &Cache, rewarm: &Rewarm) -> Vec<Ask> {
 
 /// Drops, as of the change, what has not been replaced: at [`Level::Stale`], so that it may still cover errors inside its windows, or at
 /// [`Level::Invalid`] where nothing was warmed.
-pub(crate) fn drop_the_rest(cache: &Cache, rewarm: &Rewarm, groups: &[(Arc<Group>, Arc<Account>)], hosts: &[HeaderValue]) {
+pub(crate) fn drop_the_rest(cache: &Cache, rewarm: &Rewarm, groups: &[(&Arc<Group>, Belongings)], hosts: &[HeaderValue]) {
     let level = if rewarm.warm { Level::Stale } else { Level::Invalid };
     let shared = cache.shared();
     for tag in &rewarm.tags {
@@ -45,22 +45,32 @@ pub(crate) fn drop_the_rest(cache: &Cache, rewarm: &Rewarm, groups: &[(Arc<Group
     for prefix in &rewarm.prefixes {
         shared.invalidate_prefix_as_of(prefix, level, rewarm.sequence);
     }
-    for (group, account) in groups {
+    for (group, belongings) in groups {
         for host in hosts {
-            drop_group(cache, group, account, host, level, rewarm.sequence);
+            drop_group(cache, group, belongings, host, level, rewarm.sequence);
         }
     }
     shared.count_invalidation();
 }
 
+/// The hosts under which copies of a group may be stored: those that are warmed, and those that readers name.
+pub(crate) fn hosts(cache: &Cache, books: &Books) -> Vec<HeaderValue> {
+    let mut hosts = (**books.hosts.load()).clone();
+    for host in cache.shared().hosts.seen() {
+        if !hosts.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(host.as_bytes())) {
+            hosts.extend(HeaderValue::from_str(&host));
+        }
+    }
+    hosts
+}
+
 /// Drops every target of a group, with what its lists held the last time; of a task, what it has warmed the last time. How many copies that were.
-pub(crate) fn drop_group(cache: &Cache, group: &Group, account: &Account, host: &HeaderValue, level: Level, sequence: u64) -> usize {
+pub(crate) fn drop_group(cache: &Cache, group: &Group, of: &Belongings, host: &HeaderValue, level: Level, sequence: u64) -> usize {
     let drop = |target: &str| {
         let uri = host.to_str().ok().and_then(|host| format!("http://{host}{target}").parse::<Uri>().ok());
         uri.map_or(0, |uri| cache.invalidate_as_of(&uri, level, sequence))
     };
-    let lists = account.lists();
-    let planned: usize = group.expand(&lists, |item| cache.key_hash(host, &item.target)).map(|item| drop(item.target.as_str())).sum();
-    let task = group.task.as_ref().and_then(|_| account.last());
+    let planned: usize = group.expand(&of.lists, |item| cache.key_hash(host, &item.target)).map(|item| drop(item.target.as_str())).sum();
+    let task = group.task.as_ref().and(of.last.as_ref());
     planned + task.map_or(0, |run| run.outcomes(0, usize::MAX).0.iter().map(|outcome| drop(&outcome.target)).sum())
 }

@@ -1,18 +1,19 @@
 //! The runner: one task that owns everything that moves in warming. It starts runs when their time has come or somebody asks, sends their requests
 //! at the common pace, the most urgent first, and writes down what became of them.
 
-use crate::cache::Fate;
+use crate::cache::admit::NotStored;
 use crate::cache::entry::Stored;
 use crate::cache::intent::Need;
 use crate::cache::wish::{Rewarm, Wish};
+use crate::cache::{Failing, Fate};
 use crate::clock::{Clock, Stamp};
 use crate::error::BoxError;
 use crate::layer::Cache;
-use crate::telemetry::{Refusal, Source};
+use crate::telemetry::Source;
 use crate::warm::active::{Active, Work};
 use crate::warm::ahead::Ahead;
 use crate::warm::ask::{Ask, Flown, Manner, fly};
-use crate::warm::books::{Books, Job, Pulse, Run};
+use crate::warm::books::{Belongings, Books, Job, Pulse, Run};
 use crate::warm::draw::Drawing;
 use crate::warm::fetch::Fetch;
 use crate::warm::group::Group;
@@ -22,7 +23,7 @@ use crate::warm::rewarm;
 use crate::warm::settings::WarmSettings;
 use crate::warm::task::{Fetcher, Wanted};
 use crate::warm::timers::Timers;
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,8 @@ const PULSE: Duration = Duration::from_millis(250);
 const COMEBACK: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 /// Requests that a drawing or a task may have waiting.
 const WANTS: usize = 64;
+/// Changes that are made up for at a time; those that come meanwhile are taken together and wait for their turn.
+const MOST_CHANGES: usize = 8;
 
 /// What the runner may be told.
 pub(crate) enum Command {
@@ -70,6 +73,25 @@ struct Owed {
     need: Need,
 }
 
+/// A change whose old copies are still there.
+struct Change {
+    rewarm: Rewarm,
+    /// What belonged to its groups when it came.
+    past: Vec<(Arc<str>, Belongings)>,
+    /// The old copies are not served any longer than this.
+    until: Instant,
+}
+
+/// What a task of the runner is there for.
+enum Duty {
+    /// A request of this run, and the item that it is, if it is one. 0: of none.
+    Request(u64, Option<Ask>),
+    /// The task of this run.
+    Task(u64),
+    /// To look up what a change concerns, or to wait until that has been replaced.
+    Change(Change),
+}
+
 /// What comes back from a task of the runner.
 enum Back {
     Item {
@@ -93,12 +115,11 @@ enum Back {
     },
     /// What a change concerns has been looked up.
     Changed {
-        rewarm: Rewarm,
         asks: Vec<Ask>,
         reply: Option<oneshot::Sender<Arc<Job>>>,
     },
     /// All runs for a change have ended, or have had their time.
-    Replaced(Rewarm),
+    Replaced,
 }
 
 pub(crate) struct Runner {
@@ -116,8 +137,10 @@ pub(crate) struct Runner {
     pace: Pace,
     active: Vec<Active>,
     back: JoinSet<Back>,
-    /// To which run a task belongs, and whether it is a request; for tasks that panic.
-    whose: HashMap<Id, (u64, bool)>,
+    /// What each task is there for, also if it panics or is never finished.
+    duties: HashMap<Id, Duty>,
+    /// Changes that wait for their turn, as one.
+    later: Option<Change>,
     in_flight: usize,
     timers: Timers,
     ahead: Ahead,
@@ -148,7 +171,8 @@ impl Runner {
         let settings = books.settings.load_full();
         let wishes = cache.shared().wishes.listen();
         let now = Instant::now();
-        let startup = (settings.enabled && settings.on_startup).then(|| now + settings.startup_delay);
+        let startup = now.checked_add(settings.startup_delay).filter(|_| settings.enabled && settings.on_startup);
+        books.hosts.store(Arc::new(vec![default_host.clone()]));
         let mut runner = Self {
             pace: Pace::new(settings.concurrency, settings.max_rate),
             fetch,
@@ -164,7 +188,8 @@ impl Runner {
             bell: Arc::new(Notify::new()),
             active: Vec::new(),
             back: JoinSet::new(),
-            whose: HashMap::new(),
+            duties: HashMap::new(),
+            later: None,
             in_flight: 0,
             timers: Timers::default(),
             ahead: Ahead::default(),
@@ -194,11 +219,31 @@ impl Runner {
                 () = sleep_until(wake) => {}
             }
         }
-        self.cache.shared().wishes.nominate_from(0);
+        self.stop();
+    }
+
+    /// Ends everything. What a change has put out of date and nobody replaces any more is dropped.
+    fn stop(&mut self) {
+        self.wishes.close();
+        self.cache.shared().wishes.hang_up();
+        self.owed.drain().for_each(|(_, owed)| owed.give_up());
         for mut active in std::mem::take(&mut self.active) {
             active.run.cancel();
             active.clear();
             self.finish(active);
+        }
+        for (_, duty) in std::mem::take(&mut self.duties) {
+            if let Duty::Change(change) = duty {
+                self.drop_the_rest(&change.rewarm, &change.past);
+            }
+        }
+        if let Some(change) = self.later.take() {
+            self.drop_the_rest(&change.rewarm, &change.past);
+        }
+        while let Ok(wish) = self.wishes.try_recv() {
+            if let Wish::Rewarm(rewarm) = wish {
+                self.drop_the_rest(&Rewarm { warm: false, ..rewarm }, &[]);
+            }
         }
         self.publish();
     }
@@ -208,6 +253,7 @@ impl Runner {
         let now = Instant::now();
         self.start_what_is_due(now);
         self.active.iter_mut().for_each(Active::take_in);
+        self.owed.extract_if(|_, owed| owed.run.is_cancelled()).for_each(|(_, owed)| owed.give_up());
         let held_until = self.dispatch(now);
         self.finish_what_is_done(now);
         if now >= self.published + PULSE && !self.active.is_empty() {
@@ -242,8 +288,12 @@ impl Runner {
         }
         let back: Vec<Arc<str>> = self.comebacks.iter().filter(|(_, (then, _))| *then <= now).map(|(name, _)| Arc::clone(name)).collect();
         for name in back {
+            let is_running = self.books.account(&name).running().is_some();
             if let Some((then, _)) = self.comebacks.get_mut(&name) {
-                *then = now + LOOK * 60; // set anew when it ends
+                *then = now + if is_running { COMEBACK[0] } else { LOOK * 60 }; // set anew when it ends
+            }
+            if is_running {
+                continue;
             }
             self.start_job(&[name], How::Gently, &Cause::Startup);
         }
@@ -272,11 +322,12 @@ impl Runner {
         // What is asked of the origin from here on is new enough for all groups of the job.
         let sequence = self.cache.shared().sequence();
         let need = if how == How::Gently { self.near() } else { Need::BornSince(sequence) };
+        let rewarm = Rewarm { tags: Vec::new(), prefixes: Vec::new(), groups: groups.to_vec(), sequence, warm: true };
+        let change = (how == How::Replacing).then(|| self.change(rewarm));
         let runs = self.runs_of(groups, need, cause);
         let job = self.books.enter(cause.clone(), self.clock.wall(), runs);
-        if how == How::Replacing {
-            let rewarm = Rewarm { tags: Vec::new(), prefixes: Vec::new(), groups: groups.to_vec(), sequence, warm: true };
-            self.drop_when_replaced(rewarm, Arc::clone(&job));
+        if let Some(change) = change {
+            self.drop_when_replaced(change, Arc::clone(&job));
         }
         self.publish();
         job
@@ -287,8 +338,8 @@ impl Runner {
         let mut runs = Vec::new();
         for name in groups {
             match self.books.account(name).running() {
-                Some(running) if matches!(need, Need::Fresh { .. }) => runs.push((running, true)),
-                Some(_) => runs.push((self.owe(name, need, cause), false)),
+                Some(running) if matches!(need, Need::Fresh { .. }) && !running.is_cancelled() => runs.push((running, true)),
+                Some(_) => runs.push(self.owe(name, need, cause)),
                 None => {
                     let run = Run::new(Arc::clone(name), cause.clone(), self.clock.wall());
                     if self.start(&run, need) {
@@ -300,9 +351,14 @@ impl Runner {
         runs
     }
 
-    /// A run of the group for when the one that is going on has ended; one for all who want one meanwhile, as demanding as the most demanding.
-    fn owe(&mut self, name: &Arc<str>, need: Need, cause: &Cause) -> Arc<Run> {
+    /// A run of the group for when the one that is going on has ended, and whether somebody wanted it before; one for all who want one meanwhile, as
+    /// demanding as the most demanding.
+    fn owe(&mut self, name: &Arc<str>, need: Need, cause: &Cause) -> (Arc<Run>, bool) {
         let now = self.clock.wall();
+        if self.owed.get(name).is_some_and(|owed| owed.run.is_cancelled()) {
+            self.owed.remove(name).into_iter().for_each(Owed::give_up);
+        }
+        let joined = self.owed.contains_key(name);
         let owed = self.owed.entry(Arc::clone(name));
         let owed = owed.or_insert_with(|| Owed { run: Run::new(Arc::clone(name), cause.clone(), now), need });
         owed.need = match (owed.need, need) {
@@ -310,7 +366,7 @@ impl Runner {
             (Need::Fresh { .. }, other) => other,
             (one, Need::Fresh { .. }) => one,
         };
-        Arc::clone(&owed.run)
+        (Arc::clone(&owed.run), joined)
     }
 
     fn near(&self) -> Need {
@@ -338,7 +394,7 @@ impl Runner {
             let running = task.run(fetcher);
             let serial = self.serial;
             let id = self.back.spawn(async move { Back::Task { serial, result: running.await } }).id();
-            self.whose.insert(id, (serial, false));
+            self.duties.insert(id, Duty::Task(serial));
             active.task_runs = true;
             active = active.with_channels(None, wanted);
         } else {
@@ -404,6 +460,7 @@ impl Runner {
             }
             Work::Wanted(_) => active.manner.clone(),
         };
+        let item = if let Work::Item(ask, _) = &work { Some(ask.clone()) } else { None };
         active.flying += 1;
         self.in_flight += 1;
         let id = self.back.spawn(async move {
@@ -418,7 +475,7 @@ impl Runner {
                 }
             }
         });
-        self.whose.insert(id.id(), (serial, true));
+        self.duties.insert(id.id(), Duty::Request(serial, item));
     }
 
     /// Refreshes a hot copy before it expires.
@@ -432,7 +489,7 @@ impl Runner {
             let flown = fly(&*fetch, &ask, &manner, &mut cancel).await;
             Back::Ahead { ask, flown }
         });
-        self.whose.insert(id.id(), (0, true));
+        self.duties.insert(id.id(), Duty::Request(0, None));
     }
 
     /// Takes in what has come back.
@@ -441,46 +498,48 @@ impl Runner {
             Ok((id, back)) => (id, Some(back)),
             Err(error) => (error.id(), None),
         };
-        let Some((serial, is_request)) = self.whose.remove(&id) else { return };
-        if is_request {
+        let Some(duty) = self.duties.remove(&id) else { return };
+        if matches!(duty, Duty::Request(..)) {
             self.in_flight -= 1;
         }
-        match back {
-            Some(Back::Item { serial, ask, tried, flown }) => self.land_item(serial, ask, tried, &flown),
-            Some(Back::Wanted { serial, wanted, flown }) => self.land_wanted(serial, wanted, flown),
-            Some(Back::Ahead { ask, flown }) => {
-                self.learn(&Arc::from(""), &flown);
+        match (back, duty) {
+            (Some(Back::Changed { asks, reply }), Duty::Change(change)) => self.replace(change, asks, reply),
+            (_, Duty::Change(change)) => self.make_up_for(&change),
+            (Some(Back::Item { serial, ask, tried, flown }), _) => self.land_item(serial, ask, tried, &flown),
+            (Some(Back::Wanted { serial, wanted, flown }), _) => self.land_wanted(serial, wanted, flown),
+            (Some(Back::Ahead { ask, flown }), _) => {
+                self.learn(&Arc::from(""), &flown, &Cause::Startup);
                 tracing::debug!(target = ask.target(), fate = flown.fate.as_str(), "refreshed ahead");
                 self.books.ahead_fates.lock().add(flown.fate, flown.length, flown.took);
             }
-            Some(Back::Task { serial, result }) => self.land_task(serial, result),
-            Some(Back::Changed { rewarm, asks, reply }) => self.replace(rewarm, asks, reply),
-            Some(Back::Replaced(rewarm)) => self.drop_the_rest(&rewarm),
+            (Some(Back::Task { serial, result }), _) => self.land_task(serial, result),
             // A panic, in a service or in a task: theirs, and no reason to stop.
-            None => self.land_panic(serial, is_request),
+            (_, Duty::Request(serial, item)) => self.land_panic(serial, true, item),
+            (_, Duty::Task(serial)) => self.land_panic(serial, false, None),
         }
     }
 
     fn land_item(&mut self, serial: u64, ask: Ask, tried: u32, flown: &Flown) {
         let Some(active) = self.active.iter_mut().find(|active| active.serial == serial) else { return };
         active.flying -= 1;
-        active.reached(!is_unreachable(flown.fate));
-        let group = Arc::clone(&active.run.group);
+        active.reached(flown.fate);
+        let (group, cause) = (Arc::clone(&active.run.group), active.run.cause.clone());
         let again = active.retry(ask, tried, flown.fate, flown.retry_after, rand::random(), Instant::now());
         if let Some(ask) = again {
             active.run.note(&ask, flown);
         }
-        self.learn(&group, flown);
+        self.learn(&group, flown, &cause);
     }
 
     fn land_wanted(&mut self, serial: u64, wanted: Wanted, flown: Flown) {
         if let Some(active) = self.active.iter_mut().find(|active| active.serial == serial) {
             active.flying -= 1;
-            let group = Arc::clone(&active.run.group);
+            active.reached(flown.fate);
+            let (group, cause) = (Arc::clone(&active.run.group), active.run.cause.clone());
             if wanted.is_item {
                 active.run.note(&wanted.ask, &flown);
             }
-            self.learn(&group, &flown);
+            self.learn(&group, &flown, &cause);
         }
         // Whoever has gone needs no answer.
         let _ = wanted.reply.send(flown);
@@ -494,9 +553,10 @@ impl Runner {
         }
     }
 
-    fn land_panic(&mut self, serial: u64, is_request: bool) {
+    fn land_panic(&mut self, serial: u64, is_request: bool, item: Option<Ask>) {
         let Some(active) = self.active.iter_mut().find(|active| active.serial == serial) else { return };
         active.run.problem(if is_request { "a request panicked".into() } else { "the task panicked".into() });
+        item.iter().for_each(|ask| active.run.note_untried(ask, Fate::Failed(Failing::Service)));
         if is_request {
             active.flying -= 1;
         } else {
@@ -505,15 +565,19 @@ impl Runner {
     }
 
     /// Learns from a request how the origin does.
-    fn learn(&mut self, group: &Arc<str>, flown: &Flown) {
+    fn learn(&mut self, group: &Arc<str>, flown: &Flown, cause: &Cause) {
         let heard = match flown.fate {
-            Fate::Skipped => Heard::Nothing,
-            Fate::Failed(crate::cache::Failing::Cancelled | crate::cache::Failing::Malformed) => Heard::Nothing,
-            Fate::Failed(crate::cache::Failing::TimedOut) => Heard::Trouble,
+            // The limit of one user is nobody else's.
+            Fate::Failed(Failing::Status(StatusCode::TOO_MANY_REQUESTS)) if *cause == Cause::User => return,
+            Fate::Skipped | Fate::Uncacheable(NotStored::Pass) => Heard::Nothing,
+            Fate::Failed(Failing::Cancelled | Failing::Malformed) => Heard::Nothing,
+            Fate::Failed(Failing::TimedOut) => Heard::Trouble,
             fate if fate.may_pass() => Heard::Trouble,
             _ => Heard::Well,
         };
-        self.pace.heard(group, heard, flown.took, flown.retry_after, Instant::now());
+        // Nor may one user have everybody wait.
+        let retry_after = flown.retry_after.filter(|_| *cause != Cause::User);
+        self.pace.heard(group, heard, flown.took, retry_after, Instant::now());
     }
 
     fn finish_what_is_done(&mut self, now: Instant) {
@@ -549,16 +613,19 @@ impl Runner {
             && let Some(Owed { run, need }) = self.owed.remove(&name)
             && !self.start(&run, need)
         {
-            run.close(0);
-            run.announce();
+            Owed { run, need }.give_up();
         }
     }
 
     /// A start-up run that could not reach the origin tries again, less and less often.
     fn plan_comeback(&mut self, active: &Active) {
-        let name = &active.run.group;
+        let (run, name) = (&active.run, &active.run.group);
+        let failed = active.is_unreachable() && !run.is_cancelled();
+        if active.account.is_none() || failed && run.cause != Cause::Startup {
+            return; // it changes nothing about one that is planned
+        }
         let before = self.comebacks.remove(name).map(|(_, wait)| wait);
-        if active.run.cause != Cause::Startup || active.run.is_cancelled() || !active.is_unreachable() || active.run.fates().warm() > 0 {
+        if !failed {
             return;
         }
         let wait = before.map_or(COMEBACK[0], |wait| (wait * 2).min(COMEBACK[1]));
@@ -577,7 +644,10 @@ impl Runner {
                 self.configure(Arc::from(settings));
                 let _ = done.send(());
             }
-            Command::Change(rewarm, reply) => self.look_up(rewarm, Some(reply)),
+            Command::Change(rewarm, reply) => {
+                let change = self.change(rewarm);
+                self.look_up(change, Some(reply));
+            }
             Command::User { asks, done } => self.start_user(asks, done),
             Command::Look => {}
         }
@@ -612,19 +682,22 @@ impl Runner {
         self.timers.configure(&settings, self.clock.wall());
         let runs: HashSet<&Arc<str>> =
             self.groups.iter().filter(|group| settings.enabled && group.enabled).map(|group| &group.name).collect();
-        for active in self.active.iter().filter(|active| active.account.is_some() && !runs.contains(&active.run.group)) {
-            active.run.cancel();
-        }
-        for (_, Owed { run, .. }) in self.owed.extract_if(|name, _| !runs.contains(name)) {
-            run.cancel();
-            run.close(0);
-            run.announce();
-        }
+        let goes_on = |active: &Active| settings.enabled && (active.account.is_none() || runs.contains(&active.run.group));
+        self.active.iter().filter(|active| !goes_on(active)).for_each(|active| active.run.cancel());
+        self.owed.extract_if(|name, _| !runs.contains(name)).for_each(|(_, owed)| owed.give_up());
         self.comebacks.retain(|name, _| runs.contains(name));
         if !settings.enabled || !settings.on_startup {
             self.startup = None;
         }
+        if !settings.enabled || settings.refresh_ahead.hits == 0 {
+            self.ahead = Ahead::default();
+            self.due_ahead = None;
+        }
         self.settings = settings;
+        if !self.settings.hosts.is_empty() {
+            let hosts = self.hosts();
+            self.books.hosts.store(Arc::new(hosts));
+        }
         self.timers.publish(&self.books);
         self.publish();
     }
@@ -633,23 +706,36 @@ impl Runner {
         match wish {
             Wish::Ahead(nominee) if self.settings.enabled => self.ahead.nominate(nominee, self.settings.refresh_ahead, rand::random()),
             Wish::Ahead(_) => {}
-            Wish::Rewarm(rewarm) if self.settings.enabled && rewarm.warm => self.look_up(rewarm, None),
-            Wish::Rewarm(rewarm) => self.drop_the_rest(&Rewarm { warm: false, ..rewarm }),
+            Wish::Rewarm(rewarm) if self.settings.enabled && rewarm.warm => {
+                let change = self.change(rewarm);
+                if self.duties.values().filter(|duty| matches!(duty, Duty::Change(_))).count() < MOST_CHANGES {
+                    self.look_up(change, None);
+                } else if let Some(later) = &mut self.later {
+                    later.merge(change);
+                } else {
+                    self.later = Some(change);
+                }
+            }
+            Wish::Rewarm(rewarm) => self.drop_the_rest(&Rewarm { warm: false, ..rewarm }, &[]),
         }
     }
 
+    /// A change that comes now.
+    fn change(&self, rewarm: Rewarm) -> Change {
+        let past = rewarm.groups.iter().map(|name| (Arc::clone(name), self.books.account(name).belongings())).collect();
+        Change { rewarm, past, until: Instant::now() + rewarm::PATIENCE }
+    }
+
     /// Looks up, off the runtime's threads, what a change concerns.
-    fn look_up(&mut self, rewarm: Rewarm, reply: Option<oneshot::Sender<Arc<Job>>>) {
-        let cache = self.cache.clone();
-        let id = self.back.spawn_blocking(move || {
-            let asks = rewarm::asks(&cache, &rewarm);
-            Back::Changed { rewarm, asks, reply }
-        });
-        self.whose.insert(id.id(), (0, false));
+    fn look_up(&mut self, change: Change, reply: Option<oneshot::Sender<Arc<Job>>>) {
+        let (cache, rewarm) = (self.cache.clone(), change.rewarm.clone());
+        let id = self.back.spawn_blocking(move || Back::Changed { asks: rewarm::asks(&cache, &rewarm), reply });
+        self.duties.insert(id.id(), Duty::Change(change));
     }
 
     /// Fetches again what a change has put out of date, and then drops what could not be replaced.
-    fn replace(&mut self, rewarm: Rewarm, asks: Vec<Ask>, reply: Option<oneshot::Sender<Arc<Job>>>) {
+    fn replace(&mut self, change: Change, asks: Vec<Ask>, reply: Option<oneshot::Sender<Arc<Job>>>) {
+        let rewarm = &change.rewarm;
         let need = Need::BornSince(rewarm.sequence);
         let known: Vec<Arc<str>> =
             rewarm.groups.iter().filter(|name| self.groups.iter().any(|group| group.name == **name)).cloned().collect();
@@ -663,25 +749,39 @@ impl Runner {
             runs.push((run, false));
         }
         let job = self.books.enter(Cause::Change, self.clock.wall(), runs);
-        self.drop_when_replaced(rewarm, Arc::clone(&job));
+        self.drop_when_replaced(change, Arc::clone(&job));
         if let Some(reply) = reply {
             let _ = reply.send(job); // whoever has gone needs no answer
         }
     }
 
-    fn drop_when_replaced(&mut self, rewarm: Rewarm, job: Arc<Job>) {
+    fn drop_when_replaced(&mut self, change: Change, job: Arc<Job>) {
+        let until = change.until;
         let id = self.back.spawn(async move {
             // What takes longer goes on; the old copies are not served for ever.
-            let _ = tokio::time::timeout(rewarm::PATIENCE, job.ended()).await;
-            Back::Replaced(rewarm)
+            let _ = tokio::time::timeout_at(until, job.ended()).await;
+            Back::Replaced
         });
-        self.whose.insert(id.id(), (0, false));
+        self.duties.insert(id.id(), Duty::Change(change));
     }
 
-    fn drop_the_rest(&mut self, rewarm: &Rewarm) {
-        let hosts = self.hosts();
-        let groups = self.groups.iter().filter(|group| rewarm.groups.contains(&group.name));
-        let groups: Vec<_> = groups.map(|group| (Arc::clone(group), self.books.account(&group.name))).collect();
+    /// Everything of a change that can be replaced has been; the next may come.
+    fn make_up_for(&mut self, change: &Change) {
+        self.drop_the_rest(&change.rewarm, &change.past);
+        if let Some(later) = self.later.take() {
+            self.look_up(later, None);
+        }
+    }
+
+    fn drop_the_rest(&self, rewarm: &Rewarm, past: &[(Arc<str>, Belongings)]) {
+        let hosts = rewarm::hosts(&self.cache, &self.books);
+        let mut groups = Vec::new();
+        for group in self.groups.iter().filter(|group| rewarm.groups.contains(&group.name)) {
+            let present = self.books.account(&group.name).belongings();
+            let before = past.iter().find(|(name, before)| *name == group.name && !before.is_same(&present));
+            groups.extend(before.map(|(_, before)| (group, before.clone())));
+            groups.push((group, present));
+        }
         rewarm::drop_the_rest(&self.cache, rewarm, &groups, &hosts);
     }
 
@@ -692,8 +792,34 @@ impl Runner {
     }
 }
 
-/// Whether a request did not get through to the origin.
-fn is_unreachable(fate: Fate) -> bool {
-    let Fate::Failed(crate::cache::Failing::Refused(refusal)) = fate else { return false };
-    matches!(refusal, Refusal::UpstreamConnect | Refusal::ConnectTimeout)
+impl Owed {
+    /// It will not run.
+    fn give_up(self) {
+        self.run.cancel();
+        self.run.close(0);
+        self.run.announce();
+    }
+}
+
+impl Change {
+    /// Takes in one that came later: what both have put out of date has been so since the later one, and is dropped by the time of the earlier one.
+    fn merge(&mut self, other: Self) {
+        fn add(names: &mut Vec<Arc<str>>, others: Vec<Arc<str>>) {
+            others.into_iter().for_each(|name| {
+                if !names.contains(&name) {
+                    names.push(name)
+                }
+            });
+        }
+        add(&mut self.rewarm.tags, other.rewarm.tags);
+        add(&mut self.rewarm.prefixes, other.rewarm.prefixes);
+        add(&mut self.rewarm.groups, other.rewarm.groups);
+        self.rewarm.sequence = self.rewarm.sequence.max(other.rewarm.sequence);
+        let known = |past: &[(Arc<str>, Belongings)], name: &Arc<str>| past.iter().any(|(known, _)| known == name);
+        other.past.into_iter().for_each(|(name, past)| {
+            if !known(&self.past, &name) {
+                self.past.push((name, past))
+            }
+        });
+    }
 }

@@ -12,6 +12,8 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     timers: Vec<Timer>,
+    /// When they were last looked at.
+    seen: Option<Stamp>,
 }
 
 #[derive(Debug)]
@@ -55,6 +57,10 @@ impl Timers {
     /// The groups whose time has come, each once, whatever was missed. Their next time is counted from `now`.
     pub(crate) fn due(&mut self, now: Stamp) -> Vec<Due> {
         let mut due: Vec<Due> = Vec::new();
+        if self.seen.replace(now).is_some_and(|seen| now < seen) {
+            // The clock was set back: what was planned on the old time may be far away.
+            self.timers.iter_mut().for_each(|timer| timer.next = timer.after(None, now));
+        }
         for timer in &mut self.timers {
             if timer.next.is_none_or(|next| next > now) {
                 continue;
@@ -84,5 +90,30 @@ impl Timers {
 impl Timer {
     fn after(&self, last: Option<Stamp>, now: Stamp) -> Option<Stamp> {
         self.trigger.next(last, now, &self.zone, self.refresh, rand::random())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Timers;
+    use crate::clock::Stamp;
+    use crate::warm::group::Group;
+    use crate::warm::settings::WarmSettings;
+    use std::time::Duration;
+
+    #[test]
+    fn a_clock_that_is_set_back_puts_off_no_run_for_longer_than_its_interval() {
+        let hour = Duration::from_secs(3600);
+        let group = Group::new("g").every(hour).cron("30 * * * *").unwrap();
+        let mut timers = Timers::default();
+        let now = Stamp::from_millis(1_700_000_000_000);
+        timers.configure(&WarmSettings { groups: vec![group], ..WarmSettings::default() }, now);
+        assert!(timers.due(now).is_empty());
+        let yesterday = Stamp::from_millis(now.millis() - 24 * 3_600_000);
+        assert!(timers.due(yesterday).is_empty(), "nothing is due because of it");
+        assert!(timers.next().unwrap().since(yesterday) <= hour);
+        let later = yesterday.plus_millis(2 * 3_600_000);
+        assert_eq!(timers.due(later).len(), 1);
+        assert!(timers.timers.iter().all(|timer| timer.next.unwrap().since(later) <= hour * 21 / 20));
     }
 }
