@@ -72,7 +72,9 @@ impl fmt::Display for Obstacle {
             Self::Pass { rule } => write!(f, "never stored: rule {rule:?} says pass"),
             Self::Bypass(why) => write!(f, "never stored: {why}"),
             Self::Nobody { rule, header } => write!(f, "only for readers without {header}: rule {rule:?} keeps a copy per identity"),
-            Self::Authorization => f.write_str("stored only if the answer says public, s-maxage or must-revalidate: it has credentials"),
+            Self::Authorization => {
+                f.write_str("stored only if shareable: it has credentials, so the answer must say public, s-maxage or must-revalidate")
+            }
             Self::NeverFresh { rule } => write!(f, "never fresh: rule {rule:?} says ttl = 0s over the origin"),
         }
     }

@@ -82,8 +82,10 @@ pub struct Hosts {
 pub enum HostsFrom {
     /// [`WarmSettings::hosts`].
     Settings,
-    /// The address that is listened on, for as long as readers have not named another.
+    /// The address that is listened on ([`Plan::default_host`](crate::warm::Plan::default_host)), for as long as readers have not named another.
     Listener,
+    /// There is no such address: `localhost`.
+    Nothing,
     /// The host that readers name most.
     Readers,
 }
@@ -176,9 +178,9 @@ impl<'a> Outlook<'a> {
     #[must_use]
     pub fn offline(cache: &'a Cache, settings: &'a WarmSettings, listener: Option<&Authority>) -> Self {
         let listener = listener.and_then(|host| HeaderValue::from_str(host.as_str()).ok());
-        let hosts = Hosts::of(settings).unwrap_or_else(|| Hosts {
-            names: vec![listener.unwrap_or_else(|| HeaderValue::from_static("localhost"))],
-            from: HostsFrom::Listener,
+        let hosts = Hosts::of(settings).unwrap_or_else(|| match listener {
+            Some(host) => Hosts { names: vec![host], from: HostsFrom::Listener },
+            None => Hosts { names: vec![HeaderValue::from_static("localhost")], from: HostsFrom::Nothing },
         });
         Self::new(cache, settings, hosts, false)
     }
@@ -307,6 +309,7 @@ impl HostsFrom {
         match self {
             Self::Settings => "warm.hosts",
             Self::Listener => "listener",
+            Self::Nothing => "nothing",
             Self::Readers => "readers",
         }
     }
