@@ -23,4 +23,5 @@ mod warm_ahead;
 mod warm_changes;
 mod warm_runs;
 mod warm_schedule;
+mod warm_survey;
 mod world;

@@ -28,6 +28,8 @@ pub(super) fn plan(url: Option<&str>, args: &PlanArgs, most: usize, paper: &mut 
         }
         Ok::<_, Failure>(plans)
     })??;
+    let plans: Option<Vec<Parts>> = plans.into_iter().map(parts).collect();
+    let plans = plans.ok_or_else(|| Failure::Work(format!("the admin API at {admin} answered with something else than a plan")))?;
     ended(write(plans, &admin.to_string(), most, paper))
 }
 
@@ -48,14 +50,11 @@ fn told(trouble: Trouble, admin: &Admin) -> Failure {
 }
 
 /// Writes the answers as one plan; how many problems it has.
-fn write(plans: Vec<Value>, url: &str, most: usize, paper: &mut dyn Paper) -> io::Result<usize> {
+fn write(plans: Vec<Parts>, url: &str, most: usize, paper: &mut dyn Paper) -> io::Result<usize> {
     let mut totals = Value::Null;
-    let mut begun = false;
-    for plan in plans {
-        let (head, groups, own) = parts(plan).ok_or_else(|| io::Error::other("the admin API answered with something else"))?;
-        if !begun {
+    for (at, (head, groups, own)) in plans.into_iter().enumerate() {
+        if at == 0 {
             paper.begin(&head, Some(url))?;
-            begun = true;
         }
         for mut group in groups.into_iter().filter_map(object) {
             let items = group.remove("items");
@@ -70,8 +69,11 @@ fn write(plans: Vec<Value>, url: &str, most: usize, paper: &mut dyn Paper) -> io
     Ok(0)
 }
 
-/// Head, groups and totals of an answer, which may have an envelope.
-fn parts(plan: Value) -> Option<(Map<String, Value>, Vec<Value>, Value)> {
+/// Head, groups and totals of an answer.
+type Parts = (Map<String, Value>, Vec<Value>, Value);
+
+/// The parts of an answer, which may have an envelope.
+fn parts(plan: Value) -> Option<Parts> {
     let mut head = object(plan)?;
     if let Some(data) = head.remove("data") {
         head = object(data)?;

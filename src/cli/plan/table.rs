@@ -42,12 +42,12 @@ impl<W: Write> Table<W> {
     }
 
     fn next_runs(&mut self, group: &Value) -> io::Result<()> {
-        if is(group, "running") {
-            self.line("next", "running now")?;
-        }
-        for (at, run) in list(group, "nextRuns").iter().enumerate() {
+        let runs = list(group, "nextRuns").iter().map(|run| {
             let soon = format!("in {}", span(count(run, "inSeconds")));
-            let line = format!("{}  {soon:<10} {}", text(run, "at"), text(run, "trigger"));
+            format!("{}  {soon:<10} {}", text(run, "at"), text(run, "trigger"))
+        });
+        let now = is(group, "running").then(|| "running now".to_owned());
+        for (at, line) in now.into_iter().chain(runs).enumerate() {
             self.line(if at == 0 { "next" } else { "" }, line.trim_end())?;
         }
         Ok(())
@@ -135,7 +135,7 @@ impl<W: Write> Paper for Table<W> {
         self.shown += 1;
         if self.shown == 1 {
             if self.live {
-                writeln!(self.out, "\n    #  state          cost      size   hits  target")?;
+                writeln!(self.out, "\n{:>5}  {}target", "#", row("state", "cost", "size", "hits"))?;
             } else {
                 writeln!(self.out)?;
             }
@@ -245,7 +245,11 @@ fn columns(item: &Value) -> String {
         other => other.to_owned(),
     };
     let of_copy = |name: &str, show: fn(u64) -> String| item[name].as_u64().map_or_else(|| "-".into(), show);
-    format!("{state:<13} {:>6} {:>9} {:>6}  ", of_copy("costMillis", millis), of_copy("bytes", size), of_copy("hits", number))
+    row(&state, &of_copy("costMillis", millis), &of_copy("bytes", size), &of_copy("hits", number))
+}
+
+fn row(state: &str, cost: &str, size: &str, hits: &str) -> String {
+    format!("{state:<13} {cost:>6} {size:>9} {hits:>6}  ")
 }
 
 /// Host, headers, and what is known already.
