@@ -9,6 +9,7 @@ Examples:
   warmfront run --upstream http://127.0.0.1:9000    a shared cache in front of that API
   warmfront run --config warmfront.toml             everything as the file says
   warmfront check --config warmfront.toml           every fault of the file, with line and fix
+  warmfront plan                                    what would be warmed, and when
   warmfront demo                                    a slow sample API, and what to try
   warmfront learn /var/log/nginx/access.log         a warm plan of what is asked for most
 
@@ -31,6 +32,26 @@ const CHECK_DETAIL: &str = "\
 Examples:
   warmfront check
   warmfront check --config /etc/warmfront.toml --connect";
+
+const PLAN_DETAIL: &str = "\
+Examples:
+  warmfront plan                                    the first 20 requests of each group
+  warmfront plan --group brands --items all
+  warmfront plan --offline --format json | jq '.groups[].counts'
+  warmfront plan --admin                            what a running sidecar has of it already
+  warmfront plan --admin http://10.0.0.7:9180 --group brands
+
+Nothing is warmed. The lists of [[warm.groups.sources]] are asked for once, through the configured
+upstream (not with --offline): one that fails is shown, the rest is planned, and the exit code is 1.
+
+Groups come in the order in which they go, the highest priority first, and each group's requests
+too; a live sidecar takes what is read most of each thousand first. Next runs are told as if the
+sidecar started now, without the jitter of up to a twentieth of an interval.
+
+With --admin the running sidecar is asked (GET /api/warm/plan): what is fresh and for how long,
+what did not go well the last time, and what a run would cost the origin. Where it is: the URL,
+else WARMFRONT_ADMIN, else admin.listen of the configuration; the token: WARMFRONT_ADMIN__TOKEN,
+else admin.token.";
 
 const LEARN_DETAIL: &str = "\
 Examples:
@@ -78,6 +99,9 @@ pub(super) enum Command {
     /// Validates the configuration: every fault with its file, line, key and fix
     #[command(after_help = CHECK_DETAIL)]
     Check(CheckArgs),
+    /// Shows what would be warmed, in which order and when, without warming it
+    #[command(after_help = PLAN_DETAIL)]
+    Plan(PlanArgs),
     /// Reads access logs and writes a warm plan of what is asked for most
     #[command(after_help = LEARN_DETAIL)]
     Learn(LearnArgs),
@@ -120,6 +144,49 @@ pub(super) struct CheckArgs {
     /// Also resolve and connect to the upstream
     #[arg(long)]
     pub(super) connect: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct PlanArgs {
+    /// The configuration file [default: ./warmfront.toml if it exists]
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Only this group; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub(super) group: Vec<String>,
+    /// What is written
+    #[arg(long, value_enum, default_value_t = PlanFormat::Table)]
+    pub(super) format: PlanFormat,
+    /// The most requests of each group that are shown: a number, or `all` [default: 20 in a table, all in JSON]
+    #[arg(long, value_name = "N")]
+    pub(super) items: Option<Items>,
+    /// Ask nobody for the lists that groups are made from
+    #[arg(long, conflicts_with = "admin")]
+    pub(super) offline: bool,
+    /// Ask a running sidecar what it has of its plan; without URL the one of WARMFRONT_ADMIN or of the configuration
+    #[arg(long, value_name = "URL", num_args = 0..=1)]
+    pub(super) admin: Option<Option<String>>,
+}
+
+/// What `plan` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum PlanFormat {
+    /// Columns to look at
+    Table,
+    /// One object, with a line per request
+    Json,
+}
+
+/// How many of something: a number, or `all`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Items(pub(super) usize);
+
+impl std::str::FromStr for Items {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "all" { Ok(Self(usize::MAX)) } else { text.parse().map(Self).map_err(|_| "write a number, or all") }
+    }
 }
 
 #[derive(Debug, clap::Args)]

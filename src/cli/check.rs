@@ -1,7 +1,10 @@
 //! `warmfront check`: what the configuration is, or everything that is wrong with it.
 
+use super::plan::plural;
 use super::{Failure, args, report};
+use crate::Cache;
 use crate::config::{Config, load, units::show_duration, units::show_size};
+use crate::warm::survey::{Known, Outlook};
 use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -41,7 +44,32 @@ fn summary(config: &Config) -> String {
         let said = if rule.pass { "pass".into() } else { rule.ttl.map_or_else(|| "-".into(), |ttl| format!("ttl {}", show_duration(ttl))) };
         let _ = writeln!(text, "    {:width$}  {said:10}  {}", rule.name, rule.path.as_str());
     }
+    warm(config, &mut text);
     text
+}
+
+/// A line per warm group: what it plans without its lists, and when it runs.
+fn warm(config: &Config, text: &mut String) {
+    let cache = Cache::builder().settings(config.cache.clone()).build();
+    let (outlook, known) = (Outlook::offline(&cache, &config.warm, None), Known::default());
+    let groups = outlook.groups();
+    let said = match groups.len() {
+        0 => "no groups".into(),
+        count => plural(count as u64, "group"),
+    };
+    let _ = writeln!(text, "  warm      {said}{}", if config.warm.enabled { "" } else { ", off: warm.enabled = false" });
+    let mut rows: Vec<(&str, String, String)> = Vec::new();
+    for group in groups {
+        let survey = outlook.group(group, &known);
+        let lists = if survey.lists.is_empty() { String::new() } else { format!(" + {}", plural(survey.lists.len() as u64, "list")) };
+        let items = plural(survey.tally.items, "item") + &lists;
+        rows.push((&group.name, items, if group.enabled { survey.words } else { "off: enabled = false".into() }));
+    }
+    let width = |of: fn(&(&str, String, String)) -> usize| rows.iter().map(of).max().unwrap_or(0).min(30);
+    let (names, items) = (width(|row| row.0.len()), width(|row| row.1.len()));
+    for (name, planned, when) in &rows {
+        let _ = writeln!(text, "    {name:names$}  {planned:items$}  {when}");
+    }
 }
 
 /// Resolves and connects to the upstream; the line that says so, or what failed.

@@ -57,7 +57,7 @@ impl House {
 }
 
 /// The host that a reader on this machine names.
-fn host(address: &ListenAddr) -> Option<Authority> {
+pub(super) fn host(address: &ListenAddr) -> Option<Authority> {
     let ListenAddr::Tcp(address) = address else { return None };
     let mut address = *address;
     if address.ip().is_unspecified() {

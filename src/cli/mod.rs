@@ -1,12 +1,14 @@
-//! The command line: `run`, `demo`, `check` and `learn`.
+//! The command line: `run`, `demo`, `check`, `plan` and `learn`.
 //!
 //! Exit codes: 0 done, 1 the work failed, 2 wrong usage.
 
 mod args;
 mod check;
+mod client;
 mod demo;
 mod house;
 mod learn;
+mod plan;
 mod report;
 mod run;
 mod signals;
@@ -22,6 +24,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Check(args) => check::run(args),
+        Command::Plan(args) => plan::run(args),
         Command::Learn(args) => learn::run(args),
     }
 }

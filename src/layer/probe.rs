@@ -3,13 +3,24 @@
 use crate::cache::entry::Stored;
 use crate::cache::groups::Level;
 use crate::cache::key::{Key, KeyBuf};
+use crate::cache::obstacle::Obstacle;
 use crate::flow::shared::Shared;
-use crate::flow::visit;
+use crate::flow::visit::{self, Found, Route};
 use crate::layer::Cache;
+use crate::rfc::directives::RequestDirectives;
 use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Uri};
 use std::sync::Arc;
+
+/// What a request would meet.
+#[derive(Debug)]
+pub(crate) struct Foreseen {
+    /// What the rules can tell already.
+    pub(crate) obstacle: Option<Obstacle>,
+    /// What is stored for it, if that was asked for and there is a point in it.
+    pub(crate) found: Option<Found>,
+}
 
 impl Cache {
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -30,6 +41,23 @@ impl Cache {
     pub(crate) fn stored_for(&self, host: &HeaderValue, target: &PathAndQuery, headers: &HeaderMap) -> Option<Arc<Stored>> {
         let key = self.key_of(host, target, headers);
         self.shared.store.get(&key)?.select(headers, |_, _| false).cloned()
+    }
+
+    /// What this request would meet, without making it; with `look`, also what is stored for it.
+    pub(crate) fn foresee(&self, request: Request<()>, look: bool) -> Foreseen {
+        let settings = self.shared.settings.load();
+        let (mut parts, ()) = request.into_parts();
+        let rule = visit::match_rule(&settings, parts.uri.path()).and_then(|rule| settings.rules.get(rule));
+        if let Route::Pass(_, why) = visit::route(&parts, rule, false) {
+            let pass = rule.filter(|rule| rule.pass).map(|rule| Obstacle::Pass { rule: Arc::clone(&rule.name) });
+            return Foreseen { obstacle: pass.or(Some(Obstacle::Bypass(why.unwrap_or("method")))), found: None };
+        }
+        let obstacle = Obstacle::of(rule, &parts.headers);
+        let found = look.then(|| {
+            let key = visit::key_for(&self.shared, &settings, rule, &mut parts);
+            visit::look_up(&self.shared, &key, &parts, &RequestDirectives::default(), self.shared.clock.now())
+        });
+        Foreseen { obstacle, found }
     }
 
     /// Whether `stored` is still what is stored for `key`.

@@ -12,7 +12,7 @@ use crate::warm::settings::WarmSettings;
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -302,11 +302,22 @@ impl Run {
         (state.outcomes.iter().skip(from).take(most).cloned().collect(), state.outcomes.len(), state.left_out)
     }
 
-    /// What became of one target the last time that it did not go well.
-    pub(crate) fn trouble_with(&self, target: &str, variant: &str) -> Option<Fate> {
+    /// The outcomes that are kept, to be looked up by item.
+    pub(crate) fn by_item(&self) -> ByItem {
         let state = self.state.lock();
-        let outcome = state.outcomes.iter().rev().find(|outcome| *outcome.target == *target && *outcome.variant == *variant)?;
-        (!outcome.fate.is_warm()).then_some(outcome.fate)
+        let of = |outcome: &Outcome| ((outcome.target.clone(), outcome.variant.clone()), outcome.clone());
+        ByItem(state.outcomes.iter().map(of).collect())
+    }
+}
+
+/// Outcomes of a run by target and variant; of several for one item the last.
+#[derive(Debug, Default)]
+pub(crate) struct ByItem(HashMap<(Box<str>, Box<str>), Outcome>);
+
+impl ByItem {
+    /// What became of an item.
+    pub(crate) fn get(&self, target: &str, variant: Box<str>) -> Option<&Outcome> {
+        if self.0.is_empty() { None } else { self.0.get(&(target.into(), variant)) }
     }
 }
 
@@ -483,7 +494,9 @@ mod tests {
         run.add(outcome(9999, Fate::Failed(Failing::TimedOut)), Duration::from_secs(10));
         let (all, kept, left_out) = run.outcomes(0, usize::MAX);
         assert_eq!((kept, left_out, &*all[kept - 1].target), (MOST_OUTCOMES, 1, "/9999"));
-        assert_eq!(run.trouble_with("/9999", ""), Some(Fate::Failed(Failing::TimedOut)));
+        let by_item = run.by_item();
+        assert_eq!(by_item.get("/9999", "".into()).map(|outcome| outcome.fate), Some(Fate::Failed(Failing::TimedOut)));
+        assert_eq!((by_item.get("/9999", "a: b".into()), by_item.get("/x", "".into())), (None, None));
         assert_eq!((run.fates().items(), run.fates().failed()), (MOST_OUTCOMES as u64 + 1, 1));
     }
 }

@@ -6,7 +6,7 @@ use crate::warm::books::{Account, Run};
 use crate::warm::expand::Item;
 use crate::warm::fault::SourceFault;
 use crate::warm::group::Group;
-use crate::warm::source::{ListSource, MOST_BYTES, read_source};
+use crate::warm::source::{ListSource, MOST_BYTES, Selected, read_source};
 use crate::warm::task::Fetcher;
 use http::HeaderValue;
 use std::sync::Arc;
@@ -57,9 +57,7 @@ impl Drawing {
             if last {
                 self.run.planned(expansion.tally(), hosts);
             }
-            items.sort_by_cached_key(|item| {
-                std::cmp::Reverse(self.cache.heat(&first, &item.target, &item.headers.iter().cloned().collect()))
-            });
+            hottest_first(&self.cache, &first, &mut items);
             let asks = items.iter().flat_map(|item| self.hosts.iter().map(|host| Ask::item(host, item.clone()))).collect();
             let taken = blocks.send(Block { asks, last }).await.is_ok();
             self.fetcher.bell.notify_one();
@@ -100,10 +98,7 @@ impl Drawing {
         let host = &self.fetcher.host;
         let ask = Ask::new(host, source.url.path_and_query().clone(), source.headers.iter().cloned().collect());
         let flown = self.fetcher.want(ask, MOST_BYTES, false).await.ok_or("warming has been stopped")?;
-        let body = list_body(flown)?;
-        let (selector, most) = (source.select.clone(), self.group.max_items);
-        let read = tokio::task::spawn_blocking(move || read_source(&body, &selector, most)).await;
-        let selected = read.map_err(|error| error.to_string())?.map_err(|fault: SourceFault| fault.to_string())?;
+        let selected = selected(flown, source, self.group.max_items).await?;
         if selected.skipped > 0 {
             self.run.problem(format!("the list {}: {} of its members have no text or number there", source.url.as_str(), selected.skipped));
         }
@@ -111,8 +106,21 @@ impl Drawing {
     }
 }
 
+/// Puts the items of a block into the order in which they go.
+pub(crate) fn hottest_first(cache: &Cache, host: &HeaderValue, block: &mut [Item]) {
+    block.sort_by_cached_key(|item| std::cmp::Reverse(cache.heat(host, &item.target, &item.headers.iter().cloned().collect())));
+}
+
+/// At most `most` values of a list that was fetched, read off the runtime's threads.
+pub(crate) async fn selected(flown: Flown, source: &ListSource, most: usize) -> Result<Selected, String> {
+    let body = list_body(flown)?;
+    let selector = source.select.clone();
+    let read = tokio::task::spawn_blocking(move || read_source(&body, &selector, most)).await;
+    read.map_err(|error| error.to_string())?.map_err(|fault: SourceFault| fault.to_string())
+}
+
 /// The body of a list that was fetched.
-pub(crate) fn list_body(flown: Flown) -> Result<bytes::Bytes, String> {
+fn list_body(flown: Flown) -> Result<bytes::Bytes, String> {
     if let crate::cache::Fate::Failed(failing) = flown.fate {
         return Err(format!("could not be had: {}", failing.reason()));
     }

@@ -13,6 +13,7 @@ use crate::warm::report::{Cause, Fates, Outcome, Progress, Report, RunReport};
 use crate::warm::rewarm;
 use crate::warm::runner::{Command, How, Parts, Runner};
 use crate::warm::settings::WarmSettings;
+use crate::warm::survey::{self, Survey};
 use bytes::Bytes;
 use http::uri::Authority;
 use http::{HeaderValue, Request, Response};
@@ -112,11 +113,12 @@ impl Warmer {
         let books = Books::new(settings);
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let (stop, stopped) = watch::channel(false);
-        let parts = Parts { fetch, cache: cache.clone(), books: Arc::clone(&books), clock, default_host, commands: receiver };
+        let warm = Warm { cache: cache.clone(), books: Arc::clone(&books), commands, default_host: default_host.clone() };
+        let parts = Parts { fetch, cache, books, clock, default_host, commands: receiver };
         // Here, not in the task: whoever asks right after this finds everything in the books.
         let runner = Runner::new(parts);
         let task = tokio::spawn(runner.run(stopped));
-        Ok(Guard { warm: Warm { cache, books, commands }, stop, task: Some(task) })
+        Ok(Guard { warm, stop, task: Some(task) })
     }
 }
 
@@ -169,6 +171,7 @@ pub struct Warm {
     cache: Cache,
     books: Arc<Books>,
     commands: mpsc::Sender<Command>,
+    default_host: HeaderValue,
 }
 
 /// A group that there is not.
@@ -269,6 +272,19 @@ impl Warm {
     #[must_use]
     pub fn report(&self) -> Report {
         self.books.report()
+    }
+
+    /// The plan of one group, or of all, as of now: what each request would meet, and what a run would ask of the origin. Nobody is asked; lists are as
+    /// the last run had them. Each group has its first `most_items` requests with it.
+    ///
+    /// It looks up every item: some microseconds each. On a runtime, large plans belong into `spawn_blocking`.
+    ///
+    /// # Errors
+    /// The group is unknown.
+    pub fn survey(&self, group: Option<&str>, most_items: usize) -> Result<Survey, UnknownGroup> {
+        let only = group.map(|name| self.find(name)).transpose()?;
+        let settings = self.books.settings.load_full();
+        Ok(survey::of_books(&self.cache, &self.books, &settings, &self.default_host, only.as_ref(), most_items))
     }
 
     /// The settings in force.

@@ -44,7 +44,19 @@ pub(crate) fn value(name: &str, text: &str) -> Result<Option<HeaderValue>, PlanF
     if text.trim() != text || !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         return Err(wrong());
     }
-    if text.is_empty() { Ok(None) } else { HeaderValue::from_str(text).map(Some).map_err(|_| wrong()) }
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let mut value = HeaderValue::from_str(text).map_err(|_| wrong())?;
+    value.set_sensitive(is_secret(name));
+    Ok(Some(value))
+}
+
+/// Whether the values of a header may be credentials: plans and reports do not show them.
+fn is_secret(name: &str) -> bool {
+    const SIGNS: [&str; 8] = ["auth", "cookie", "token", "secret", "session", "password", "api-key", "apikey"];
+    let name = name.to_ascii_lowercase();
+    SIGNS.iter().any(|sign| name.contains(sign))
 }
 
 #[cfg(test)]
@@ -61,6 +73,15 @@ mod tests {
             assert!(name(text).unwrap_err().to_string().contains("is not the plan's to set"), "{text}");
         }
         assert!(name("a b").unwrap_err().to_string().starts_with("\"a b\" is no name of a header"));
+    }
+
+    #[test]
+    fn what_may_be_a_credential_is_marked() {
+        for (header, secret) in
+            [("Authorization", true), ("cookie", true), ("X-Api-Key", true), ("accept-language", false), ("x-tenant", false)]
+        {
+            assert_eq!(value(header, "x").unwrap().unwrap().is_sensitive(), secret, "{header}");
+        }
     }
 
     #[test]

@@ -57,6 +57,7 @@ mod runner;
 pub mod schedule;
 pub mod settings;
 pub mod source;
+pub mod survey;
 pub mod target;
 mod task;
 pub mod template;
@@ -73,6 +74,7 @@ pub use report::{AheadReport, Cause, Fates, GroupReport, Outcome, Progress, Repo
 pub use schedule::{Cron, Schedule, Trigger, Zone};
 pub use settings::{RefreshAhead, UserSettings, WarmSettings};
 pub use source::{ListSource, Selector};
+pub use survey::Survey;
 pub use target::Target;
 pub use task::{Fetcher, ReadError};
 pub use template::Template;

@@ -78,7 +78,7 @@ fn a_good_file_is_summed_up() {
     assert_eq!(
         good.out,
         "OK other.toml\n  listen    127.0.0.1:1, unix:/run/a.sock\n  upstream  http://api:9000\n  cache     256 MiB, objects up to 8 MiB\n  rules     2\n    \
-         a   ttl 1m30s   /a/**\n    /b  pass        /b\n"
+         a   ttl 1m30s   /a/**\n    /b  pass        /b\n  warm      no groups\n"
     );
 }
 

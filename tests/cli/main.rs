@@ -5,6 +5,7 @@
 mod check;
 mod demo;
 mod learn;
+mod plan;
 mod process;
 mod run;
 mod usage;

@@ -24,4 +24,5 @@ mod warm_changes;
 mod warm_faults;
 mod warm_runs;
 mod warm_schedule;
+mod warm_survey;
 mod world;

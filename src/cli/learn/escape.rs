@@ -21,7 +21,7 @@ pub(super) fn toml_string(text: &str) -> String {
 }
 
 /// Text for one line, a comment or a message: control characters are escaped, so that nothing ends it and no terminal obeys it.
-pub(super) fn plain(text: &str) -> String {
+pub(in crate::cli) fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }

@@ -5,7 +5,7 @@
 
 mod answered;
 mod draft;
-mod escape;
+pub(super) mod escape;
 mod json;
 mod line;
 mod lines;
