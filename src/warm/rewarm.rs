@@ -6,6 +6,7 @@ use crate::cache::groups::Level;
 use crate::cache::key::Key;
 use crate::cache::wish::Rewarm;
 use crate::layer::Cache;
+use crate::telemetry::Trigger;
 use crate::warm::ask::Ask;
 use crate::warm::books::Account;
 use crate::warm::group::Group;
@@ -50,7 +51,7 @@ pub(crate) fn drop_the_rest(cache: &Cache, rewarm: &Rewarm, groups: &[(Arc<Group
             drop_group(cache, group, account, host, level, rewarm.sequence);
         }
     }
-    shared.count_invalidation();
+    shared.count_invalidation(Trigger::Rewarm);
 }
 
 /// Drops every target of a group, with what its lists held the last time; of a task, what it has warmed the last time. How many copies that were.
