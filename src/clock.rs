@@ -124,8 +124,9 @@ impl Clock {
         match &self.0 {
             Source::Machine { start, wall_at_start, .. } => {
                 let elapsed = start.elapsed();
-                let stamp = Stamp(wall_at_start.saturating_add(saturating_millis(elapsed)));
-                Moment { stamp, nanos: elapsed.subsec_nanos() % 1_000_000 }
+                let (seconds, nanos) = (elapsed.as_secs(), elapsed.subsec_nanos());
+                let millis = seconds.saturating_mul(1000).saturating_add(u64::from(nanos / 1_000_000));
+                Moment { stamp: Stamp(wall_at_start.saturating_add(millis)), nanos: nanos % 1_000_000 }
             }
             Source::Manual(_) => Moment { stamp: self.now(), nanos: 0 },
         }

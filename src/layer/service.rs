@@ -110,9 +110,12 @@ where
                 }
                 ResponseFuture::ready(response)
             }
-            Found::Ask { why, stored } if parts.method == Method::HEAD && !directives.only_if_cached => {
-                self.hand_over(&settings, Request::from_parts(parts, body), rule, Handing { why, detail: None, key: Some(key), stored, began })
-            }
+            Found::Ask { why, stored } if parts.method == Method::HEAD && !directives.only_if_cached => self.hand_over(
+                &settings,
+                Request::from_parts(parts, body),
+                rule,
+                Handing { why, detail: None, key: Some(key), stored, began },
+            ),
             found @ Found::Ask { .. } => {
                 let tally = Some(Tally::new(&self.shared, &settings, rule, began));
                 let visit = self.visit(&settings, Request::from_parts(parts, body), rule, &key, directives, found);

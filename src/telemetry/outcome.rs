@@ -26,17 +26,8 @@ pub enum Outcome {
 
 impl Outcome {
     /// All outcomes, in the order of their discriminants.
-    pub const ALL: [Self; 9] = [
-        Self::Hit,
-        Self::Stale,
-        Self::Revalidated,
-        Self::Collapsed,
-        Self::Miss,
-        Self::Pass,
-        Self::Refused,
-        Self::Failed,
-        Self::Abandoned,
-    ];
+    pub const ALL: [Self; 9] =
+        [Self::Hit, Self::Stale, Self::Revalidated, Self::Collapsed, Self::Miss, Self::Pass, Self::Refused, Self::Failed, Self::Abandoned];
 
     /// The one spelling, used in logs, metrics and statistics.
     #[must_use]

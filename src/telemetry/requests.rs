@@ -146,7 +146,8 @@ mod tests {
         let after = requests.of_rules(["b", "a", "a"]);
         requests.count(&after[2], Outcome::Miss, 0);
         requests.count(&after[3], Outcome::Miss, 0);
-        let names: Vec<_> = requests.by_rule().into_iter().map(|(name, counts)| (name.to_string(), counts[Outcome::Miss as usize])).collect();
+        let names: Vec<_> =
+            requests.by_rule().into_iter().map(|(name, counts)| (name.to_string(), counts[Outcome::Miss as usize])).collect();
         assert_eq!(names, [("none".to_owned(), 0), ("a".to_owned(), 3), ("b".to_owned(), 0)]);
     }
 
@@ -162,6 +163,9 @@ mod tests {
         let names: Vec<_> = requests.by_rule().into_iter().map(|(name, _)| name).collect();
         assert!(names.len() <= MOST_RETIRED + 4, "{}", names.len());
         assert!(names.iter().any(|name| **name == *"still asked for") && !names.iter().any(|name| **name == *"rule 0"));
-        assert_eq!((sum(&requests, Outcome::Pass), requests.total(Outcome::Pass)), (3 * MOST_RETIRED as u64 + 1, 3 * MOST_RETIRED as u64 + 1));
+        assert_eq!(
+            (sum(&requests, Outcome::Pass), requests.total(Outcome::Pass)),
+            (3 * MOST_RETIRED as u64 + 1, 3 * MOST_RETIRED as u64 + 1)
+        );
     }
 }

@@ -26,8 +26,7 @@ pub enum Trigger {
 
 impl Trigger {
     /// All of them, in the order of their discriminants.
-    pub const ALL: [Self; 8] =
-        [Self::Url, Self::Tag, Self::Prefix, Self::All, Self::Group, Self::Change, Self::Rule, Self::Rewarm];
+    pub const ALL: [Self; 8] = [Self::Url, Self::Tag, Self::Prefix, Self::All, Self::Group, Self::Change, Self::Rule, Self::Rewarm];
 
     /// The one spelling.
     #[must_use]
