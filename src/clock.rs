@@ -52,6 +52,29 @@ impl Stamp {
     }
 }
 
+/// A moment at the resolution of the machine: for measuring how long something takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    stamp: Stamp,
+    /// Nanoseconds beyond the millisecond of the stamp.
+    nanos: u32,
+}
+
+impl Moment {
+    /// The same moment in milliseconds.
+    #[must_use]
+    pub const fn stamp(self) -> Stamp {
+        self.stamp
+    }
+
+    /// Nanoseconds from `earlier` to this moment; zero if `earlier` is later.
+    #[must_use]
+    pub const fn nanos_since(self, earlier: Self) -> u64 {
+        let millis = self.stamp.0.saturating_sub(earlier.stamp.0);
+        millis.saturating_mul(1_000_000).saturating_add(self.nanos as u64).saturating_sub(earlier.nanos as u64)
+    }
+}
+
 /// Where the present comes from: the machine, or a test's hand. Cheap to clone; clones show the same time.
 #[derive(Clone, Debug)]
 pub struct Clock(Source);
@@ -95,6 +118,20 @@ impl Clock {
         }
     }
 
+    /// The present, at the resolution of the machine; its stamp is what [`now`](Self::now) says. One look at the clock is enough for both.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        match &self.0 {
+            Source::Machine { start, wall_at_start, .. } => {
+                let elapsed = start.elapsed();
+                let (seconds, nanos) = (elapsed.as_secs(), elapsed.subsec_nanos());
+                let millis = seconds.saturating_mul(1000).saturating_add(u64::from(nanos / 1_000_000));
+                Moment { stamp: Stamp(wall_at_start.saturating_add(millis)), nanos: nanos % 1_000_000 }
+            }
+            Source::Manual(_) => Moment { stamp: self.now(), nanos: 0 },
+        }
+    }
+
     /// The wall clock, for schedules: as [`now`](Self::now), but it follows when the machine's clock is set, and when the machine has slept.
     #[must_use]
     pub fn wall(&self) -> Stamp {
@@ -133,7 +170,7 @@ fn saturating_millis(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Clock, Stamp};
+    use super::{Clock, Moment, Stamp};
     use std::time::Duration;
 
     #[test]
@@ -142,6 +179,16 @@ mod tests {
         let other = clock.clone();
         clock.advance(Duration::from_millis(1500));
         assert_eq!(other.now(), Stamp::from_millis(11_500));
+    }
+
+    #[test]
+    fn moments_measure_what_stamps_cannot_and_never_underflow() {
+        let moment = |millis, nanos| Moment { stamp: Stamp(millis), nanos };
+        assert_eq!(moment(7, 250_000).nanos_since(moment(5, 750_000)), 1_500_000);
+        assert_eq!((moment(5, 1).nanos_since(moment(5, 2)), moment(5, 9).nanos_since(moment(6, 0))), (0, 9));
+        let clock = Clock::machine();
+        let (before, moment, after) = (clock.now(), clock.moment(), clock.now());
+        assert!(before <= moment.stamp() && moment.stamp() <= after);
     }
 
     #[test]

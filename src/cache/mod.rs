@@ -4,6 +4,7 @@ pub(crate) mod admit;
 pub(crate) mod bans;
 pub(crate) mod budget;
 pub(crate) mod entry;
+pub(crate) mod evictions;
 pub(crate) mod fate;
 pub(crate) mod fields;
 pub(crate) mod freshness;
@@ -26,6 +27,7 @@ pub(crate) mod under_way;
 pub(crate) mod wish;
 
 pub use admit::NotStored;
+pub use evictions::Eviction;
 pub use fate::{Failing, Fate};
 pub use freshness::{Life, LifetimeSource};
 pub use groups::Level;

@@ -6,8 +6,10 @@
 
 use crate::cache::bans::Prefix;
 use crate::cache::entry::{Resource, Stored};
+use crate::cache::evictions::{Eviction, Evictions};
 use crate::cache::groups::{Groups, Level, Membership};
 use crate::cache::key::{Key, KeyBuf, PassHash};
+use moka::notification::RemovalCause;
 use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
@@ -22,6 +24,7 @@ pub(crate) struct Store {
     moka: Cache<Key, Arc<Resource>, PassHash>,
     capacity: u64,
     groups: Arc<Groups>,
+    evictions: Arc<Evictions>,
     /// Held for reading from the look at the purges until what was looked at is in the map, so that a sweep can let those finish who have not
     /// seen a ban before it walks the map.
     landing: RwLock<()>,
@@ -32,15 +35,19 @@ pub(crate) struct Store {
 impl Store {
     /// An empty store for `capacity` bytes.
     pub(crate) fn new(capacity: u64, groups: Arc<Groups>) -> Arc<Self> {
+        let evictions = Arc::new(Evictions::default());
+        let listening = Arc::clone(&evictions);
         let moka = Cache::builder()
             .max_capacity(capacity)
             .weigher(|key: &Key, resource: &Arc<Resource>| u32::try_from(key.weight() + resource.weight()).unwrap_or(u32::MAX))
             .eviction_policy(EvictionPolicy::lru())
+            .eviction_listener(move |_, _, cause| listening.count(eviction(cause)))
             .build_with_hasher(PassHash);
         Arc::new(Self {
             moka,
             capacity,
             groups,
+            evictions,
             landing: RwLock::new(()),
             wanted: AtomicBool::new(false),
             sweeping: AtomicBool::new(false),
@@ -240,10 +247,25 @@ impl Store {
         self.moka.entry_count()
     }
 
+    /// How many keys have lost what was stored under them for this cause.
+    pub(crate) fn evictions(&self, cause: Eviction) -> u64 {
+        self.moka.run_pending_tasks();
+        self.evictions.of(cause)
+    }
+
     /// Bytes taken, as weighed.
     pub(crate) fn bytes(&self) -> u64 {
         self.moka.run_pending_tasks();
         self.moka.weighted_size()
+    }
+}
+
+/// moka's own expiry is not used.
+const fn eviction(cause: RemovalCause) -> Eviction {
+    match cause {
+        RemovalCause::Size | RemovalCause::Expired => Eviction::Size,
+        RemovalCause::Explicit => Eviction::Purged,
+        RemovalCause::Replaced => Eviction::Replaced,
     }
 }
 

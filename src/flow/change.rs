@@ -8,6 +8,7 @@ use crate::cache::wish::{Rewarm, Wish};
 use crate::flow::shared::Shared;
 use crate::flow::{target, visit};
 use crate::rfc::cache_groups::{self, CACHE_GROUP_INVALIDATION};
+use crate::telemetry::Trigger;
 use http::{HeaderMap, Method, Uri};
 
 /// A change and the head of its answer.
@@ -41,14 +42,18 @@ impl<'a> Change<'a> {
 
     /// Invalidates all that is out of date now.
     pub(crate) fn invalidate(&self) {
+        let mut trigger = Trigger::Change;
         let sequence = self.sequence;
         self.targets(sequence);
         self.named_groups(sequence);
         if self.settings.smart_invalidation {
-            let rules = self.settings.invalidations.iter();
-            rules.filter(|rule| rule.matches(self.method, self.uri.path())).for_each(|rule| self.follow(rule, sequence));
+            let rules = self.settings.invalidations.iter().filter(|rule| rule.matches(self.method, self.uri.path()));
+            let followed = rules.map(|rule| self.follow(rule, sequence)).count();
+            if followed > 0 {
+                trigger = Trigger::Rule;
+            }
         }
-        self.shared.count_invalidation();
+        self.shared.count_invalidation(trigger);
     }
 
     /// RFC 9111 section 4.4: what an unsafe request that went well has changed must be validated before it is used again.

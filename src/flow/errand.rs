@@ -11,10 +11,10 @@ use crate::cache::key::Key;
 use crate::cache::ledger::Warmth;
 use crate::cache::policy::may_cover_error;
 use crate::cache::rules::Rule;
-use crate::cache::settings::Settings;
 use crate::cache::tags::ResponseTags;
 use crate::clock::Stamp;
 use crate::error::OriginFailure;
+use crate::flow::in_force::InForce;
 use crate::flow::shared::Shared;
 use crate::rfc::directives::RequestDirectives;
 use crate::rfc::range::ContentRange;
@@ -36,7 +36,7 @@ use tower_service::Service;
 #[derive(Clone)]
 pub(crate) struct Errand {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) settings: Arc<Settings>,
+    pub(crate) settings: Arc<InForce>,
     /// The place of the matching rule in `settings.rules`.
     pub(crate) rule: Option<usize>,
     pub(crate) key: Key,

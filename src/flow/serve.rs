@@ -6,15 +6,16 @@ use crate::cache::groups::{Level, Membership};
 use crate::cache::intent::Intent;
 use crate::cache::key::Key;
 use crate::cache::policy::{Cause, Verdict, judge, may_cover_error};
-use crate::cache::settings::Settings;
 use crate::flow::answer::{self, CACHE_STATUS, Client};
 use crate::flow::body::CacheBody;
 use crate::flow::errand::{Errand, Phrasing, phrase};
 use crate::flow::flight::{FlightKey, Landing, Seat, Ticket};
+use crate::flow::in_force::InForce;
 use crate::flow::pump::pump;
 use crate::flow::settle::{Led, Settled, fill, settle};
 use crate::flow::shared::Shared;
 use crate::flow::spool::Reader;
+use crate::flow::tally::Tally;
 use crate::priority::Priority;
 use crate::problem;
 use crate::rfc::cache_status::{CacheStatus, Forward};
@@ -35,7 +36,7 @@ use tower_service::Service;
 /// A request on its way, with all that is known about it.
 pub(crate) struct Visit<S, B> {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) settings: Arc<Settings>,
+    pub(crate) settings: Arc<InForce>,
     pub(crate) rule: Option<usize>,
     pub(crate) key: Key,
     pub(crate) directives: RequestDirectives,
@@ -47,6 +48,8 @@ pub(crate) struct Visit<S, B> {
     pub(crate) inner: S,
     /// A warm request: it wants a copy stored, and is not counted among those of the readers.
     pub(crate) intent: Option<Intent>,
+    /// The count of a reader's request that has no answer yet.
+    pub(crate) tally: Option<Tally>,
 }
 
 /// Whether a follower may use what the leader's fill brought.
@@ -212,8 +215,8 @@ impl<S, B> Visit<S, B> {
 
     /// Counts a reader's request.
     fn count(&self, outcome: Outcome) {
-        if self.intent.is_none() {
-            self.shared.counters.count(outcome);
+        if let Some(tally) = &self.tally {
+            tally.count(outcome);
         }
     }
 
@@ -277,6 +280,9 @@ impl<S, B> Visit<S, B> {
     fn refuse<RB>(&self, refusal: Refusal, detail: &str) -> Outgoing<RB> {
         let outcome = if refusal == Refusal::OnlyIfCached { Outcome::Refused } else { Outcome::Failed };
         self.count(outcome);
+        if self.intent.is_none() {
+            self.shared.refusals.count(refusal);
+        }
         self.settle(Fate::Failed(Failing::Refused(refusal)));
         let mut response = problem::response(refusal, detail, self.request.headers()).map(|text| CacheBody::stored(text, None));
         let fwd = (outcome == Outcome::Failed).then_some(self.why);

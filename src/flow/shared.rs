@@ -9,17 +9,17 @@ use crate::cache::predictor::Predictor;
 use crate::cache::settings::Settings;
 use crate::cache::store::Store;
 use crate::cache::wish::Wishes;
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::flow::flight::Flights;
-use crate::telemetry::Counters;
+use crate::flow::in_force::InForce;
+use crate::telemetry::{Invalidations, Outcome, Refusals, Requests, RuleCounts, Trigger};
 use arc_swap::ArcSwap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The state of one cache.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) settings: ArcSwap<Settings>,
+    pub(crate) settings: ArcSwap<InForce>,
     pub(crate) clock: Clock,
     pub(crate) secrets: KeySecrets,
     pub(crate) store: Arc<Store>,
@@ -27,32 +27,35 @@ pub(crate) struct Shared {
     pub(crate) flights: Arc<Flights>,
     pub(crate) predictor: Predictor,
     pub(crate) budget: Budget,
-    pub(crate) counters: Counters,
+    pub(crate) requests: Requests,
+    /// Errors of the cache's own.
+    pub(crate) refusals: Refusals,
+    pub(crate) invalidations: Invalidations,
     pub(crate) wishes: Wishes,
     pub(crate) hosts: Hosts,
     /// As it was when the cache was made; it cannot change.
     pub(crate) max_bytes: u64,
-    invalidations: AtomicU64,
 }
 
 impl Shared {
     pub(crate) fn new(settings: Settings, clock: Clock) -> Arc<Self> {
         let shares = Shares::of(settings.max_bytes, settings.max_object);
-        let groups = Groups::new();
+        let (groups, requests) = (Groups::new(), Requests::default());
         Arc::new(Self {
             max_bytes: settings.max_bytes,
             predictor: Predictor::new(clock.now()),
-            settings: ArcSwap::from_pointee(settings),
+            settings: ArcSwap::from_pointee(InForce::new(settings, &requests)),
             clock,
             secrets: KeySecrets::new(),
             store: Store::new(shares.store, Arc::clone(&groups)),
             groups,
             flights: Flights::new(),
             budget: Budget::new(shares.in_flight),
-            counters: Counters::default(),
+            requests,
+            refusals: Refusals::default(),
+            invalidations: Invalidations::default(),
             wishes: Wishes::default(),
             hosts: Hosts::default(),
-            invalidations: AtomicU64::new(0),
         })
     }
 
@@ -101,12 +104,17 @@ impl Shared {
     }
 
     /// Counts an invalidation: one call of the handle, or one change, however much it touches.
-    pub(crate) fn count_invalidation(&self) {
-        self.invalidations.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn count_invalidation(&self, trigger: Trigger) {
+        self.invalidations.count(trigger);
     }
 
-    /// How many invalidations there were.
-    pub(crate) fn invalidations(&self) -> u64 {
-        self.invalidations.load(Ordering::Relaxed)
+    /// Counts a reader's request that came at `began` and has its answer now.
+    pub(crate) fn count(&self, rule: &RuleCounts, outcome: Outcome, began: Moment) {
+        self.requests.count(rule, outcome, self.clock.moment().nanos_since(began));
+    }
+
+    /// Puts `settings` in force for all requests from now on.
+    pub(crate) fn put_in_force(&self, settings: Settings) {
+        self.settings.store(Arc::new(InForce::new(settings, &self.requests)));
     }
 }

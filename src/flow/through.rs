@@ -11,9 +11,11 @@ use crate::flow::answer::{self, CACHE_STATUS, Client};
 use crate::flow::body::CacheBody;
 use crate::flow::change::Change;
 use crate::flow::errand::{Errand, Keep, Phrasing, call, is_covered_status};
+use crate::flow::in_force::InForce;
 use crate::flow::pump::pump;
 use crate::flow::shared::Shared;
 use crate::flow::spool::Spool;
+use crate::flow::tally::Tally;
 use crate::flow::visit;
 use crate::rfc::cache_status::{CacheStatus, Forward};
 use crate::rfc::directives::RequestDirectives;
@@ -31,7 +33,7 @@ use tower_service::Service;
 /// A request that is handed on.
 pub(crate) struct Handover<S, B> {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) settings: Arc<Settings>,
+    pub(crate) settings: Arc<InForce>,
     pub(crate) rule: Option<usize>,
     pub(crate) why: Forward,
     pub(crate) detail: Option<&'static str>,
@@ -41,6 +43,7 @@ pub(crate) struct Handover<S, B> {
     pub(crate) stored: Option<Arc<Stored>>,
     pub(crate) request: Request<B>,
     pub(crate) inner: S,
+    pub(crate) tally: Tally,
 }
 
 /// Hands a request on and draws the consequences of its answer.
@@ -51,7 +54,7 @@ where
     RB: Body<Data = Bytes> + Send + 'static,
     RB::Error: Display,
 {
-    let Handover { shared, settings, rule, why, detail, key, stored, request, mut inner } = handover;
+    let Handover { shared, settings, rule, why, detail, key, stored, request, mut inner, tally } = handover;
     let method = request.method().clone();
     let learns = key.is_some() || !method::is_safe(&method);
     let asked = learns.then(|| (request.uri().clone(), request.headers().clone()));
@@ -62,7 +65,7 @@ where
     let mut response = match call(&mut inner, request).await {
         Ok(response) => response,
         Err(error) => {
-            shared.counters.count(Outcome::Failed);
+            tally.count(Outcome::Failed);
             return Err(error);
         }
     };
@@ -73,10 +76,11 @@ where
             CacheStatus { name: super::NAME, fwd: Some(why), fwd_status, detail: Some("stale-if-error"), ..CacheStatus::default() };
         let client = Client { method: &method, headers, now: shared.clock.now(), status: settings.cache_status.then_some(status) };
         if let Some(covered) = covered(&shared, &stored, &client) {
+            tally.count(Outcome::Stale);
             return Ok(covered);
         }
     }
-    shared.counters.count(if failed { Outcome::Failed } else { Outcome::Pass });
+    tally.count(if failed { Outcome::Failed } else { Outcome::Pass });
     let status = CacheStatus { name: super::NAME, fwd: Some(why), detail, ..CacheStatus::default() };
     let Some((uri, headers)) = asked.filter(|_| !failed) else {
         note(&settings, response.headers_mut(), status);
@@ -119,16 +123,13 @@ where
 fn covered<RB>(shared: &Shared, stored: &Stored, client: &Client<'_>) -> Option<Response<CacheBody<RB>>> {
     let directives = visit::directives(client.headers);
     let allowed = stored.range.is_none() && may_cover_error(&stored.head.life, stored.level(&shared.groups), &directives, client.now);
-    allowed.then(|| {
-        shared.counters.count(Outcome::Stale);
-        answer::from_stored(stored, client)
-    })
+    allowed.then(|| answer::from_stored(stored, client))
 }
 
 #[expect(clippy::too_many_arguments, reason = "the fields of one struct, gathered in one place")]
 fn errand(
     shared: &Arc<Shared>,
-    settings: &Arc<Settings>,
+    settings: &Arc<InForce>,
     rule: Option<usize>,
     key: Key,
     member: Membership,

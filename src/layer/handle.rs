@@ -8,7 +8,7 @@ use crate::cache::settings::Settings;
 use crate::clock::Clock;
 use crate::flow::shared::Shared;
 use crate::flow::visit;
-use crate::telemetry::Outcome;
+use crate::telemetry::{Outcome, Trigger};
 use http::{HeaderMap, Request, StatusCode, Uri};
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +46,8 @@ pub struct Stats {
     pub refused: u64,
     /// Requests for which the origin could not be asked.
     pub failed: u64,
+    /// Requests whose client left before there was an answer.
+    pub abandoned: u64,
     /// Invalidations: calls of this handle, and changes (unsafe requests that went well). Each counts once, however much it touched.
     pub invalidations: u64,
     /// Stored keys.
@@ -97,24 +99,25 @@ impl Cache {
     /// `false` if it would have to.
     pub fn reload(&self, settings: Settings) -> bool {
         let same = settings.max_bytes == self.shared.max_bytes;
-        self.shared.settings.store(Arc::new(settings));
+        self.shared.put_in_force(settings);
         same
     }
 
     /// What it has done and holds.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let Shared { counters, store, budget, max_bytes, .. } = &*self.shared;
+        let Shared { requests, store, budget, max_bytes, .. } = &*self.shared;
         Stats {
-            hits: counters.total(Outcome::Hit),
-            misses: counters.total(Outcome::Miss),
-            stale: counters.total(Outcome::Stale),
-            revalidated: counters.total(Outcome::Revalidated),
-            collapsed: counters.total(Outcome::Collapsed),
-            passed: counters.total(Outcome::Pass),
-            refused: counters.total(Outcome::Refused),
-            failed: counters.total(Outcome::Failed),
-            invalidations: self.shared.invalidations(),
+            hits: requests.total(Outcome::Hit),
+            misses: requests.total(Outcome::Miss),
+            stale: requests.total(Outcome::Stale),
+            revalidated: requests.total(Outcome::Revalidated),
+            collapsed: requests.total(Outcome::Collapsed),
+            passed: requests.total(Outcome::Pass),
+            refused: requests.total(Outcome::Refused),
+            failed: requests.total(Outcome::Failed),
+            abandoned: requests.total(Outcome::Abandoned),
+            invalidations: self.shared.invalidations.all(),
             entries: store.entries(),
             bytes: store.bytes() + budget.used(),
             max_bytes: *max_bytes,
@@ -146,7 +149,7 @@ impl Cache {
     /// Invalidates one target, in all its variants and for every identity, and whatever is being fetched for it: an absolute URI, or a path and
     /// query for requests without a host. How many shared variants there were.
     pub fn invalidate(&self, uri: &Uri, level: Level) -> usize {
-        self.shared.count_invalidation();
+        self.shared.count_invalidation(Trigger::Url);
         self.invalidate_as_of(uri, level, self.shared.sequence())
     }
 
@@ -163,7 +166,7 @@ impl Cache {
     /// Invalidates everything that carries `tag`: by its rule, by `Cache-Tag` or by `Surrogate-Key`, also if it is still being fetched and nobody
     /// knows yet that it will. `false` if nothing is known to; a copy that has just gone may still be counted. The cost does not depend on how much it is.
     pub fn invalidate_tag(&self, tag: &str, level: Level) -> bool {
-        self.shared.count_invalidation();
+        self.shared.count_invalidation(Trigger::Tag);
         self.shared.invalidate_tag_as_of(tag, level, self.shared.sequence())
     }
 
@@ -174,13 +177,13 @@ impl Cache {
     /// of it; one in `prefix` is cut off. It holds when this returns, and costs no reader a walk through the store: a background thread takes that.
     /// With more than 64 prefixes not worked off yet, the two that are most alike become one, their common beginning.
     pub fn invalidate_prefix(&self, prefix: &str, level: Level) {
-        self.shared.count_invalidation();
+        self.shared.count_invalidation(Trigger::Prefix);
         self.shared.invalidate_prefix_as_of(prefix, level, self.shared.sequence());
     }
 
     /// Invalidates everything. The cost does not depend on how much that is; memory is given back in the background.
     pub fn invalidate_all(&self, level: Level) {
-        self.shared.count_invalidation();
+        self.shared.count_invalidation(Trigger::All);
         self.shared.invalidate_all_as_of(level, self.shared.sequence());
     }
 }

@@ -7,11 +7,13 @@ use crate::cache::intent::Intent;
 use crate::cache::key::KeyBuf;
 use crate::cache::settings::Settings;
 use crate::cache::wish::{Nominee, Wish};
-use crate::clock::Stamp;
+use crate::clock::{Moment, Stamp};
 use crate::flow::answer::{self, Client};
 use crate::flow::body::CacheBody;
+use crate::flow::in_force::InForce;
 use crate::flow::serve::{Visit, serve};
 use crate::flow::shared::Shared;
+use crate::flow::tally::Tally;
 use crate::flow::through::{Handover, hand_over};
 use crate::flow::visit::{self, Found, Route};
 use crate::layer::{Cache, ResponseFuture};
@@ -62,6 +64,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        let began = self.shared.clock.moment();
         let settings = self.shared.settings.load();
         let (mut parts, body) = request.into_parts();
         let intent = take_intent(&mut parts);
@@ -75,29 +78,31 @@ where
             // The answer to a POST may be one for later GETs; the POST itself is sent on as it came.
             let stores = parts.method == Method::POST && why == Forward::Method;
             let key = stores.then(|| visit::key_for(&self.shared, &settings, matched, &mut parts.clone()));
-            return self.hand_over(&settings, Request::from_parts(parts, body), rule, Handing { why, detail, key, stored: None });
+            let handing = Handing { why, detail, key, stored: None, began };
+            return self.hand_over(&settings, Request::from_parts(parts, body), rule, handing);
         }
         let key = visit::key_for(&self.shared, &settings, matched, &mut parts);
         let directives = visit::directives(&parts.headers);
-        let now = self.shared.clock.now();
+        let now = began.stamp();
         let found = visit::look_up(&self.shared, &key, &parts, &directives, now);
         if let Some(intent) = intent {
             return self.warm(&settings, Request::from_parts(parts, body), rule, &key, directives, found, intent);
         }
         match found {
             Found::Fresh(stored) => {
-                self.shared.counters.count(Outcome::Hit);
                 let hits = stored.touch(now);
                 if self.shared.wishes.wants(hits) {
                     self.nominate(&key, &stored);
                 }
-                ResponseFuture::ready(answer::from_stored(&stored, &client(&settings, &parts, now, None)))
+                let response = answer::from_stored(&stored, &client(&settings, &parts, now, None));
+                self.shared.count(settings.counts(rule), Outcome::Hit, began);
+                ResponseFuture::ready(response)
             }
             Found::Stale(stored, refresh) => {
-                self.shared.counters.count(Outcome::Stale);
                 stored.touch(now);
                 let detail = if refresh { "stale-while-revalidate" } else { "max-stale" };
                 let response = answer::from_stored(&stored, &client(&settings, &parts, now, Some(detail)));
+                self.shared.count(settings.counts(rule), Outcome::Stale, began);
                 if refresh {
                     let request = Request::from_parts(parts, body);
                     self.visit(&settings, request, rule, &key, directives, Found::Ask { why: Forward::Stale, stored: Some(stored) })
@@ -105,12 +110,16 @@ where
                 }
                 ResponseFuture::ready(response)
             }
-            Found::Ask { why, stored } if parts.method == Method::HEAD && !directives.only_if_cached => {
-                self.hand_over(&settings, Request::from_parts(parts, body), rule, Handing { why, detail: None, key: Some(key), stored })
-            }
+            Found::Ask { why, stored } if parts.method == Method::HEAD && !directives.only_if_cached => self.hand_over(
+                &settings,
+                Request::from_parts(parts, body),
+                rule,
+                Handing { why, detail: None, key: Some(key), stored, began },
+            ),
             found @ Found::Ask { .. } => {
+                let tally = Some(Tally::new(&self.shared, &settings, rule, began));
                 let visit = self.visit(&settings, Request::from_parts(parts, body), rule, &key, directives, found);
-                ResponseFuture::slow(serve(visit))
+                ResponseFuture::slow(serve(Visit { tally, ..visit }))
             }
         }
     }
@@ -122,6 +131,7 @@ struct Handing {
     detail: Option<&'static str>,
     key: Option<KeyBuf>,
     stored: Option<Arc<Stored>>,
+    began: Moment,
 }
 
 /// Takes the intent of a warm request: a cache behind this one is asked as any origin is.
@@ -133,7 +143,7 @@ fn take_intent(parts: &mut http::request::Parts) -> Option<Intent> {
 impl<S> CacheService<S> {
     fn visit<B>(
         &self,
-        settings: &Arc<Settings>,
+        settings: &Arc<InForce>,
         request: Request<B>,
         rule: Option<usize>,
         key: &KeyBuf,
@@ -158,6 +168,7 @@ impl<S> CacheService<S> {
             request,
             inner: self.inner.clone(),
             intent: None,
+            tally: None,
         }
     }
 
@@ -165,7 +176,7 @@ impl<S> CacheService<S> {
     #[expect(clippy::too_many_arguments, reason = "what `call` has found out")]
     fn warm<B, RB>(
         &self,
-        settings: &Arc<Settings>,
+        settings: &Arc<InForce>,
         request: Request<B>,
         rule: Option<usize>,
         key: &KeyBuf,
@@ -208,7 +219,7 @@ impl<S> CacheService<S> {
 
     fn hand_over<B, RB>(
         &self,
-        settings: &Arc<Settings>,
+        settings: &Arc<InForce>,
         request: Request<B>,
         rule: Option<usize>,
         handing: Handing,
@@ -232,6 +243,7 @@ impl<S> CacheService<S> {
             stored: handing.stored,
             request,
             inner: self.inner.clone(),
+            tally: Tally::new(&self.shared, settings, rule, handing.began),
         });
         // What a change has changed must be invalidated even if its client does not wait for the answer.
         if changes { ResponseFuture::slow(to_its_end(handover)) } else { ResponseFuture::slow(handover) }

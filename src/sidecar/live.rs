@@ -1,8 +1,8 @@
 //! What every part of the sidecar shares: the settings of this moment, the clock, and the counts of refusals and of attempts at the upstream.
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::sidecar::settings::{ServerSettings, UpstreamSettings};
-use crate::telemetry::{Attempt, Refusal, Source};
+use crate::telemetry::{Attempt, Histogram, Refusal, Refusals, Source};
 use arc_swap::ArcSwap;
 use http::StatusCode;
 use std::sync::Arc;
@@ -20,8 +20,10 @@ pub(super) struct Settings {
 pub(super) struct Live {
     pub(super) settings: ArcSwap<Settings>,
     pub(super) clock: Clock,
-    refused: [AtomicU64; Refusal::ALL.len()],
+    refused: Refusals,
     attempts: [[AtomicU64; Attempt::ALL.len()]; Source::ALL.len()],
+    /// Of attempts that brought a response head: how long that took.
+    pub(super) durations: Histogram,
 }
 
 impl Live {
@@ -29,19 +31,20 @@ impl Live {
         Arc::new(Self {
             settings: ArcSwap::from_pointee(Settings { server, upstream }),
             clock: Clock::machine(),
-            refused: std::array::from_fn(|_| AtomicU64::new(0)),
+            refused: Refusals::default(),
+            durations: Histogram::default(),
             attempts: Default::default(),
         })
     }
 
     /// Counts one refusal of ours.
     pub(super) fn count(&self, refusal: Refusal) {
-        self.refused[refusal as usize].fetch_add(1, Ordering::Relaxed);
+        self.refused.count(refusal);
     }
 
     /// How often `refusal` was the answer.
     pub(super) fn refused(&self, refusal: Refusal) -> u64 {
-        self.refused[refusal as usize].load(Ordering::Relaxed)
+        self.refused.of(refusal)
     }
 
     /// How often the upstream was asked on behalf of `source`, and it ended like this.
@@ -56,15 +59,17 @@ pub(super) struct Asking<'a> {
     live: &'a Live,
     source: Source,
     attempt: Attempt,
+    began: Moment,
 }
 
 impl<'a> Asking<'a> {
-    pub(super) const fn new(live: &'a Live, source: Source) -> Self {
-        Self { live, source, attempt: Attempt::Failed }
+    pub(super) fn new(live: &'a Live, source: Source) -> Self {
+        Self { live, source, attempt: Attempt::Failed, began: live.clock.moment() }
     }
 
     /// A response head came.
     pub(super) fn answered(&mut self, status: StatusCode) {
+        self.live.durations.observe(self.live.clock.moment().nanos_since(self.began));
         self.attempt = if status.as_u16() < 500 { Attempt::Ok } else { Attempt::Error };
     }
 }

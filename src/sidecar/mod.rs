@@ -54,7 +54,7 @@ pub use upstream::{Upstream, UpstreamBody};
 use crate::sidecar::listen::Listener;
 use crate::sidecar::live::{Live, Settings};
 use crate::sidecar::settings::{ServerSettings, UpstreamSettings};
-use crate::telemetry::{Attempt, Refusal, Source};
+use crate::telemetry::{Attempt, Distribution, Refusal, Source};
 use std::io;
 use std::sync::Arc;
 
@@ -133,6 +133,12 @@ impl Sidecar {
     #[must_use]
     pub fn upstream_requests(&self, source: Source, attempt: Attempt) -> u64 {
         self.live.attempts(source, attempt)
+    }
+
+    /// How long the upstream took to a response head, over all attempts that brought one.
+    #[must_use]
+    pub fn upstream_durations(&self) -> Distribution {
+        self.live.durations.read()
     }
 
     /// Requests that hold a place at the upstream now: from leaving the queue until their body has ended.

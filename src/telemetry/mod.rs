@@ -1,13 +1,20 @@
 //! What happened, in words with one spelling each, and the counters that add them up. Knows nothing of caching.
 
 mod attempt;
-mod counters;
+mod histogram;
 mod outcome;
 mod refusal;
+mod requests;
+mod shard;
 mod source;
+mod trigger;
 
 pub use attempt::Attempt;
-pub use counters::Counters;
+pub use histogram::{BOUNDS, Distribution, Histogram};
 pub use outcome::Outcome;
 pub use refusal::Refusal;
+pub(crate) use refusal::Refusals;
+pub use requests::{ByOutcome, Requests, RuleCounts};
 pub use source::Source;
+pub(crate) use trigger::Invalidations;
+pub use trigger::Trigger;

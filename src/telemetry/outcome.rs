@@ -20,12 +20,14 @@ pub enum Outcome {
     Refused,
     /// The origin could not be asked or did not answer, and nothing stored could stand in.
     Failed,
+    /// Its client left before there was an answer.
+    Abandoned,
 }
 
 impl Outcome {
     /// All outcomes, in the order of their discriminants.
-    pub const ALL: [Self; 8] =
-        [Self::Hit, Self::Stale, Self::Revalidated, Self::Collapsed, Self::Miss, Self::Pass, Self::Refused, Self::Failed];
+    pub const ALL: [Self; 9] =
+        [Self::Hit, Self::Stale, Self::Revalidated, Self::Collapsed, Self::Miss, Self::Pass, Self::Refused, Self::Failed, Self::Abandoned];
 
     /// The one spelling, used in logs, metrics and statistics.
     #[must_use]
@@ -39,6 +41,7 @@ impl Outcome {
             Self::Pass => "pass",
             Self::Refused => "refused",
             Self::Failed => "failed",
+            Self::Abandoned => "abandoned",
         }
     }
 }

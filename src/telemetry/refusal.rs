@@ -1,6 +1,7 @@
 //! Why warmfront answered with an error of its own.
 
 use http::StatusCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Why warmfront itself answered with an error. The spelling reaches the log, the counter, the problem body and `Cache-Status; detail=`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -103,5 +104,19 @@ impl Refusal {
             Self::UpstreamConnect | Self::UpstreamClosed | Self::BadResponse | Self::FillAborted => StatusCode::BAD_GATEWAY,
             Self::OnlyIfCached | Self::ConnectTimeout | Self::ResponseTimeout | Self::MustRevalidate => StatusCode::GATEWAY_TIMEOUT,
         }
+    }
+}
+
+/// How often warmfront answered with an error of its own, by reason. Refusals are rare: one number each.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals([AtomicU64; Refusal::ALL.len()]);
+
+impl Refusals {
+    pub(crate) fn count(&self, refusal: Refusal) {
+        self.0[refusal as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn of(&self, refusal: Refusal) -> u64 {
+        self.0[refusal as usize].load(Ordering::Relaxed)
     }
 }

@@ -4,6 +4,7 @@ use crate::cache::groups::Level;
 use crate::cache::wish::Rewarm;
 use crate::clock::{Clock, Stamp};
 use crate::layer::Cache;
+use crate::telemetry::Trigger;
 use crate::warm::ask::Ask;
 use crate::warm::books::{Books, Job, Run};
 use crate::warm::fault::PlanFault;
@@ -257,7 +258,7 @@ impl Warm {
         let Some(group) = settings.groups.iter().find(|group| group.name == name) else { return Ok(0) };
         let (account, shared) = (self.books.account(&name), self.cache.shared());
         let sequence = shared.sequence();
-        shared.count_invalidation();
+        shared.count_invalidation(Trigger::Group);
         let (hosts, of) = (rewarm::hosts(&self.cache, &self.books), account.belongings());
         Ok(hosts.iter().map(|host| rewarm::drop_group(&self.cache, group, &of, host, level, sequence)).sum())
     }

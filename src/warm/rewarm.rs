@@ -6,6 +6,7 @@ use crate::cache::groups::Level;
 use crate::cache::key::Key;
 use crate::cache::wish::Rewarm;
 use crate::layer::Cache;
+use crate::telemetry::Trigger;
 use crate::warm::ask::Ask;
 use crate::warm::books::{Belongings, Books};
 use crate::warm::group::Group;
@@ -50,7 +51,7 @@ pub(crate) fn drop_the_rest(cache: &Cache, rewarm: &Rewarm, groups: &[(&Arc<Grou
             drop_group(cache, group, belongings, host, level, rewarm.sequence);
         }
     }
-    shared.count_invalidation();
+    shared.count_invalidation(Trigger::Rewarm);
 }
 
 /// The hosts under which copies of a group may be stored: those that are warmed, and those that readers name.
