@@ -98,7 +98,7 @@ enum Back {
         reply: Option<oneshot::Sender<Arc<Job>>>,
     },
     /// All runs for a change have ended, or have had their time.
-    Replaced(Rewarm),
+    Replaced(Rewarm, Arc<Job>),
 }
 
 pub(crate) struct Runner {
@@ -200,6 +200,7 @@ impl Runner {
             active.clear();
             self.finish(active);
         }
+        self.books.jobs().iter().for_each(|job| job.drops(false)); // nobody is left to do it
         self.publish();
     }
 
@@ -456,7 +457,10 @@ impl Runner {
             }
             Some(Back::Task { serial, result }) => self.land_task(serial, result),
             Some(Back::Changed { rewarm, asks, reply }) => self.replace(rewarm, asks, reply),
-            Some(Back::Replaced(rewarm)) => self.drop_the_rest(&rewarm),
+            Some(Back::Replaced(rewarm, job)) => {
+                self.drop_the_rest(&rewarm);
+                job.drops(false);
+            }
             // A panic, in a service or in a task: theirs, and no reason to stop.
             None => self.land_panic(serial, is_request),
         }
@@ -671,10 +675,11 @@ impl Runner {
     }
 
     fn drop_when_replaced(&mut self, rewarm: Rewarm, job: Arc<Job>) {
+        job.drops(true);
         let id = self.back.spawn(async move {
             // What takes longer goes on; the old copies are not served for ever.
-            let _ = tokio::time::timeout(rewarm::PATIENCE, job.ended()).await;
-            Back::Replaced(rewarm)
+            let _ = tokio::time::timeout(rewarm::PATIENCE, job.runs_ended()).await;
+            Back::Replaced(rewarm, job)
         });
         self.whose.insert(id.id(), (0, false));
     }
