@@ -20,8 +20,8 @@ const FLOORS: [&[&str]; 10] = [
 /// Heavy crates: the crate's name in code, and the only places that may name it. The demo is a program of its own inside the command line.
 const DOORS: [(&str, &[&str]); 6] = [
     ("moka::", &["src/cache/store.rs"]),
-    ("hyper_util::", &["src/sidecar/", "src/cli/demo/"]),
-    ("hyper::", &["src/sidecar/", "src/cli/demo/"]),
+    ("hyper_util::", &["src/sidecar/", "src/admin/", "src/cli/demo/"]),
+    ("hyper::", &["src/sidecar/", "src/admin/", "src/cli/demo/"]),
     ("toml::", &["src/config/"]),
     ("clap::", &["src/cli/"]),
     ("croner::", &["src/warm/schedule"]),
