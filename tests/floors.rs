@@ -21,8 +21,8 @@ const FLOORS: [&[&str]; 10] = [
 /// commands ask the admin API through a client of theirs.
 const DOORS: [(&str, &[&str]); 6] = [
     ("moka::", &["src/cache/store.rs"]),
-    ("hyper_util::", &["src/sidecar/", "src/cli/demo/", "src/cli/client.rs"]),
-    ("hyper::", &["src/sidecar/", "src/cli/demo/", "src/cli/client.rs"]),
+    ("hyper_util::", &["src/sidecar/", "src/admin/", "src/cli/demo/", "src/cli/client.rs"]),
+    ("hyper::", &["src/sidecar/", "src/admin/", "src/cli/demo/", "src/cli/client.rs"]),
     ("toml::", &["src/config/"]),
     ("clap::", &["src/cli/"]),
     ("croner::", &["src/warm/schedule"]),

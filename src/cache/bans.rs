@@ -19,9 +19,16 @@ pub(crate) struct Prefix {
     /// Whether https, and the authority in lower case.
     origin: Option<(bool, Box<str>)>,
     path: Box<str>,
+    /// Only this path, with this query or with none.
+    exact: Option<Option<Box<str>>>,
 }
 
 impl Prefix {
+    /// One path and query, of all origins.
+    pub(crate) fn exact(path: &str, query: Option<&str>) -> Self {
+        Self { origin: None, path: path.into(), exact: Some(query.map(Into::into)) }
+    }
+
     /// Reads `/path` or `http://host/path`; what follows a `?` or `#` is cut off.
     pub(crate) fn parse(text: &str) -> Self {
         let text = text.split(['?', '#']).next().unwrap_or_default();
@@ -36,27 +43,34 @@ impl Prefix {
             Some((https, authority.to_ascii_lowercase().into_boxed_str(), &rest[end..]))
         });
         match absolute.filter(|_| !text.starts_with('/')) {
-            Some((https, authority, path)) => Self { origin: Some((https, authority)), path: path.into() },
-            None => Self { origin: None, path: text.into() },
+            Some((https, authority, path)) => Self { origin: Some((https, authority)), path: path.into(), exact: None },
+            None => Self { origin: None, path: text.into(), exact: None },
         }
     }
 
     /// Whether `key` lies under it.
     pub(crate) fn matches(&self, key: &Key) -> bool {
         let here = self.origin.as_ref().is_none_or(|(https, authority)| *https == key.is_https() && **authority == *key.authority());
-        here && key.path().starts_with(&*self.path)
+        here && match &self.exact {
+            None => key.path().starts_with(&*self.path),
+            Some(query) => key.path() == &*self.path && key.query() == query.as_deref(),
+        }
     }
 
     /// Whether everything under `other` lies under this.
     fn covers(&self, other: &Self) -> bool {
-        (self.origin.is_none() || self.origin == other.origin) && other.path.starts_with(&*self.path)
+        let here = self.origin.is_none() || self.origin == other.origin;
+        here && match &self.exact {
+            None => other.path.starts_with(&*self.path),
+            Some(_) => self.path == other.path && self.exact == other.exact,
+        }
     }
 
     /// The longest prefix that covers both.
     fn joined(&self, other: &Self) -> Self {
         let same = self.path.bytes().zip(other.path.bytes()).take_while(|(a, b)| a == b).count();
         let origin = self.origin.clone().filter(|_| self.origin == other.origin);
-        Self { origin, path: self.path[..self.path.floor_char_boundary(same)].into() }
+        Self { origin, path: self.path[..self.path.floor_char_boundary(same)].into(), exact: None }
     }
 
     /// How much of the two is alike: those of one origin before all others.
@@ -205,6 +219,19 @@ mod tests {
         ] {
             assert_eq!(Prefix::parse(prefix).matches(&at("/api/channels/7")), hit, "{prefix}");
         }
+    }
+
+    #[test]
+    fn an_exact_ban_is_one_path_and_query_under_every_host() {
+        let ban = Prefix::exact("/a", Some("q"));
+        assert!(ban.matches(&at("/a")) && ban.matches(&key(true, "other", "/a")));
+        assert!(
+            !ban.matches(&at("/a/b"))
+                && !Prefix::exact("/a", None).matches(&at("/a"))
+                && !Prefix::exact("/a", Some("r")).matches(&at("/a"))
+        );
+        assert!(Prefix::parse("/").covers(&ban) && ban.covers(&ban.clone()) && !ban.covers(&Prefix::parse("/a")));
+        assert!(!ban.covers(&Prefix::exact("/a", None)) && ban.joined(&Prefix::exact("/ab", None)).matches(&at("/ab/c")));
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::time::Duration;
 /// All settings of one cache. [`Default`] is a safe RFC 9111 shared cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
+    /// Whether anything is looked up or stored. Without, every request passes; what is stored stays, and changes still invalidate it. Default true.
+    pub enabled: bool,
     /// Bytes that stored responses and in-flight buffers may take together: bodies, headers, keys and index. Default 256 MiB.
     /// Fixed when the cache is made; a later change takes effect at the next start.
     pub max_bytes: u64,
@@ -38,6 +40,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            enabled: true,
             max_bytes: 256 << 20,
             max_object: 8 << 20,
             heuristic: true,

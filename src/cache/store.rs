@@ -214,6 +214,11 @@ impl Store {
         }
     }
 
+    /// Whether a sweep is under way or about to be.
+    pub(crate) fn is_sweeping(&self) -> bool {
+        self.sweeping.load(Ordering::Acquire) || self.wanted.load(Ordering::Acquire)
+    }
+
     fn sweep_once(&self) {
         let round = self.groups.bans().begin_round();
         // Whoever looked at the bans before that is in the map after this.

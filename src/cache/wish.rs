@@ -86,9 +86,4 @@ impl Wishes {
             error.into_inner()
         })
     }
-
-    /// How many were dropped because too many waited, or whoever listened has gone.
-    pub(crate) fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
-    }
 }

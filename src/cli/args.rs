@@ -23,7 +23,8 @@ Examples:
 
 Each key outside of [[lists]] can be set by the environment: WARMFRONT_ and its path in
 capitals, with __ for each dot. Order: defaults < file < environment < flags.
-WARMFRONT_LOG: what is logged on stderr (error, warn, info, debug); default warn.
+WARMFRONT_LOG: what is logged on stderr (error, warn, info, debug); default warn, and who
+changes what through the admin API (warmfront::audit=info).
 
 SIGHUP reads the configuration again and keeps the cache. SIGTERM and SIGINT let requests
 under way finish (server.drain_timeout); a second one ends at once.";
@@ -118,7 +119,7 @@ pub(super) struct RunArgs {
     /// Where to listen: IP:port or unix:/path; may be given several times [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     pub(super) listen: Vec<String>,
-    /// Where the admin API listens (checked; this version serves none) [default: 127.0.0.1:9180]
+    /// Where the admin API listens; not on loopback only with a token [default: 127.0.0.1:9180]
     #[arg(long, value_name = "ADDR")]
     pub(super) admin: Option<String>,
     /// Worker threads, 0 = one per core [default: 0]
@@ -134,6 +135,9 @@ pub(super) struct DemoArgs {
     /// Where warmfront listens [default: 127.0.0.1:8080, or a free port if that is taken]
     #[arg(long, value_name = "ADDR")]
     pub(super) listen: Option<String>,
+    /// Where the admin API listens [default: 127.0.0.1:9180, or a free port if that is taken]
+    #[arg(long, value_name = "ADDR")]
+    pub(super) admin: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,17 +1,22 @@
 //! The house put together: cache, warmer, sidecar and listeners from one configuration. `run` and `demo` open the same one.
 
 use crate::RequestBody;
+use crate::admin::{Admin, Control, Rooms};
 use crate::config::Config;
 use crate::sidecar::settings::ListenAddr;
 use crate::sidecar::{Drained, Sidecar};
 use crate::warm::{Plan, UserWarmup, Warm, Warmer};
 use crate::{Cache, CacheLayer};
 use http::uri::Authority;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use tower_layer::Layer as _;
 
 /// A future of its own.
 pub(super) type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// What to do where the admin API cannot listen.
+const ADMIN_FIX: &str = "fix: give it another address, with --admin 127.0.0.1:9181 or as admin.listen; port 0 takes any free one";
 
 /// A house whose listeners are bound.
 pub(super) struct House {
@@ -19,6 +24,8 @@ pub(super) struct House {
     pub(super) knobs: Knobs,
     /// Where it listens, with real ports.
     pub(super) addresses: Vec<ListenAddr>,
+    /// Where the admin API listens, with the real port.
+    pub(super) admin: SocketAddr,
     /// Serves until the future given to it is done, then drains.
     pub(super) serve: Box<dyn FnOnce(Boxed<()>) -> Boxed<Drained> + Send>,
 }
@@ -28,6 +35,7 @@ pub(super) struct Knobs {
     cache: Cache,
     sidecar: Sidecar,
     warm: Warm,
+    admin: Control,
 }
 
 impl House {
@@ -45,14 +53,24 @@ impl House {
         let guard = Warmer::new::<_, RequestBody, _>(service.clone(), plan).spawn().map_err(|fault| fault.to_string())?;
         let warm = guard.handle();
         let service = UserWarmup::new(service, warm.clone());
+        let rooms = Rooms { cache: cache.clone(), warm: warm.clone(), sidecar: sidecar.clone() };
+        let admin = Admin::new(config.admin, rooms).bind().map_err(|error| format!("{error}\n  {ADMIN_FIX}"))?;
+        let (admin_address, control) = (admin.address(), admin.control());
+        let admin = admin.start().map_err(|error| format!("cannot start the admin API: {error}"))?;
+        let draining = control.clone();
         let serve = Box::new(move |stop: Boxed<()>| {
             let stop = async move {
                 stop.await;
+                draining.drain();
                 drop(guard); // what nobody waits for ends first
             };
-            Box::pin(bound.run(service, stop)) as Boxed<Drained>
+            Box::pin(async move {
+                let drained = bound.run(service, stop).await;
+                admin.stop().await;
+                drained
+            }) as Boxed<Drained>
         });
-        Ok(Self { knobs: Knobs { cache, sidecar, warm }, addresses, serve })
+        Ok(Self { knobs: Knobs { cache, sidecar, warm, admin: control }, addresses, admin: admin_address, serve })
     }
 }
 
@@ -71,13 +89,19 @@ impl Knobs {
         &self.warm
     }
 
-    /// Applies another configuration, and returns the keys whose new values need a restart. The cache keeps what it holds.
+    /// Applies another configuration, and returns the keys whose new values need a restart. The cache keeps what it holds; what was switched through
+    /// the admin API is as the configuration says again.
     pub(super) async fn apply(&self, config: Config) -> Result<Vec<&'static str>, String> {
+        self.admin.alone(self.apply_alone(config)).await
+    }
+
+    async fn apply_alone(&self, config: Config) -> Result<Vec<&'static str>, String> {
         self.warm.configure(config.warm).await.map_err(|fault| fault.to_string())?;
         let mut restart = self.sidecar.reload(config.server, config.upstream);
         if !self.cache.reload(config.cache) {
             restart.push("cache.max_bytes");
         }
+        restart.extend(self.admin.reload(config.admin));
         Ok(restart)
     }
 }

@@ -8,6 +8,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
+/// What is logged where nobody says: trouble, and who changed something through the admin API.
+const USUAL_LOG: &str = "warn,warmfront::audit=info";
+
 pub(super) fn run(args: args::RunArgs) -> ExitCode {
     match start(args.sources()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -26,7 +29,12 @@ fn start(sources: Sources) -> Result<(), Failure> {
         let behind = format!("upstream http://{}, cache {}", config.upstream.authority, show_size(config.cache.max_bytes));
         let house = House::open(config).await.map_err(Failure::Work)?;
         let addresses: Vec<String> = house.addresses.iter().map(address).collect();
-        report::line(&format!("warmfront {} listening on {}, {behind}", env!("CARGO_PKG_VERSION"), addresses.join(" and ")));
+        report::line(&format!(
+            "warmfront {} listening on {}, admin http://{}, {behind}",
+            env!("CARGO_PKG_VERSION"),
+            addresses.join(" and "),
+            house.admin
+        ));
         serve(house, signals, drain, async |knobs: &Knobs| reload(knobs, sources.clone()).await).await
     });
     // What still blocks (a name being looked up) shall not keep the process.
@@ -111,9 +119,9 @@ async fn reload(knobs: &Knobs, sources: Sources) -> Option<Duration> {
 fn log() {
     use tracing_subscriber::EnvFilter;
     let said = std::env::var("WARMFRONT_LOG").ok().filter(|said| !said.is_empty());
-    let filter = EnvFilter::try_new(said.as_deref().unwrap_or("warn")).unwrap_or_else(|error| {
+    let filter = EnvFilter::try_new(said.as_deref().unwrap_or(USUAL_LOG)).unwrap_or_else(|error| {
         report::note(&format!("WARMFRONT_LOG: {error}; logging warnings"));
-        EnvFilter::new("warn")
+        EnvFilter::new(USUAL_LOG)
     });
     let colour = report::colour_on(&std::io::stderr());
     // A second subscriber is not possible here: this is the only place that sets one.

@@ -21,12 +21,10 @@ mod map;
 mod overlay;
 mod raw;
 mod schema;
-mod secret;
 pub(crate) mod units;
 
-pub use check::admin::AdminSettings;
+pub use crate::admin::{AdminSettings, Secret};
 pub use fault::{Fault, Faults, Place, Spot};
-pub use secret::Secret;
 
 use crate::cache::settings::Settings;
 use crate::sidecar::settings::{ServerSettings, UpstreamSettings};

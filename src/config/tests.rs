@@ -47,6 +47,7 @@ fn other_value(key: &schema::Key) -> &'static str {
         ("server.listen", _) => "[\"[::1]:8081\"]",
         ("server.trusted_proxies", _) => "[\"10.0.0.0/8\"]",
         ("admin.listen", _) => "\"127.0.0.1:9181\"",
+        ("admin.hosts", _) => "[\"warmfront.internal\"]",
         ("upstream.urls", _) => "\"http://api\"",
         ("upstream.forwarded", _) => "\"append\"",
         ("rules[].path" | "invalidate[].path", _) => "\"/other\"",
@@ -158,7 +159,7 @@ fn the_whole_contract_is_known_and_later_parts_are_warned_of_once() {
     let text = include_str!("../../examples/warmfront.toml");
     let config = file(text).unwrap_or_else(|faults| panic!("{faults}"));
     let keys: Vec<_> = config.warnings.iter().map(|fault| fault.key.as_str()).collect();
-    assert_eq!(keys, ["admin.listen", "[logs]"]);
+    assert_eq!(keys, ["[logs]"]);
     assert_eq!(config.cache.rules.len(), 3);
     assert_eq!(config.cache.rules[0].ttl, Some(Duration::from_secs(300)));
     assert_eq!(config.cache.rules[1].per_identity.as_ref().unwrap().header, "authorization");
@@ -282,7 +283,10 @@ fn addresses_must_make_sense_together() {
     assert!(admin[0].starts_with("2: admin.listen: 127.0.0.1:8080 is the data port"), "{admin:?}");
     let open = faults("[admin]\nlisten = \"0.0.0.0:9180\"\n");
     assert!(open[0].contains("open to others, and there is no token; set admin.token"), "{open:?}");
-    assert_eq!(warnings("[admin]\nlisten = \"0.0.0.0:9180\"\ntoken = \"s3cret\"\n").len(), 1);
+    assert!(good("[admin]\nlisten = \"0.0.0.0:9180\"\ntoken = \"s3cret\"\n").warnings.is_empty());
+    let hosts = faults("[admin]\nhosts = [\"wf.internal\",\n  \"wf:9180\"]\n");
+    assert!(hosts.len() == 1 && hosts[0].starts_with("3: admin.hosts: \"wf:9180\" is no host name"), "{hosts:?}");
+    assert_eq!(good("[admin]\nhosts = [\"WF\"]\n").admin.hosts, ["wf"]);
     let twice = faults("[server]\nlisten = [\"127.0.0.1:1\",\n  \"127.0.0.1:1\"]\ntrusted_proxies = [\"10.0.0.1/8\", \"x\"]\n");
     assert_eq!(twice.iter().map(|line| &line[..3]).collect::<Vec<_>>(), ["3: ", "4: ", "4: "]);
     assert!(twice[1].contains("\"10.0.0.0/8\""), "{twice:?}");

@@ -469,7 +469,7 @@ struct Unwanted {
 
 impl Unwanted {
     /// The answer is coming in: from here on it is worth having.
-    fn is_answered(mut self) {
+    fn answered(mut self) {
         self.fill = None;
     }
 }

@@ -90,6 +90,12 @@ impl Shared {
         self.store.sweep();
     }
 
+    /// Invalidates one path and query under every host, as far as it was asked for before `sequence`, also if it is still being fetched.
+    pub(crate) fn invalidate_everywhere_as_of(&self, path: &str, query: Option<&str>, level: Level, sequence: u64) {
+        self.groups.invalidate_prefix(Prefix::exact(path, query), level, sequence);
+        self.store.sweep();
+    }
+
     /// Invalidates everything that was asked for before `sequence`.
     pub(crate) fn invalidate_all_as_of(&self, level: Level, sequence: u64) {
         self.groups.invalidate_all(level, sequence);

@@ -68,8 +68,10 @@ pub(crate) fn match_rule(settings: &Settings, path: &str) -> Option<usize> {
 }
 
 /// Decides about the cache's part in a request. `has_body`: it has content, which no key knows (a "fat GET").
-pub(crate) fn route(parts: &Parts, rule: Option<&Rule>, has_body: bool) -> Route {
-    if rule.is_some_and(|rule| rule.pass) {
+pub(crate) fn route(parts: &Parts, settings: &Settings, rule: Option<&Rule>, has_body: bool) -> Route {
+    if !settings.enabled {
+        Route::Pass(Forward::Bypass, Some("disabled"))
+    } else if rule.is_some_and(|rule| rule.pass) {
         Route::Pass(Forward::Bypass, Some("rule"))
     } else if !matches!(parts.method, Method::GET | Method::HEAD) {
         Route::Pass(Forward::Method, None)

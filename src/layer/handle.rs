@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::flow::shared::Shared;
 use crate::flow::visit;
 use crate::telemetry::{Outcome, Trigger};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, Request, StatusCode, Uri};
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,6 +96,12 @@ impl Cache {
         self.shared
     }
 
+    /// A copy of the settings in force.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings::clone(&self.shared.settings.load())
+    }
+
     /// Puts `settings` in force for all requests from now on; what is stored stays. [`Settings::max_bytes`] cannot change while the cache lives:
     /// `false` if it would have to.
     pub fn reload(&self, settings: Settings) -> bool {
@@ -170,6 +177,12 @@ impl Cache {
         self.shared.invalidate_tag_as_of(tag, level, self.shared.sequence())
     }
 
+    /// As [`invalidate_tag`](Self::invalidate_tag), as a part of an invalidation that has been counted.
+    #[cfg(feature = "sidecar")]
+    pub(crate) fn invalidate_tag_too(&self, tag: &str, level: Level) -> bool {
+        self.shared.invalidate_tag_as_of(tag, level, self.shared.sequence())
+    }
+
     /// Invalidates everything whose path begins with `prefix`, also if it is still being fetched: `/api/` of all hosts, or `http://example.com/api/`
     /// of one (with the scheme that requests have here; behind the sidecar that is `http`).
     ///
@@ -179,6 +192,15 @@ impl Cache {
     pub fn invalidate_prefix(&self, prefix: &str, level: Level) {
         self.shared.count_invalidation(Trigger::Prefix);
         self.shared.invalidate_prefix_as_of(prefix, level, self.shared.sequence());
+    }
+
+    /// Invalidates one path and query under every host, as [`invalidate_prefix`](Self::invalidate_prefix) does for a prefix: for whoever does not know
+    /// under which names readers ask.
+    pub fn invalidate_everywhere(&self, target: &PathAndQuery, level: Level) {
+        self.shared.count_invalidation(Trigger::Url);
+        let settings = self.shared.settings.load();
+        let query = visit::keyed_query(&settings, target.path(), target.query());
+        self.shared.invalidate_everywhere_as_of(target.path(), query.as_deref(), level, self.shared.sequence());
     }
 
     /// Invalidates everything. The cost does not depend on how much that is; memory is given back in the background.

@@ -70,7 +70,7 @@ where
         let intent = take_intent(&mut parts);
         let rule = visit::match_rule(&settings, parts.uri.path());
         let matched = rule.and_then(|rule| settings.rules.get(rule));
-        if let Route::Pass(why, detail) = visit::route(&parts, matched, !body.is_end_stream()) {
+        if let Route::Pass(why, detail) = visit::route(&parts, &settings, matched, !body.is_end_stream()) {
             if let Some(intent) = intent {
                 intent.settle(Fate::Uncacheable(NotStored::Pass));
                 return ResponseFuture::ready(Response::new(CacheBody::empty()));

@@ -8,6 +8,7 @@ use crate::warm::expand::Tally as PlanTally;
 use crate::warm::group::Group;
 use crate::warm::pace::Backoff;
 use crate::warm::report::{AheadReport, Cause, Fates, GroupReport, Outcome, Progress, Report, RunReport, RunTotals};
+use crate::warm::schedule::Trigger;
 use crate::warm::settings::WarmSettings;
 use arc_swap::ArcSwap;
 use http::HeaderValue;
@@ -72,6 +73,7 @@ impl Account {
         if let Some(report) = report {
             book.totals.runs += 1;
             book.totals.failed_runs += u64::from(report.fates.failed() > 0 || !report.problems.is_empty());
+            book.totals.refreshes += u64::from(report.cause == Cause::Schedule(Trigger::Refresh.to_string()));
             book.totals.fates.merge(&report.fates);
         }
         book.last = Some(Arc::clone(run));
@@ -267,10 +269,6 @@ impl Run {
         self.state.lock().fates
     }
 
-    pub(crate) fn plan_tally(&self) -> Option<PlanTally> {
-        self.state.lock().plan
-    }
-
     pub(crate) fn progress(&self) -> Progress {
         let state = self.state.lock();
         let done = state.fates.items();
@@ -332,18 +330,32 @@ pub(crate) struct Job {
     pub(crate) started: Stamp,
     /// The runs, and whether each was there already and was joined.
     pub(crate) runs: Vec<(Arc<Run>, bool)>,
+    /// `true` while what could not be replaced is still to be dropped.
+    drops: watch::Sender<bool>,
 }
 
 impl Job {
     /// Until all of its runs have ended.
-    pub(crate) async fn ended(&self) {
+    pub(crate) async fn runs_ended(&self) {
         for (run, _) in &self.runs {
             run.ended().await;
         }
     }
 
+    /// Until all of it is done.
+    pub(crate) async fn ended(&self) {
+        self.runs_ended().await;
+        // The sender is in `self`: it cannot be gone.
+        let _ = self.drops.subscribe().wait_for(|drops| !drops).await;
+    }
+
     pub(crate) fn has_ended(&self) -> bool {
-        self.runs.iter().all(|(run, _)| run.has_ended())
+        self.runs.iter().all(|(run, _)| run.has_ended()) && !*self.drops.borrow()
+    }
+
+    /// Says whether something is still to be dropped when its runs have ended.
+    pub(crate) fn drops(&self, drops: bool) {
+        self.drops.send_replace(drops);
     }
 
     /// Cancels the runs that began for it; those that it joined are somebody else's.
@@ -410,7 +422,7 @@ impl Books {
     /// Enters a job under a number of its own. The oldest that have ended are forgotten.
     pub(crate) fn enter(&self, cause: Cause, started: Stamp, runs: Vec<(Arc<Run>, bool)>) -> Arc<Job> {
         let id = self.next_job.fetch_add(1, Ordering::Relaxed);
-        let job = Arc::new(Job { id, cause, started, runs });
+        let job = Arc::new(Job { id, cause, started, runs, drops: watch::Sender::new(false) });
         let mut jobs = self.jobs.lock();
         while jobs.len() >= MOST_JOBS {
             let at = jobs.iter().position(|job| job.has_ended()).unwrap_or(0);

@@ -239,9 +239,14 @@ impl Warm {
     /// As [`replace`](Self::replace), for the copies that carry one of `tags` or whose path begins with one of `prefixes`: those that are read, or were warmed,
     /// are fetched again, the most read first, a thousand at most; then everything that was not replaced is dropped.
     pub async fn replace_tagged(&self, tags: &[&str], prefixes: &[&str]) -> Option<JobView> {
+        self.replace_all(Vec::new(), tags, prefixes).await
+    }
+
+    /// As [`replace`](Self::replace) and [`replace_tagged`](Self::replace_tagged) in one job. A group that there is not is left out.
+    pub(crate) async fn replace_all(&self, groups: Vec<Arc<str>>, tags: &[&str], prefixes: &[&str]) -> Option<JobView> {
         let owned = |names: &[&str]| names.iter().map(|name| Arc::from(*name)).collect();
         let sequence = self.cache.shared().sequence();
-        let rewarm = Rewarm { tags: owned(tags), prefixes: owned(prefixes), groups: Vec::new(), sequence, warm: true };
+        let rewarm = Rewarm { tags: owned(tags), prefixes: owned(prefixes), groups, sequence, warm: true };
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Change(rewarm, reply)).await.ok()?;
         answer.await.ok().map(|job| JobView { job })

@@ -60,6 +60,8 @@ pub struct RunTotals {
     pub runs: u64,
     /// Runs in which at least one item failed, or that could not do all they should.
     pub failed_runs: u64,
+    /// Runs that the word `refresh` of a schedule began.
+    pub refreshes: u64,
     /// Items and what became of them.
     pub fates: Fates,
 }

@@ -80,6 +80,8 @@ struct Change {
     past: Vec<(Arc<str>, Belongings)>,
     /// The old copies are not served any longer than this.
     until: Instant,
+    /// The job that ends when the rest has been dropped.
+    job: Option<Arc<Job>>,
 }
 
 /// What a task of the runner is there for.
@@ -245,6 +247,7 @@ impl Runner {
                 self.drop_the_rest(&Rewarm { warm: false, ..rewarm }, &[]);
             }
         }
+        self.books.jobs().iter().for_each(|job| job.drops(false)); // nobody is left to do it
         self.publish();
     }
 
@@ -723,7 +726,7 @@ impl Runner {
     /// A change that comes now.
     fn change(&self, rewarm: Rewarm) -> Change {
         let past = rewarm.groups.iter().map(|name| (Arc::clone(name), self.books.account(name).belongings())).collect();
-        Change { rewarm, past, until: Instant::now() + rewarm::PATIENCE }
+        Change { rewarm, past, until: Instant::now() + rewarm::PATIENCE, job: None }
     }
 
     /// Looks up, off the runtime's threads, what a change concerns.
@@ -755,11 +758,13 @@ impl Runner {
         }
     }
 
-    fn drop_when_replaced(&mut self, change: Change, job: Arc<Job>) {
+    fn drop_when_replaced(&mut self, mut change: Change, job: Arc<Job>) {
         let until = change.until;
+        job.drops(true);
+        change.job = Some(Arc::clone(&job));
         let id = self.back.spawn(async move {
             // What takes longer goes on; the old copies are not served for ever.
-            let _ = tokio::time::timeout_at(until, job.ended()).await;
+            let _ = tokio::time::timeout_at(until, job.runs_ended()).await;
             Back::Replaced
         });
         self.duties.insert(id.id(), Duty::Change(change));
@@ -768,6 +773,9 @@ impl Runner {
     /// Everything of a change that can be replaced has been; the next may come.
     fn make_up_for(&mut self, change: &Change) {
         self.drop_the_rest(&change.rewarm, &change.past);
+        if let Some(job) = &change.job {
+            job.drops(false);
+        }
         if let Some(later) = self.later.take() {
             self.look_up(later, None);
         }

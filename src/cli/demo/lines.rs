@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 
 /// Where everything is.
-pub(super) fn heading(front: &str, upstream: SocketAddr, config: &str) -> String {
+pub(super) fn heading(front: &str, admin: SocketAddr, upstream: SocketAddr, config: &str) -> String {
     format!(
-        "warmfront {} demo\n  warmfront   {front}\n  sample API  {upstream}, slow on purpose: 300 to 1200 ms an answer\n  config      {config}",
+        "warmfront {} demo\n  warmfront   {front}\n  admin API   {admin}\n  sample API  {upstream}, slow on purpose: 300 to 1200 ms an answer\n  config      {config}",
         env!("CARGO_PKG_VERSION")
     )
 }
 
-/// What a line shows, and the line; `{}` is where warmfront is.
+/// What a line shows, and the line; `{}` is where warmfront is, `{admin}` its admin API.
 const LINES: &[(&str, &[(&str, &str)])] = &[
     (
         "The first answer is slow, the second comes from memory: look at Age and Cache-Status",
@@ -73,13 +73,22 @@ const LINES: &[(&str, &[(&str, &str)])] = &[
             ("curl -N {}/v1/chat/completions -d '{\"stream\":true,\"messages\":[]}'", "the same for a POST"),
         ],
     ),
+    (
+        "Inside: what it has done, and who may change what",
+        &[
+            ("curl -s {admin}/api/cache/stats", "hits, live copies per warm group, last warm run"),
+            ("curl -s {admin}/api/cache/warmup/status", "what is warmed, and when next"),
+            ("curl -s {admin}/api/cache/warm -X POST", "all groups now; answers when done"),
+            ("curl -s {admin}/api/cache/invalidate-and-warm -d '{\"type\":\"all\"}'", "everything anew, and never a hole"),
+        ],
+    ),
     ("How often the API was really asked", &[("curl -s {}/api/_counts", "compare with what you asked")]),
 ];
 
 /// The lines to try, with real addresses, aligned.
-pub(super) fn to_try(front: SocketAddr) -> String {
-    let base = format!("http://{front}");
-    let filled = |line: &str| line.replacen("{}", &base, 1);
+pub(super) fn to_try(front: SocketAddr, admin: SocketAddr) -> String {
+    let (base, admin) = (format!("http://{front}"), format!("http://{admin}"));
+    let filled = |line: &str| line.replacen("{}", &base, 1).replacen("{admin}", &admin, 1);
     // Longer ones push their comment out instead of everybody's.
     let width =
         LINES.iter().flat_map(|(_, lines)| *lines).map(|(line, _)| filled(line).len()).filter(|length| *length <= 88).max().unwrap_or(0);
@@ -99,8 +108,8 @@ mod tests {
 
     #[test]
     fn every_line_names_the_real_address() {
-        let text = to_try(([127, 0, 0, 1], 4711).into());
+        let text = to_try(([127, 0, 0, 1], 4711).into(), ([127, 0, 0, 1], 4712).into());
         let curls: Vec<&str> = text.lines().filter(|line| line.contains("curl ")).collect();
-        assert!(curls.len() > 12 && curls.iter().all(|line| line.contains("http://127.0.0.1:4711/") && line.contains("   # ")));
+        assert!(curls.len() > 12 && curls.iter().all(|line| line.contains("http://127.0.0.1:471") && line.contains("   # ")));
     }
 }

@@ -1,28 +1,20 @@
 //! `[admin]`
 
 use super::server::socket_advice;
+use super::set;
+use crate::admin::{AdminSettings, Secret};
 use crate::config::kind::quote;
 use crate::config::raw::{Findings, Table};
-use crate::config::secret::Secret;
-use std::net::SocketAddr;
 
 const LISTEN: &str = "admin.listen";
 const TOKEN: &str = "admin.token";
-
-/// `[admin]`: where the admin API will listen. This version checks it and serves nothing there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AdminSettings {
-    /// Default `127.0.0.1:9180`. Not a loopback address: only with a token.
-    pub listen: SocketAddr,
-    /// What `Authorization: Bearer` must carry; `None`: no token is asked for.
-    pub token: Option<Secret>,
-}
+const HOSTS: &str = "admin.hosts";
 
 pub(super) fn check(root: &Table, findings: &mut Findings) -> AdminSettings {
-    let mut listen = SocketAddr::from(([127, 0, 0, 1], 9180));
+    let mut admin = AdminSettings::default();
     if let Some(text) = root.text(LISTEN) {
         match text.parse() {
-            Ok(address) => listen = address,
+            Ok(address) => admin.listen = address,
             Err(_) => {
                 let fix = socket_advice(text, 9180).replace(", or \"unix:/path\"", "");
                 findings.fault(&root.place(LISTEN), LISTEN, format!("{} is no address to listen on", quote(text)), fix);
@@ -36,12 +28,28 @@ pub(super) fn check(root: &Table, findings: &mut Findings) -> AdminSettings {
         let fix = "use letters, digits and - . _ ~ + / =, as `openssl rand -base64 32` makes them";
         findings.fault(&root.place(TOKEN), TOKEN, "has characters that a bearer token cannot have", fix);
     }
+    let listen = admin.listen;
     if !listen.ip().is_loopback() && root.is_silent(TOKEN) | root.text(TOKEN).is_some_and(str::is_empty) {
         let fix = format!("set admin.token (or WARMFRONT_ADMIN__TOKEN), or listen on \"127.0.0.1:{}\"", listen.port());
         findings.fault(&root.place(LISTEN), LISTEN, format!("{listen} is open to others, and there is no token"), fix);
     }
-    for key in [LISTEN, TOKEN].into_iter().filter(|key| root.text(key).is_some_and(|text| !text.is_empty())).take(1) {
-        findings.warn(&root.place(key), key, "this version serves no admin API", "leave it for a later version, or remove it");
+    admin.token = token.map(Secret::new);
+    set(&mut admin.hosts, hosts(root, findings));
+    set(&mut admin.ready_when_warm, root.fraction("admin.ready_when_warm"));
+    set(&mut admin.ready_deadline, root.duration("admin.ready_deadline"));
+    admin
+}
+
+/// Names alone, in lower case: the port is that of the request.
+fn hosts(root: &Table, findings: &mut Findings) -> Option<Vec<String>> {
+    let is_name = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    let mut names = Vec::new();
+    for (text, place) in root.list(HOSTS)? {
+        if is_name(text) {
+            names.push(text.to_ascii_lowercase());
+        } else {
+            findings.fault(place, HOSTS, format!("{} is no host name", quote(text)), "write the name alone, as \"warmfront.internal\"");
+        }
     }
-    AdminSettings { listen, token: token.map(Secret::new) }
+    Some(names)
 }

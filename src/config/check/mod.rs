@@ -1,6 +1,6 @@
 //! From what was said to settings: defaults filled in, faults of sense found.
 
-pub(super) mod admin;
+mod admin;
 mod cache;
 mod invalidate;
 mod rules;
@@ -8,12 +8,12 @@ mod server;
 mod upstream;
 mod warm;
 
+use crate::admin::AdminSettings;
 use crate::cache::settings::Settings;
 use crate::config::fault::Place;
 use crate::config::raw::{Findings, Table};
 use crate::sidecar::settings::{ListenAddr, ServerSettings, UpstreamSettings};
 use crate::warm::WarmSettings;
-use admin::AdminSettings;
 use std::net::{IpAddr, SocketAddr};
 
 /// The settings of every room; `None` only if there is a fault.

@@ -1,0 +1,281 @@
+//! JSON Schemas (2020-12) of what calls take and answer. Orders are closed: what is not in them is refused. Answers are open: they may grow.
+
+use crate::admin::calls::config::INTERVALS;
+use crate::admin::calls::jobs::MOST;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+/// A schema, given the names of the groups that there are.
+pub(super) type Schema = fn(&[Arc<str>]) -> Value;
+
+/// An object of which all members are there.
+fn object(members: &Value) -> Value {
+    let required: Vec<&String> = members.as_object().map(|members| members.keys().collect()).unwrap_or_default();
+    json!({ "type": "object", "properties": members, "required": required })
+}
+
+/// An object with these members and no others, each of which may be left out.
+fn order(members: &Value) -> Value {
+    json!({ "type": "object", "properties": members, "additionalProperties": false })
+}
+
+fn boolean() -> Value {
+    json!({ "type": "boolean" })
+}
+
+fn text() -> Value {
+    json!({ "type": "string" })
+}
+
+fn count() -> Value {
+    json!({ "type": "integer", "minimum": 0 })
+}
+
+fn number() -> Value {
+    json!({ "type": "number" })
+}
+
+fn or_null(mut schema: Value) -> Value {
+    schema["type"] = json!([schema["type"], "null"]);
+    schema
+}
+
+/// `{"type": ..}` with the names of groups; `all` where that is one too.
+fn group_name(groups: &[Arc<str>], all: bool) -> Value {
+    let mut names: Vec<&str> = groups.iter().map(|name| &**name).collect();
+    if all && !names.contains(&"all") {
+        names.push("all");
+    }
+    if names.is_empty() { Value::Bool(false) } else { json!({ "enum": names }) }
+}
+
+/// Groups by name, each on or off.
+fn switches(groups: &[Arc<str>]) -> Value {
+    let members: Map<String, Value> = groups.iter().map(|name| (String::from(&**name), boolean())).collect();
+    order(&members.into())
+}
+
+pub(super) fn any_object(_: &[Arc<str>]) -> Value {
+    json!({ "type": "object" })
+}
+
+pub(super) fn nothing(_: &[Arc<str>]) -> Value {
+    order(&json!({}))
+}
+
+pub(super) fn message(_: &[Arc<str>]) -> Value {
+    object(&json!({ "success": { "const": true }, "message": text() }))
+}
+
+fn stats_data() -> Value {
+    object(&json!({
+        "totalWarms": count(),
+        "lastWarmTime": or_null(count()),
+        "lastWarmDuration": or_null(count()),
+        "itemsCached": { "type": "object", "additionalProperties": count() },
+        "backgroundRefreshCount": count(),
+        "invalidationCount": count(),
+        "cache": object(&json!({
+            "hits": count(), "misses": count(), "stale": count(), "hitRatio": number(), "entries": count(), "bytes": count(), "maxBytes": count(),
+        })),
+    }))
+}
+
+pub(super) fn stats(_: &[Arc<str>]) -> Value {
+    object(&json!({ "success": { "const": true }, "data": stats_data() }))
+}
+
+pub(super) fn stats_with_job(_: &[Arc<str>]) -> Value {
+    object(&json!({ "success": { "const": true }, "data": stats_data(), "job": job() }))
+}
+
+pub(super) fn config_answer(_: &[Arc<str>]) -> Value {
+    let data = object(&json!({
+        "enabled": boolean(),
+        "warming": boolean(),
+        "warmOnStartup": boolean(),
+        "warmItems": { "type": "object", "additionalProperties": boolean() },
+        "backgroundRefresh": object(&json!({ "enabled": boolean(), "intervalMs": count() })),
+        "smartInvalidation": object(&json!({ "enabled": boolean(), "autoInvalidateOnUpdate": boolean() })),
+    }));
+    object(&json!({ "success": { "const": true }, "data": data }))
+}
+
+pub(super) fn config_change(groups: &[Arc<str>]) -> Value {
+    order(&json!({
+        "enabled": boolean(),
+        "warming": { "type": "boolean", "description": "warming alone; cannot be true while enabled is false" },
+        "warmOnStartup": boolean(),
+        "warmItems": switches(groups),
+        "backgroundRefresh": order(&json!({
+            "enabled": boolean(),
+            "intervalMs": { "type": "integer", "minimum": INTERVALS[0], "maximum": INTERVALS[1] },
+        })),
+        "smartInvalidation": order(&json!({ "enabled": boolean(), "autoInvalidateOnUpdate": boolean() })),
+    }))
+}
+
+pub(super) fn warm_order(groups: &[Arc<str>]) -> Value {
+    order(&json!({
+        "items": switches(groups),
+        "async": boolean(),
+        "force": { "type": "boolean", "description": "fetch also what is fresh" },
+    }))
+}
+
+pub(super) fn invalidate_order(groups: &[Arc<str>]) -> Value {
+    let mut schema = order(&json!({
+        "type": group_name(groups, true),
+        "tag": { "type": "string", "minLength": 1 },
+        "prefix": { "type": "string", "pattern": "^/" },
+        "url": { "type": "string", "pattern": "^/[A-Za-z0-9/_.-]*(\\?[A-Za-z0-9=&_.-]*)?$" },
+        "soft": { "type": "boolean", "description": "stale from now on, instead of gone" },
+    }));
+    schema["description"] =
+        "one of type, tag, prefix and url, or none of them for everything; type may also be a tag, prefix and url absolute".into();
+    // With `soft`, one more.
+    schema["not"] = json!({ "anyOf": [
+        { "required": ["type", "tag"] }, { "required": ["type", "prefix"] }, { "required": ["type", "url"] },
+        { "required": ["tag", "prefix"] }, { "required": ["tag", "url"] }, { "required": ["prefix", "url"] },
+    ] });
+    schema
+}
+
+pub(super) fn replace_order(groups: &[Arc<str>]) -> Value {
+    order(&json!({ "type": group_name(groups, true), "async": boolean() }))
+}
+
+pub(super) fn execute_order(groups: &[Arc<str>]) -> Value {
+    let mut schema = order(&json!({
+        "tasks": { "type": "array", "items": group_name(groups, false) },
+        "concurrent": boolean(),
+        "async": boolean(),
+    }));
+    schema["not"] = json!({
+        "required": ["async", "concurrent"],
+        "properties": { "async": { "const": true }, "concurrent": { "const": false } },
+    });
+    schema
+}
+
+pub(super) fn scheduler_order(groups: &[Arc<str>]) -> Value {
+    order(&json!({ "type": group_name(groups, true), "async": boolean() }))
+}
+
+pub(super) fn clear_order(_: &[Arc<str>]) -> Value {
+    order(&json!({ "async": boolean() }))
+}
+
+fn metrics() -> Value {
+    object(&json!({
+        "duration_seconds": number(),
+        "total_tasks": count(),
+        "completed_tasks": count(),
+        "failed_tasks": count(),
+        "cached_items": count(),
+        "success_rate": number(),
+    }))
+}
+
+pub(super) fn metrics_with_job(_: &[Arc<str>]) -> Value {
+    object(&json!({ "success": { "const": true }, "metrics": metrics(), "job": or_null(job()) }))
+}
+
+pub(super) fn warmup_status(_: &[Arc<str>]) -> Value {
+    let task = object(&json!({ "name": text(), "type": text(), "next_run": or_null(text()) }));
+    object(&json!({
+        "success": { "const": true },
+        "warmup": object(&json!({
+            "running": boolean(),
+            "registered_tasks": { "type": "array", "items": text() },
+            "last_metrics": or_null(metrics()),
+        })),
+        "scheduler": object(&json!({ "running": boolean(), "tasks": { "type": "array", "items": task } })),
+    }))
+}
+
+pub(super) fn scheduler_status(_: &[Arc<str>]) -> Value {
+    let job = object(&json!({
+        "id": text(),
+        "name": text(),
+        "type": text(),
+        "schedule": { "type": "array", "items": text() },
+        "enabled": boolean(),
+        "running": boolean(),
+        "next_run": or_null(text()),
+        "last_run": or_null(text()),
+        "last_result": { "type": ["object", "null"] },
+    }));
+    object(&json!({ "success": { "const": true }, "running": boolean(), "jobs": { "type": "array", "items": job } }))
+}
+
+fn job() -> Value {
+    let fates = json!({ "type": "object", "additionalProperties": count() });
+    let group = object(&json!({
+        "name": text(), "state": text(), "joined": boolean(), "startedAt": count(), "durationMs": or_null(count()), "done": count(), "planned": count(),
+        "etaMs": or_null(count()), "fates": fates, "failed": count(), "reasons": { "type": ["object", "null"] }, "problems": { "type": ["array", "null"] },
+    }));
+    object(&json!({
+        "id": count(),
+        "state": { "type": "string", "enum": ["running", "done", "cancelled"] },
+        "cause": text(),
+        "startedAt": count(),
+        "endedAt": or_null(count()),
+        "durationMs": or_null(count()),
+        "done": count(),
+        "planned": count(),
+        "etaMs": or_null(count()),
+        "fates": fates,
+        "failed": count(),
+        "bytes": count(),
+        "originMs": count(),
+        "successRate": number(),
+        "groups": { "type": "array", "items": group },
+    }))
+}
+
+pub(super) fn job_answer(_: &[Arc<str>]) -> Value {
+    object(&json!({ "success": { "const": true }, "message": text(), "job": job() }))
+}
+
+/// A page of something.
+fn paged(mut members: Value) -> Value {
+    for (name, schema) in [("total", count()), ("offset", count()), ("limit", count()), ("nextOffset", or_null(count()))] {
+        members[name] = schema;
+    }
+    object(&members)
+}
+
+pub(super) fn jobs(_: &[Arc<str>]) -> Value {
+    paged(json!({ "success": { "const": true }, "jobs": { "type": "array", "items": job() } }))
+}
+
+pub(super) fn job_page(_: &[Arc<str>]) -> Value {
+    let outcome = object(&json!({
+        "group": text(), "target": text(), "variant": text(), "fate": text(), "reason": or_null(text()), "ms": count(), "bytes": count(),
+    }));
+    paged(json!({ "success": { "const": true }, "job": job(), "outcomes": { "type": "array", "items": outcome } }))
+}
+
+pub(super) fn offset(_: &[Arc<str>]) -> Value {
+    json!({ "type": "integer", "minimum": 0, "maximum": 1_000_000, "default": 0 })
+}
+
+pub(super) fn limit(_: &[Arc<str>]) -> Value {
+    json!({ "type": "integer", "minimum": 1, "maximum": MOST, "default": 100 })
+}
+
+pub(super) fn health(_: &[Arc<str>]) -> Value {
+    object(&json!({ "success": { "const": true }, "status": text() }))
+}
+
+pub(super) fn readiness(_: &[Arc<str>]) -> Value {
+    object(&json!({ "success": { "const": true }, "ready": { "const": true }, "reasons": { "type": "array", "items": text() } }))
+}
+
+/// What is answered when a call cannot be done.
+pub(super) fn problem() -> Value {
+    object(&json!({
+        "type": text(), "title": text(), "status": count(), "detail": text(), "success": { "const": false }, "message": text(),
+    }))
+}
