@@ -5,9 +5,10 @@ use crate::cache::key::Key;
 use parking_lot::RwLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-/// Wishes that may wait to be heard; more are dropped and counted.
+/// Wishes that may wait to be heard; more are given back.
 const MOST: usize = 4096;
 
 /// One wish.
@@ -46,7 +47,6 @@ pub(crate) struct Wishes {
     inbox: RwLock<Option<Sender<Wish>>>,
     /// From how many hits on a response is nominated; 0: none is.
     hits: AtomicU64,
-    dropped: AtomicU64,
 }
 
 impl Wishes {
@@ -81,9 +81,6 @@ impl Wishes {
     pub(crate) fn say(&self, wish: Wish) -> Result<(), Wish> {
         let inbox = self.inbox.read();
         let Some(sender) = inbox.as_ref() else { return Err(wish) };
-        sender.try_send(wish).map_err(|error| {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-            error.into_inner()
-        })
+        sender.try_send(wish).map_err(TrySendError::into_inner)
     }
 }
