@@ -292,7 +292,7 @@ async fn durations_without_end_are_no_reason_to_panic() {
         timeout: endless,
         refresh_interval: endless,
         concurrency: usize::MAX,
-        refresh_ahead: RefreshAhead { hits: 1, before: f64::NAN },
+        refresh_ahead: RefreshAhead { hits: 1, before: 1.0 },
         ..WarmSettings::default()
     };
     let guard = world.warm(Plan::new(&world.cache).settings(settings).group(Group::new("g").request("/a").unwrap()));
