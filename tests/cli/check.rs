@@ -83,6 +83,21 @@ fn a_good_file_is_summed_up() {
 }
 
 #[test]
+fn warm_groups_are_summed_up_without_asking_anybody() {
+    let folder = Folder::new("warm");
+    let source = "[[warm.groups.sources]]\nurl = \"/top\"\nselect = \"/*\"\npath = \"/b/{value}\"\n";
+    let file = format!(
+        "[upstream]\nurls = \"http://127.0.0.1:1\"\n[[warm.groups]]\nname = \"b\"\nenabled = false\nrequests = [\"/a\", \"/a\"]\n\
+         [[warm.groups]]\nname = \"brands\"\npriority = 1\nschedule = [\"every 2h\"]\nrequests = [\"/b\", \"/c\"]\n{source}"
+    );
+    folder.write("warmfront.toml", &file);
+    let good = outcome(folder.path(), &["check"], &[]);
+    assert_eq!((good.code, good.err.as_str()), (Some(0), ""));
+    let warm = "  warm      2 groups\n    brands  2 items + 1 list  every 2h\n    b       1 item            off: enabled = false\n";
+    assert!(good.out.ends_with(warm), "{}", good.out);
+}
+
+#[test]
 fn the_examples_are_good() {
     let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
     for (file, warnings) in [("warmfront.toml", 1), ("demo.toml", 0)] {

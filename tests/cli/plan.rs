@@ -93,9 +93,9 @@ fn the_example_is_planned_without_asking_anybody() {
 
 primary (priority 10)
   schedule  100ms after the start, every 2h, cron 0 3 * * * (UTC)
-  next      NOW+  in 2h      every 2h
-            NOW+  in 4h      every 2h
-            NOW+  in 6h      every 2h
+  next      NOW+  in 2h       every 2h
+            NOW+  in 4h       every 2h
+            NOW+  in 6h       every 2h
   requests  6
   combos    6 combinations of 1 combo
   list      /api/brands/top?limit=20 /items/*/name: not asked, so its requests are not here
@@ -117,7 +117,7 @@ total: 1 group
   requests  6
   left out  1 excluded
 "#
-        .replace("NOW+  in 4h      every 2h\n            NOW+  in 6h      every 2h", &near_three(&planned.out))
+        .replace("NOW+  in 4h       every 2h\n            NOW+  in 6h       every 2h", &near_three(&planned.out))
     );
 }
 

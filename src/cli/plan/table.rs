@@ -44,7 +44,7 @@ impl<W: Write> Table<W> {
     fn next_runs(&mut self, group: &Value) -> io::Result<()> {
         let runs = list(group, "nextRuns").iter().map(|run| {
             let soon = format!("in {}", span(count(run, "inSeconds")));
-            format!("{}  {soon:<10} {}", text(run, "at"), text(run, "trigger"))
+            format!("{}  {soon:<11} {}", text(run, "at"), text(run, "trigger"))
         });
         let now = is(group, "running").then(|| "running now".to_owned());
         for (at, line) in now.into_iter().chain(runs).enumerate() {
