@@ -22,6 +22,8 @@ mod vary;
 mod warm_ahead;
 mod warm_changes;
 mod warm_faults;
+mod warm_identity;
 mod warm_runs;
 mod warm_schedule;
+mod warm_user;
 mod world;
