@@ -145,7 +145,7 @@ mod tests {
         let due = ahead.next().unwrap();
         assert!(due > start.plus_millis(50_000) && due < start.plus_millis(60_000), "{due:?}");
         drop(old);
-        for _ in 0..2 * MOST_WAITING {
+        for _ in 0..MOST_WAITING / 2 + 2 {
             ahead.nominate(nominee(&new), RefreshAhead::default(), 0.5);
         }
         assert!(ahead.waiting() <= MOST_WAITING);

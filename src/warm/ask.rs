@@ -37,6 +37,11 @@ impl Ask {
         Self { host: host.clone(), https: false, target: item.target, headers: item.headers.into_iter().collect() }
     }
 
+    /// The same, asked over https.
+    pub(crate) fn over_https(self, https: bool) -> Self {
+        Self { https, ..self }
+    }
+
     /// The same target with these headers.
     pub(crate) fn new(host: &HeaderValue, target: PathAndQuery, headers: HeaderMap) -> Self {
         Self { host: host.clone(), https: false, target, headers }

@@ -67,7 +67,7 @@ pub struct UserSettings {
     pub valid_for: Duration,
     /// The least time between two requests of a user for a warm-up. Default 5 s.
     pub min_interval: Duration,
-    /// Users that are remembered at a time; the one seen longest ago goes. Default 10,000, at least 1.
+    /// Users that are remembered at a time; who comes beyond that is told to come back later. Default 10,000, at least 1.
     pub max_users: usize,
     /// Warm-ups of users under way at a time. Default 64, at least 1.
     pub max_running: usize,

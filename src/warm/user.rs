@@ -1,5 +1,6 @@
 //! Per-user warm-up: a user who comes asks for what only they may see to be warmed, with their own credentials, into their own partition.
 
+use crate::cache::key::origin_of;
 use crate::clock::Stamp;
 use crate::flow::body::CacheBody;
 use crate::flow::visit;
@@ -10,7 +11,7 @@ use crate::warm::handle::Warm;
 use crate::warm::settings::UserSettings;
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, RETRY_AFTER,
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER,
     WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
@@ -101,9 +102,13 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let settings = self.desk.warm.settings_now();
+        let is_head = *request.method() == Method::HEAD;
         match &settings.user {
             Some(user) if request.uri().path() == user.path.path() => {
-                let answer = self.desk.answer(user, settings.enabled, request.method(), request.headers());
+                let mut answer = self.desk.answer(user, settings.enabled, &request.map(drop));
+                if is_head {
+                    *answer.body_mut() = Bytes::new();
+                }
                 UserFuture { kind: Kind::Ours { answer: Some(answer.map(|text| CacheBody::stored(text, None))) } }
             }
             _ => UserFuture { kind: Kind::Inner { future: self.inner.call(request) } },
@@ -144,7 +149,8 @@ where
 }
 
 impl Desk {
-    fn answer(self: &Arc<Self>, settings: &UserSettings, enabled: bool, method: &Method, headers: &HeaderMap) -> Response<Bytes> {
+    fn answer(self: &Arc<Self>, settings: &UserSettings, enabled: bool, request: &Request<()>) -> Response<Bytes> {
+        let (method, headers) = (request.method(), request.headers());
         if !matches!(*method, Method::GET | Method::HEAD | Method::POST) {
             let mut response = refused(StatusCode::METHOD_NOT_ALLOWED, "POST starts a warm-up, GET tells how it is");
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
@@ -158,8 +164,7 @@ impl Desk {
         let user = cache.shared().secrets.partition(&settings.identity, headers);
         let now = cache.shared().clock.now();
         if *method != Method::POST {
-            let response = self.status(&user, settings, now);
-            return if *method == Method::HEAD { response.map(|_| Bytes::new()) } else { response };
+            return self.status(&user, settings, now);
         }
         if !enabled {
             return later("warming is switched off");
@@ -173,13 +178,13 @@ impl Desk {
                 with_retry_after(refused(StatusCode::TOO_MANY_REQUESTS, &detail), wait)
             }
             Verdict::Full => later("too many users are being warmed or remembered"),
-            Verdict::Start => self.start(user, settings, headers),
+            Verdict::Start => self.start(user, settings, request),
         }
     }
 
     /// Starts a warm-up; its place has been taken already.
-    fn start(self: &Arc<Self>, user: UserHash, settings: &UserSettings, headers: &HeaderMap) -> Response<Bytes> {
-        let (asks, refused) = asks(self.warm.cache(), settings, headers);
+    fn start(self: &Arc<Self>, user: UserHash, settings: &UserSettings, request: &Request<()>) -> Response<Bytes> {
+        let (asks, refused) = asks(self.warm.cache(), settings, request);
         let refused = refused as u64;
         let Some(ended) = self.warm.warm_user(asks) else {
             self.users.lock().forget(&user);
@@ -187,9 +192,9 @@ impl Desk {
         };
         let desk = Arc::clone(self);
         tokio::spawn(async move {
-            // A warmer that has ended leaves nothing warmed.
-            let run: Option<Arc<Run>> = ended.await.ok();
-            let fates = run.map(|run| run.fates()).unwrap_or_default();
+            // What has been cancelled, or was never begun, leaves nobody warmed.
+            let run: Option<Arc<Run>> = ended.await.ok().filter(|run: &Arc<Run>| !run.is_cancelled());
+            let Some(fates) = run.map(|run| run.fates()) else { return desk.users.lock().forget(&user) };
             let at = desk.warm.cache().shared().clock.now();
             let (items, failed) = (fates.items() + refused, fates.items() - fates.warm() + refused);
             desk.users.lock().finish(&user, State::Done { at, items, failed });
@@ -285,8 +290,12 @@ fn is_valid(at: Stamp, items: u64, failed: u64, settings: &UserSettings, now: St
 }
 
 /// The requests for a user: as the user's own would be, and only those whose answers go into the user's own partition. How many others there were.
-fn asks(cache: &Cache, settings: &UserSettings, headers: &HeaderMap) -> (Vec<Ask>, usize) {
-    let host = headers.get(HOST).cloned().unwrap_or_else(|| HeaderValue::from_static("localhost"));
+fn asks(cache: &Cache, settings: &UserSettings, request: &Request<()>) -> (Vec<Ask>, usize) {
+    let headers = request.headers();
+    // Where the user's other requests go: the same origin as this one.
+    let (https, authority) = origin_of(request.uri(), headers);
+    let host = HeaderValue::from_str(authority).ok().filter(|host| !host.is_empty());
+    let host = host.unwrap_or_else(|| HeaderValue::from_static("localhost"));
     let mut own = HeaderMap::new();
     for name in [&settings.identity.header, &ACCEPT, &ACCEPT_ENCODING, &ACCEPT_LANGUAGE] {
         for value in headers.get_all(name) {
@@ -301,7 +310,7 @@ fn asks(cache: &Cache, settings: &UserSettings, headers: &HeaderMap) -> (Vec<Ask
         rule.is_some_and(|rule| !rule.pass && rule.per_identity.as_ref() == Some(&settings.identity))
     };
     let (mine, others): (Vec<_>, Vec<_>) = settings.requests.iter().partition(|target| is_partitioned(target.path_and_query().path()));
-    let asks = mine.iter().map(|target| Ask::new(&host, target.path_and_query().clone(), own.clone())).collect();
+    let asks = mine.iter().map(|target| Ask::new(&host, target.path_and_query().clone(), own.clone()).over_https(https)).collect();
     (asks, others.len())
 }
 

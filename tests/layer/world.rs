@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tower::{Layer as _, ServiceExt as _};
 use warmfront::clock::Clock;
 use warmfront::layer::{CacheBody, CacheService, Lookup};
-use warmfront::warm::{Guard, Plan, Warmer};
+use warmfront::warm::{Guard, Plan, UserWarmup, Warmer};
 use warmfront::{Cache, CacheLayer, Rule, Settings};
 
 /// 2023-11-14 22:13:20 UTC.
@@ -76,6 +76,11 @@ impl World {
         Warmer::new::<_, Full<Bytes>, _>(self.service.clone(), plan).spawn().unwrap()
     }
 
+    /// The way in with the warm-up of users in front.
+    pub(crate) fn door(&self, guard: &Guard) -> Door {
+        Door(UserWarmup::new(self.service.clone(), guard.handle()))
+    }
+
     pub(crate) fn pass(&self, time: u64) {
         self.clock.advance(seconds(time));
     }
@@ -128,6 +133,16 @@ impl World {
         for _ in 0..200 {
             tokio::task::yield_now().await;
         }
+    }
+}
+
+/// A way in where users can ask to be warmed.
+#[derive(Clone)]
+pub(crate) struct Door(UserWarmup<CacheService<Origin>>);
+
+impl Door {
+    pub(crate) async fn send(&self, ask: Ask) -> Got {
+        Got::of(self.0.clone().oneshot(ask.0).await.unwrap()).await
     }
 }
 
