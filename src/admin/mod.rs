@@ -1,7 +1,13 @@
 //! The admin API: what operators and their scripts ask and change, on a listener of its own.
 
 #[cfg_attr(not(test), allow(dead_code, reason = "until the listener calls it"))]
+mod bad;
+#[cfg_attr(not(test), allow(dead_code, reason = "until the listener calls it"))]
+pub(crate) mod explain;
+#[cfg_attr(not(test), allow(dead_code, reason = "until the listener calls it"))]
 mod exposition;
+#[cfg_attr(not(test), allow(dead_code, reason = "until the listener calls it"))]
+pub(crate) mod keys;
 #[cfg_attr(not(test), allow(dead_code, reason = "until the listener calls it"))]
 pub(crate) mod metrics;
 mod process;

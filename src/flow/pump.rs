@@ -58,7 +58,9 @@ where
             // Too large, or no room: from here on it passes through, and the next crowd need not queue for it.
             keeping = false;
             ticket = None;
-            errand.shared.predictor.remember(errand.key.hash_value(), errand.shared.clock.now());
+            let (hash, now) = (errand.key.hash_value(), errand.shared.clock.now());
+            errand.shared.predictor.remember(hash, now);
+            errand.shared.unstored.note(hash, NotStored::TooLarge, now);
             errand.outdate(spool.head.status, NotStored::TooLarge);
             // Whoever has read nothing yet is not too slow.
             spool.open_window(received);
