@@ -84,7 +84,8 @@ fn write_variants(f: &mut Formatter<'_>, variants: &[Variant]) -> fmt::Result {
     if variants.is_empty() || (variants.len() == 1 && variants[0].fields.is_empty()) {
         return Ok(());
     }
-    for (at, variant) in variants.iter().take(SHOWN).enumerate() {
+    let (chosen, others): (Vec<_>, Vec<_>) = variants.iter().partition(|variant| variant.chosen);
+    for (at, variant) in chosen.into_iter().chain(others).take(SHOWN).enumerate() {
         let fields: Vec<String> = variant
             .fields
             .iter()
