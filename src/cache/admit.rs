@@ -57,6 +57,27 @@ pub enum NotStored {
 }
 
 impl NotStored {
+    /// All reasons, in the order of their discriminants.
+    pub const ALL: [Self; 17] = [
+        Self::Method,
+        Self::RequestNoStore,
+        Self::NoStore,
+        Self::Private,
+        Self::Authorization,
+        Self::SetCookie,
+        Self::VaryStar,
+        Self::Status,
+        Self::MustUnderstand,
+        Self::NoFreshness,
+        Self::Partial,
+        Self::Conditional,
+        Self::TooLarge,
+        Self::Memory,
+        Self::Tags,
+        Self::OriginFailure,
+        Self::Pass,
+    ];
+
     /// Whether the reason lies in the one request, and says nothing about the response for others.
     pub(crate) const fn is_of_the_request(self) -> bool {
         matches!(self, Self::Method | Self::RequestNoStore | Self::Authorization | Self::Conditional | Self::Memory)

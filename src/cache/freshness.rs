@@ -47,6 +47,30 @@ pub enum LifetimeSource {
     Default,
 }
 
+impl LifetimeSource {
+    /// The one spelling.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Origin => "origin",
+            Self::Rule => "rule",
+            Self::Heuristic => "heuristic",
+            Self::Default => "default",
+        }
+    }
+
+    /// What gives it the right to.
+    #[must_use]
+    pub const fn clause(self) -> &'static str {
+        match self {
+            Self::Origin => "s-maxage, max-age or Expires, RFC 9111 section 4.2.1",
+            Self::Rule => "ttl of the rule",
+            Self::Heuristic => "a tenth of the time since Last-Modified, RFC 9111 section 4.2.2",
+            Self::Default => "cache.default_ttl",
+        }
+    }
+}
+
 /// When a response was asked for and received.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing {

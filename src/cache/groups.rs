@@ -32,6 +32,19 @@ pub enum Level {
     Dead,
 }
 
+impl Level {
+    /// The one spelling.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Stale => "stale",
+            Self::Invalid => "invalid",
+            Self::Dead => "dead",
+        }
+    }
+}
+
 /// The latest sequence number at which something was invalidated, per level.
 #[derive(Debug, Default)]
 pub(crate) struct Epoch {
@@ -137,6 +150,17 @@ impl Group {
         if self.name.first() != Some(&b'u') {
             self.members.add(stored);
         }
+    }
+
+    /// The tag, or the string of Cache-Groups, that it is named by; `None` for a target.
+    pub(crate) fn label(&self) -> Option<&str> {
+        let (kind, name) = self.name.split_first()?;
+        let name = match kind {
+            b't' => name,
+            b'g' => name.splitn(2, |byte| *byte == 0).nth(1)?,
+            _ => return None,
+        };
+        std::str::from_utf8(name).ok()
     }
 
     /// A member has gone.

@@ -31,6 +31,12 @@ impl Hosts {
         hosts.push((host.to_ascii_lowercase().into(), 1));
     }
 
+    /// The host that readers have named most of late. What was counted stays.
+    pub(crate) fn usual(&self) -> Option<Box<str>> {
+        let hosts = self.0.lock();
+        hosts.iter().filter(|(host, _)| !host.is_empty()).max_by_key(|(_, count)| *count).map(|(host, _)| host.clone())
+    }
+
     /// The host that readers use most, if one has been seen often enough. What was counted loses half its weight.
     pub(crate) fn busiest(&self) -> Option<Box<str>> {
         let mut hosts = self.0.lock();
@@ -56,7 +62,7 @@ mod tests {
     fn the_busiest_host_is_the_one_that_readers_use() {
         let hosts = Hosts::default();
         hosts.note("a");
-        assert_eq!(hosts.busiest(), None, "one request proves nothing");
+        assert_eq!((hosts.usual().as_deref(), hosts.busiest()), (Some("a"), None), "one request proves nothing");
         (0..9).for_each(|_| hosts.note("API.example"));
         (0..5).for_each(|_| hosts.note("b"));
         assert_eq!(hosts.busiest().as_deref(), Some("api.example"));

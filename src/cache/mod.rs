@@ -24,6 +24,7 @@ pub mod settings;
 pub(crate) mod store;
 pub(crate) mod tags;
 pub(crate) mod under_way;
+pub(crate) mod unstored;
 pub(crate) mod wish;
 
 pub use admit::NotStored;

@@ -24,10 +24,52 @@ pub(crate) enum Verdict {
 /// Why the origin must be asked although something is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// The request's own directives.
-    Request,
-    /// The stored response is stale, or says that it must be validated.
+    /// The request said `no-cache` or `no-store`.
+    NoCacheAsked,
+    /// The request wants something younger: `max-age`.
+    MaxAgeAsked,
+    /// The request wants something that stays fresh for longer: `min-fresh`.
+    MinFreshAsked,
+    /// The stored response was invalidated.
+    Invalidated,
+    /// The stored response says that it must be validated: `no-cache`.
+    NoCache,
+    /// The stored response is stale, and no window allows that.
     Stale,
+}
+
+impl Cause {
+    /// Whether it lies in the request's own directives, not in what is stored.
+    pub(crate) const fn is_of_the_request(self) -> bool {
+        matches!(self, Self::NoCacheAsked | Self::MaxAgeAsked | Self::MinFreshAsked)
+    }
+
+    /// In words, with the clause.
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::NoCacheAsked => "the request says no-cache or no-store (RFC 9111 section 5.2.1.4)",
+            Self::MaxAgeAsked => "the request's max-age wants something younger (RFC 9111 section 5.2.1.1)",
+            Self::MinFreshAsked => "the request's min-fresh wants something fresh for longer (RFC 9111 section 5.2.1.3)",
+            Self::Invalidated => "it was invalidated (RFC 9111 section 4.4)",
+            Self::NoCache => "it says no-cache (RFC 9111 section 5.2.2.4)",
+            Self::Stale => "it is stale, and no window allows that (RFC 9111 section 4.2.4)",
+        }
+    }
+}
+
+impl Verdict {
+    /// In words, with the clause.
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::Fresh => "it is fresh (RFC 9111 section 4.2)",
+            Self::Stale { refresh: true } => {
+                "it is stale inside its stale-while-revalidate window; a refresh goes behind it (RFC 5861 section 3)"
+            }
+            Self::Stale { refresh: false } => "it is stale, and the request's max-stale allows that (RFC 9111 section 5.2.1.2)",
+            Self::Validate(cause) => cause.words(),
+            Self::Gone => "it was purged",
+        }
+    }
 }
 
 /// Decides about a stored response with `life`, which invalidations have brought to `level`, for a request with `request` directives at `now`.
@@ -36,20 +78,23 @@ pub(crate) fn judge(life: &Life, level: Level, request: &RequestDirectives, now:
         return Verdict::Gone;
     }
     if request.no_cache || request.no_store {
-        return Verdict::Validate(Cause::Request); // RFC 9111 section 5.2.1.4
+        return Verdict::Validate(Cause::NoCacheAsked); // RFC 9111 section 5.2.1.4
     }
-    if level == Level::Invalid || life.no_cache {
-        return Verdict::Validate(Cause::Stale); // sections 4.4 and 5.2.2.4
+    if level == Level::Invalid {
+        return Verdict::Validate(Cause::Invalidated); // section 4.4
+    }
+    if life.no_cache {
+        return Verdict::Validate(Cause::NoCache); // section 5.2.2.4
     }
     let age = life.age(now);
     if request.max_age.is_some_and(|seconds| age > seconds.saturating_mul(1000)) {
-        return Verdict::Validate(Cause::Request); // section 5.2.1.1
+        return Verdict::Validate(Cause::MaxAgeAsked); // section 5.2.1.1
     }
     let fresh = age < life.lifetime && level == Level::Valid; // section 4.2: freshness_lifetime > current_age
     if fresh {
         let left = life.lifetime - age;
         return match request.min_fresh {
-            Some(seconds) if left < seconds.saturating_mul(1000) => Verdict::Validate(Cause::Request), // section 5.2.1.3
+            Some(seconds) if left < seconds.saturating_mul(1000) => Verdict::Validate(Cause::MinFreshAsked), // section 5.2.1.3
             _ => Verdict::Fresh,
         };
     }
@@ -131,7 +176,7 @@ mod tests {
         for (level, verdict) in [
             (Level::Valid, Verdict::Fresh),
             (Level::Stale, Verdict::Stale { refresh: true }),
-            (Level::Invalid, Verdict::Validate(Cause::Stale)),
+            (Level::Invalid, Verdict::Validate(Cause::Invalidated)),
             (Level::Dead, Verdict::Gone),
         ] {
             assert_eq!(judge(&LIFE, level, &plain(), after(1)), verdict, "{level:?}");
@@ -145,7 +190,7 @@ mod tests {
         assert_eq!(judge(&strict, Level::Valid, &lenient, after(10_001)), Verdict::Validate(Cause::Stale));
         assert!(!may_cover_error(&strict, Level::Valid, &lenient, after(10_001)));
         let never = Life { no_cache: true, ..LIFE };
-        assert_eq!(judge(&never, Level::Valid, &lenient, after(0)), Verdict::Validate(Cause::Stale));
+        assert_eq!(judge(&never, Level::Valid, &lenient, after(0)), Verdict::Validate(Cause::NoCache));
         assert!(!may_cover_error(&never, Level::Valid, &lenient, after(0)));
     }
 
@@ -153,11 +198,11 @@ mod tests {
     fn request_directives_narrow_or_widen_what_is_served() {
         let now = after(8_000);
         let ask = |request: RequestDirectives| judge(&LIFE, Level::Valid, &request, now);
-        assert_eq!(ask(RequestDirectives { no_cache: true, ..plain() }), Verdict::Validate(Cause::Request));
+        assert_eq!(ask(RequestDirectives { no_cache: true, ..plain() }), Verdict::Validate(Cause::NoCacheAsked));
         assert_eq!(ask(RequestDirectives { max_age: Some(8), ..plain() }), Verdict::Fresh);
-        assert_eq!(ask(RequestDirectives { max_age: Some(7), ..plain() }), Verdict::Validate(Cause::Request));
+        assert_eq!(ask(RequestDirectives { max_age: Some(7), ..plain() }), Verdict::Validate(Cause::MaxAgeAsked));
         assert_eq!(ask(RequestDirectives { min_fresh: Some(2), ..plain() }), Verdict::Fresh);
-        assert_eq!(ask(RequestDirectives { min_fresh: Some(3), ..plain() }), Verdict::Validate(Cause::Request));
+        assert_eq!(ask(RequestDirectives { min_fresh: Some(3), ..plain() }), Verdict::Validate(Cause::MinFreshAsked));
         let late = |request: RequestDirectives| judge(&LIFE, Level::Valid, &request, after(40_000));
         assert_eq!(late(RequestDirectives { max_stale: Some(MaxStale::Seconds(30)), ..plain() }), Verdict::Stale { refresh: false });
         assert_eq!(late(RequestDirectives { max_stale: Some(MaxStale::Seconds(29)), ..plain() }), Verdict::Validate(Cause::Stale));

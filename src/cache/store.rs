@@ -182,6 +182,23 @@ impl Store {
         members.into_iter().map(keyed).collect()
     }
 
+    /// Shows what is stored and not dead to `look`, at most `most` keys, in no order; whether that was all. It counts as no use, takes small steps, and holds
+    /// no lock that readers want.
+    pub(crate) fn look_through(&self, most: usize, mut look: impl FnMut(Arc<Key>, Arc<Resource>)) -> bool {
+        for (at, (key, resource)) in self.moka.iter().enumerate() {
+            if at >= most {
+                return false;
+            }
+            if !self.is_dead(&resource) {
+                look(key, resource);
+            }
+            if at % 256 == 255 {
+                std::thread::yield_now();
+            }
+        }
+        true
+    }
+
     /// Whether `stored` is still what is stored under its key, and not dead.
     fn holds(&self, stored: &Arc<Stored>) -> bool {
         let resource = self.moka.get(&stored.head.lineage.key);

@@ -215,6 +215,7 @@ impl Errand {
                 Answer::Confirmed { stored: fresh, extra, shared: true }
             }
             Err(why) => {
+                self.shared.unstored.note(self.key.hash_value(), why, timing.received);
                 // Still the right answer for the one who asked. It goes only if it is the origin that does not want it kept: a client's own
                 // `no-store` or credentials must not take it from the others, and neither does warming.
                 if !why.is_of_the_request() && self.intent.is_none() {

@@ -59,7 +59,9 @@ where
             keeping = false;
             ticket = None;
             errand.member.leave(); // it may stream for hours
-            errand.shared.predictor.remember(errand.key.hash_value(), errand.shared.clock.now());
+            let (hash, now) = (errand.key.hash_value(), errand.shared.clock.now());
+            errand.shared.predictor.remember(hash, now);
+            errand.shared.unstored.note(hash, NotStored::TooLarge, now);
             errand.outdate(spool.head.status, NotStored::TooLarge);
             // Whoever has read nothing yet is not too slow.
             spool.open_window(received);

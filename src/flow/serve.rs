@@ -5,7 +5,7 @@ use crate::cache::fate::{Failing, Fate};
 use crate::cache::groups::{Level, Membership};
 use crate::cache::intent::Intent;
 use crate::cache::key::Key;
-use crate::cache::policy::{Cause, Verdict, judge, may_cover_error};
+use crate::cache::policy::{Verdict, judge, may_cover_error};
 use crate::flow::answer::{self, CACHE_STATUS, Client};
 use crate::flow::body::CacheBody;
 use crate::flow::errand::{Errand, Phrasing, phrase};
@@ -16,6 +16,7 @@ use crate::flow::settle::{Led, Settled, fill, settle};
 use crate::flow::shared::Shared;
 use crate::flow::spool::Reader;
 use crate::flow::tally::Tally;
+use crate::flow::visit;
 use crate::priority::Priority;
 use crate::problem;
 use crate::rfc::cache_status::{CacheStatus, Forward};
@@ -143,11 +144,7 @@ fn may_be_the_leaders_fault(refusal: Refusal) -> bool {
 impl<S, B> Visit<S, B> {
     /// Requests whose answer concerns them alone, and keys for which waiting has proved useless.
     fn goes_alone(&self) -> bool {
-        let headers = self.request.headers();
-        self.directives.no_store
-            || conditional::is_for_origin(headers)
-            || (headers.contains_key(RANGE) && self.whole().is_none())
-            || self.shared.predictor.is_unshareable(self.key.hash_value(), self.shared.clock.now())
+        visit::alone(&self.shared, self.key.hash_value(), self.request.headers(), &self.directives, self.whole().is_some()).is_some()
     }
 
     /// Joins the groups of what will be fetched.
@@ -194,7 +191,7 @@ impl<S, B> Visit<S, B> {
             Verdict::Fresh => Boarding::Welcome,
             // A request that wants the origin's own word gets it from a fill that is only now being answered; a reload boards none but those
             // that another reload began.
-            Verdict::Validate(Cause::Request) if !late => Boarding::Welcome,
+            Verdict::Validate(cause) if cause.is_of_the_request() && !late => Boarding::Welcome,
             _ if level > Level::Valid => Boarding::Overtaken,
             Verdict::Validate(_) | Verdict::Stale { .. } | Verdict::Gone => Boarding::Alone,
         }

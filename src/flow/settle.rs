@@ -75,7 +75,7 @@ pub(crate) enum Settled<RB, E> {
 
 /// Draws the consequences of an answer: lands the flight, and remembers whether waiting for this key is worth it.
 pub(crate) fn settle<RB, E>(errand: &Errand, answer: Answer<RB, E>, ticket: Option<&Ticket>) -> Settled<RB, E> {
-    let Shared { predictor, clock, .. } = &*errand.shared;
+    let Shared { predictor, unstored, clock, .. } = &*errand.shared;
     let land = |landing| {
         if let Some(ticket) = ticket {
             ticket.land(landing);
@@ -92,6 +92,7 @@ pub(crate) fn settle<RB, E>(errand: &Errand, answer: Answer<RB, E>, ticket: Opti
     Settled::Led(match answer {
         Answer::Keep(Keep { head, extra, age, range, length, reserved, body }) => {
             remember(reusable(&head));
+            unstored.forget(errand.key.hash_value());
             let (spool, reader) = Spool::new(head, length, reserved);
             land(Landing::Stream(Arc::clone(&spool)));
             let led = Led::Stream { reader, extra, age };
@@ -106,6 +107,7 @@ pub(crate) fn settle<RB, E>(errand: &Errand, answer: Answer<RB, E>, ticket: Opti
             Led::Confirmed { stored, extra, shared }
         }
         Answer::Pass { response, why } => {
+            unstored.note(errand.key.hash_value(), why, clock.now());
             let status = response.status();
             let is_error = status.is_client_error() || status.is_server_error();
             errand.settle(|| if is_error { Fate::Failed(Failing::Status(status)) } else { Fate::Uncacheable(why) });

@@ -8,6 +8,7 @@ use crate::cache::key::{Key, KeyParts, KeySecrets};
 use crate::cache::predictor::Predictor;
 use crate::cache::settings::Settings;
 use crate::cache::store::Store;
+use crate::cache::unstored::Unstored;
 use crate::cache::wish::Wishes;
 use crate::clock::{Clock, Moment};
 use crate::flow::flight::Flights;
@@ -26,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) groups: Arc<Groups>,
     pub(crate) flights: Arc<Flights>,
     pub(crate) predictor: Predictor,
+    pub(crate) unstored: Unstored,
     pub(crate) budget: Budget,
     pub(crate) requests: Requests,
     /// Errors of the cache's own.
@@ -50,6 +52,7 @@ impl Shared {
             store: Store::new(shares.store, Arc::clone(&groups)),
             groups,
             flights: Flights::new(),
+            unstored: Unstored::default(),
             budget: Budget::new(shares.in_flight),
             requests,
             refusals: Refusals::default(),

@@ -2,15 +2,16 @@
 
 use crate::cache::entry::Stored;
 use crate::cache::key::{self, KeyBuf, KeyParts, normalise_target, origin_of};
-use crate::cache::policy::{Cause, Verdict, judge};
+use crate::cache::policy::{Verdict, judge};
 use crate::cache::rules::Rule;
 use crate::cache::settings::Settings;
 use crate::clock::Stamp;
 use crate::flow::answer::part_answers;
 use crate::flow::shared::Shared;
 use crate::rfc::cache_status::Forward;
+use crate::rfc::conditional;
 use crate::rfc::directives::RequestDirectives;
-use http::header::{CACHE_CONTROL, HOST, PRAGMA, UPGRADE};
+use http::header::{CACHE_CONTROL, HOST, PRAGMA, RANGE, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method};
 use std::borrow::Cow;
@@ -112,20 +113,82 @@ pub(crate) fn directives(headers: &HeaderMap) -> RequestDirectives {
     }
 }
 
+/// What of all that is stored for the key is the one for this request, whatever its age.
+///
+/// # Errors
+/// Why there is none.
+pub(crate) fn choose(shared: &Shared, key: &KeyBuf, parts: &Parts) -> Result<Arc<Stored>, Forward> {
+    let resource = shared.store.get(key).ok_or(Forward::UriMiss)?;
+    let headers = &parts.headers;
+    resource.select(headers, |head, part| part_answers(head, part, &parts.method, headers)).cloned().ok_or_else(|| {
+        let partial = resource.variants.iter().any(|stored| stored.range.is_some() && stored.head.is_selected_by(headers));
+        if partial { Forward::Partial } else { Forward::VaryMiss }
+    })
+}
+
+/// Why a request goes to the origin by itself, waiting for nobody's fill and making nobody wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alone {
+    /// It said `no-store`.
+    NoStore,
+    /// Its preconditions are for the origin alone.
+    Conditional,
+    /// It wants a range of something that is not stored as a whole.
+    Range,
+    /// The last answer for its key could not be shared: whoever waits for the next waits in vain.
+    Unshareable,
+}
+
+impl Alone {
+    /// In words.
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::NoStore => "the request says no-store",
+            Self::Conditional => "its preconditions are for the origin alone",
+            Self::Range => "it wants a range of something that is not stored as a whole",
+            Self::Unshareable => "the last answer could not be shared",
+        }
+    }
+}
+
+/// Why a request whose answer concerns it alone, or for whose key waiting has proved useless, goes by itself. `whole`: the whole representation is stored.
+pub(crate) fn alone(shared: &Shared, hash: u64, headers: &HeaderMap, directives: &RequestDirectives, whole: bool) -> Option<Alone> {
+    if directives.no_store {
+        Some(Alone::NoStore)
+    } else if conditional::is_for_origin(headers) {
+        Some(Alone::Conditional)
+    } else if headers.contains_key(RANGE) && !whole {
+        Some(Alone::Range)
+    } else {
+        shared.predictor.is_unshareable(hash, shared.clock.now()).then_some(Alone::Unshareable)
+    }
+}
+
+/// Whether a request that nothing stored answers is handed on instead of filling the cache: the answer to a HEAD has no body to store.
+pub(crate) fn is_handed_on(method: &Method, directives: &RequestDirectives) -> bool {
+    *method == Method::HEAD && !directives.only_if_cached
+}
+
 /// Looks up what is stored and judges it.
 pub(crate) fn look_up(shared: &Shared, key: &KeyBuf, parts: &Parts, directives: &RequestDirectives, now: Stamp) -> Found {
-    let Some(resource) = shared.store.get(key) else { return Found::Ask { why: Forward::UriMiss, stored: None } };
-    let headers = &parts.headers;
-    let Some(stored) = resource.select(headers, |head, part| part_answers(head, part, &parts.method, headers)) else {
-        let partial = resource.variants.iter().any(|stored| stored.range.is_some() && stored.head.is_selected_by(headers));
-        return Found::Ask { why: if partial { Forward::Partial } else { Forward::VaryMiss }, stored: None };
+    let stored = match choose(shared, key, parts) {
+        Ok(stored) => stored,
+        Err(why) => return Found::Ask { why, stored: None },
     };
-    let stored = Arc::clone(stored);
-    match judge(&stored.head.life, stored.level(&shared.groups), directives, now) {
+    let verdict = judge(&stored.head.life, stored.level(&shared.groups), directives, now);
+    match verdict {
         Verdict::Fresh => Found::Fresh(stored),
         Verdict::Stale { refresh } => Found::Stale(stored, refresh),
-        Verdict::Validate(Cause::Request) => Found::Ask { why: Forward::Request, stored: Some(stored) },
-        Verdict::Validate(Cause::Stale) => Found::Ask { why: Forward::Stale, stored: Some(stored) },
-        Verdict::Gone => Found::Ask { why: Forward::UriMiss, stored: None },
+        Verdict::Validate(_) => Found::Ask { why: forward(verdict), stored: Some(stored) },
+        Verdict::Gone => Found::Ask { why: forward(verdict), stored: None },
+    }
+}
+
+/// Why the origin is asked after a verdict that does not serve what is stored.
+pub(crate) const fn forward(verdict: Verdict) -> Forward {
+    match verdict {
+        Verdict::Gone => Forward::UriMiss,
+        Verdict::Validate(cause) if cause.is_of_the_request() => Forward::Request,
+        Verdict::Validate(_) | Verdict::Fresh | Verdict::Stale { .. } => Forward::Stale,
     }
 }

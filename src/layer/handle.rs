@@ -153,6 +153,12 @@ impl Cache {
         })
     }
 
+    /// The host that readers name most, as far as those requests tell that were not hits; `None` before there was one.
+    #[must_use]
+    pub fn usual_host(&self) -> Option<Box<str>> {
+        self.shared.hosts.usual()
+    }
+
     /// Invalidates one target, in all its variants and for every identity, and whatever is being fetched for it: an absolute URI, or a path and
     /// query for requests without a host. How many shared variants there were.
     pub fn invalidate(&self, uri: &Uri, level: Level) -> usize {

@@ -24,15 +24,19 @@
 //! # }
 //! ```
 
+mod explain;
 mod future;
 mod handle;
+mod keys;
 #[expect(clippy::module_inception, reason = "tower's own layout: layer, service, future")]
 mod layer;
 mod probe;
 mod service;
 
 pub use crate::flow::body::CacheBody;
+pub use explain::Explanation;
 pub use future::ResponseFuture;
 pub use handle::{Cache, CacheBuilder, Lookup, Stats};
+pub use keys::{KeyCursor, KeyEntry, KeyPage, KeySort, MOST_KEYS, NoCursor};
 pub use layer::CacheLayer;
 pub use service::CacheService;

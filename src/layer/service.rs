@@ -110,7 +110,7 @@ where
                 }
                 ResponseFuture::ready(response)
             }
-            Found::Ask { why, stored } if parts.method == Method::HEAD && !directives.only_if_cached => self.hand_over(
+            Found::Ask { why, stored } if visit::is_handed_on(&parts.method, &directives) => self.hand_over(
                 &settings,
                 Request::from_parts(parts, body),
                 rule,

@@ -3,7 +3,7 @@
 use crate::cache::groups::Level;
 use crate::cache::wish::Rewarm;
 use crate::clock::{Clock, Stamp};
-use crate::layer::Cache;
+use crate::layer::{Cache, Explanation};
 use crate::telemetry::Trigger;
 use crate::warm::ask::Ask;
 use crate::warm::books::{Books, Job, Run};
@@ -291,6 +291,21 @@ impl Warm {
         let only = group.map(|name| self.find(name)).transpose()?;
         let settings = self.books.settings.load_full();
         Ok(survey::of_books(&self.cache, &self.books, &settings, &self.default_host, only.as_ref(), most_items))
+    }
+
+    /// The hosts that are warmed for, as far as anything has been.
+    #[must_use]
+    pub fn hosts(&self) -> Arc<Vec<HeaderValue>> {
+        self.books.hosts.load_full()
+    }
+
+    /// The group that has fetched the stored response which an explanation is about; `refresh-ahead` where nothing but its readers' interest has.
+    #[must_use]
+    pub fn warmed_by(&self, explanation: &Explanation) -> Option<Arc<str>> {
+        let ledger = explanation.ledger()?;
+        let of_groups = self.books.accounts().into_iter().find(|(_, account)| Arc::ptr_eq(&account.ledger, ledger));
+        let ahead = || Arc::ptr_eq(&self.books.ahead.ledger, ledger).then(|| Arc::from("refresh-ahead"));
+        of_groups.map(|(name, _)| name).or_else(ahead)
     }
 
     /// The settings in force.

@@ -5,6 +5,7 @@
 
 mod collapsing;
 mod differential;
+mod explaining;
 mod headers;
 mod identity;
 mod integrity;
