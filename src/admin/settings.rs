@@ -9,6 +9,8 @@ use std::time::Duration;
 pub struct AdminSettings {
     /// Default `127.0.0.1:9180`. Not a loopback address: only with a token. Changes at a restart only.
     pub listen: SocketAddr,
+    /// Whether somebody chose `listen`. The default gives way to a free port where it is taken; a chosen address that is taken is an error.
+    pub chosen: bool,
     /// What `Authorization: Bearer` must carry; `None`: no token is asked for. `/healthz` and `/readyz` are answered without. Default none.
     pub token: Option<Secret>,
     /// Further names that `Host` may have, beside `localhost` and the address itself. Default none.
@@ -23,6 +25,7 @@ impl Default for AdminSettings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 9180)),
+            chosen: false,
             token: None,
             hosts: Vec::new(),
             ready_when_warm: 0.0,

@@ -1,7 +1,7 @@
 //! The house put together: cache, warmer, sidecar and listeners from one configuration. `run` and `demo` open the same one.
 
 use crate::RequestBody;
-use crate::admin::{Admin, Control, Rooms};
+use crate::admin::{Admin, AdminSettings, Bound as BoundAdmin, Control, Rooms};
 use crate::config::Config;
 use crate::sidecar::settings::ListenAddr;
 use crate::sidecar::{Drained, Sidecar};
@@ -54,7 +54,7 @@ impl House {
         let warm = guard.handle();
         let service = UserWarmup::new(service, warm.clone());
         let rooms = Rooms { cache: cache.clone(), warm: warm.clone(), sidecar: sidecar.clone() };
-        let admin = Admin::new(config.admin, rooms).bind().map_err(|error| format!("{error}\n  {ADMIN_FIX}"))?;
+        let admin = bind_admin(config.admin, &rooms)?;
         let (admin_address, control) = (admin.address(), admin.control());
         let admin = admin.start().map_err(|error| format!("cannot start the admin API: {error}"))?;
         let draining = control.clone();
@@ -71,6 +71,20 @@ impl House {
             }) as Boxed<Drained>
         });
         Ok(Self { knobs: Knobs { cache, sidecar, warm, admin: control }, addresses, admin: admin_address, serve })
+    }
+}
+
+/// The default address of the admin API gives way where it is taken, by another sidecar on this machine as a rule; one that was chosen does not.
+fn bind_admin(settings: AdminSettings, rooms: &Rooms) -> Result<BoundAdmin, String> {
+    let usual = settings.listen;
+    let any = (!settings.chosen).then(|| AdminSettings { listen: SocketAddr::new(usual.ip(), 0), ..settings.clone() });
+    match (Admin::new(settings, rooms.clone()).bind(), any) {
+        (Ok(bound), _) => Ok(bound),
+        (Err(error), Some(any)) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            super::report::note(&format!("{usual} is taken; the admin API takes a free port"));
+            Admin::new(any, rooms.clone()).bind().map_err(|error| error.to_string())
+        }
+        (Err(error), _) => Err(format!("{error}\n  {ADMIN_FIX}")),
     }
 }
 

@@ -13,6 +13,7 @@ const HOSTS: &str = "admin.hosts";
 pub(super) fn check(root: &Table, findings: &mut Findings) -> AdminSettings {
     let mut admin = AdminSettings::default();
     if let Some(text) = root.text(LISTEN) {
+        admin.chosen = true;
         match text.parse() {
             Ok(address) => admin.listen = address,
             Err(_) => {
