@@ -68,10 +68,11 @@ async fn an_origin_that_is_down_at_the_start_is_warmed_when_it_is_up() {
 async fn while_a_run_fills_the_upstream_readers_go_first() {
     let origin = Origin::start(|received, _| fresh(received.line()).after(millis(300))).await;
     let limits = "max_in_flight = 4\n";
-    let settings = format!("max_share = 1.0\nmax_rate = 1000\n{}", group("g", "\"startup\"", &targets("warm", 200)));
+    // More than there are places: some of it always stands before the gate.
+    let settings = format!("max_share = 1.0\nconcurrency = 16\nmax_rate = 1000\n{}", group("g", "\"startup\"", &targets("warm", 200)));
     let (_folder, _process, address) = start("warm-slow", &file(origin.address, limits, &settings));
     until("the upstream is full", || asked(&origin, "/warm/") >= 8).await;
-    let began = Instant::now();
+    let (began, before) = (Instant::now(), origin.requests().len());
     let readers: Vec<_> = (0..12).map(|at| tokio::spawn(async move { get(address, &format!("/reader/{at}")).await })).collect();
     for reader in readers {
         let response = reader.await.unwrap();
@@ -79,9 +80,9 @@ async fn while_a_run_fills_the_upstream_readers_go_first() {
     }
     let took = began.elapsed();
     let order: Vec<bool> = origin.requests().iter().map(|received| received.line().contains("/reader/")).collect();
-    let (first, last) = (order.iter().position(|reader| *reader).unwrap(), order.iter().rposition(|reader| *reader).unwrap());
-    let between = order[first..last].iter().filter(|reader| !**reader).count();
-    assert!(between <= 2, "{between} warm requests went between readers");
+    let last = order.iter().rposition(|reader| *reader).unwrap();
+    let warm = order[before..last].iter().filter(|reader| !**reader).count();
+    assert!(warm <= 6, "{warm} warm requests went before readers"); // those that went before the readers had come
     assert!(took < Duration::from_secs(4), "{took:?} for twelve readers, four at a time, 300 ms each");
     let seen = asked(&origin, "/warm/");
     until("the run goes on", || asked(&origin, "/warm/") > seen + 4).await;
