@@ -29,3 +29,4 @@ mod semantics;
 mod smuggling;
 mod stale;
 mod switching;
+mod warm;

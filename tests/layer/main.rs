@@ -22,6 +22,7 @@ mod validation;
 mod vary;
 mod warm_ahead;
 mod warm_changes;
+mod warm_chaos;
 mod warm_faults;
 mod warm_identity;
 mod warm_runs;
