@@ -5,7 +5,7 @@ use crate::sidecar::Sidecar;
 use crate::sidecar::settings::{ServerSettings, UpstreamSettings};
 use crate::telemetry::{BOUNDS, Refusal};
 use crate::warm::Group;
-use crate::{Rule, Settings};
+use crate::{Invalidation, Level, Rule, Settings};
 use http::{Method, Request};
 use std::collections::{BTreeMap, BTreeSet};
 use tower::ServiceExt as _;
@@ -141,7 +141,7 @@ async fn the_names_and_labels_are_those_of_the_contract() {
     let scrape = scrape(&house.rooms).await;
     let known: BTreeMap<_, _> = CONTRACT.into_iter().collect();
     assert_eq!(scrape.kinds.keys().map(String::as_str).collect::<Vec<_>>(), known.keys().copied().collect::<Vec<_>>());
-    for ((name, labels), _) in &scrape.samples {
+    for (name, labels) in scrape.samples.keys() {
         let family = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name);
         let names: Vec<&str> = labels.iter().map(|(name, _)| name.as_str()).filter(|name| *name != "le").collect();
         assert_eq!(known[family], names, "{name}");
@@ -231,6 +231,46 @@ async fn the_upstream_s_attempts_and_their_time_to_a_head_are_counted() {
     assert_eq!(scrape.sum("warmfront_upstream_requests_total", &[("source", "live"), ("result", "ok")]), 1.0);
     assert_eq!(scrape.sum("warmfront_upstream_duration_seconds_count", &[]), 1.0);
     assert!(scrape.sum("warmfront_upstream_duration_seconds_sum", &[]) > 0.0);
+}
+
+#[tokio::test]
+async fn invalidations_are_counted_by_what_set_them_off() {
+    let invalidation = Invalidation::path("/known/**").unwrap().tag("brands");
+    let house = House::new(Settings { invalidations: vec![invalidation], ..Settings::default() }, |plan| {
+        plan.group(Group::new("brands").request("/warm").unwrap())
+    });
+    let Rooms { cache, warm, .. } = &house.rooms;
+    cache.invalidate(&"http://h/a".parse().unwrap(), Level::Stale);
+    cache.invalidate_tag("brands", Level::Stale);
+    cache.invalidate_prefix("/a", Level::Stale);
+    cache.invalidate_all(Level::Stale);
+    warm.invalidate("brands", Level::Stale).unwrap();
+    for path in ["/known/1", "/other", "/other"] {
+        house.ask(Request::post(format!("http://h{path}")).body(crate::RequestBody::default()).unwrap()).await;
+    }
+    let scrape = scrape(&house.rooms).await;
+    let of = |kind: &str| scrape.sum("warmfront_invalidation_total", &[("type", kind)]);
+    assert_eq!(["url", "tag", "prefix", "all", "group", "rule", "change", "rewarm"].map(of), [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 0.0]);
+    assert_eq!(cache.stats().invalidations, 8);
+}
+
+#[tokio::test]
+async fn evictions_are_counted_by_their_cause() {
+    let house = House::new(Settings { max_bytes: 256 << 10, max_object: 1 << 10, ..Settings::default() }, |plan| plan);
+    house.ask(get("/a")).await;
+    let mut other = get("/a");
+    other.headers_mut().insert("accept-language", "en".parse().unwrap());
+    house.ask(other).await;
+    house.ask(get("/b")).await;
+    house.rooms.cache.invalidate(&"http://h/b".parse().unwrap(), Level::Dead);
+    let of = |scrape: &Scrape, cause: &str| scrape.sum("warmfront_cache_evictions_total", &[("cause", cause)]);
+    let few = scrape(&house.rooms).await;
+    assert_eq!(["size", "purged", "replaced"].map(|cause| of(&few, cause)), [0.0, 1.0, 1.0]);
+    for at in 0..500 {
+        house.ask(get(&format!("/{at}"))).await;
+    }
+    let many = scrape(&house.rooms).await;
+    assert_eq!(of(&many, "size") + many.sum("warmfront_cache_entries", &[]), 501.0, "the purged one is in neither");
 }
 
 /// Every word of a text that begins as a metric of ours does, without what a histogram adds.
