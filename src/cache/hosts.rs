@@ -31,6 +31,11 @@ impl Hosts {
         hosts.push((host.to_ascii_lowercase().into(), 1));
     }
 
+    /// All hosts that are counted now.
+    pub(crate) fn all(&self) -> Vec<Box<str>> {
+        self.0.lock().iter().map(|(host, _)| host.clone()).filter(|host| !host.is_empty()).collect()
+    }
+
     /// The host that readers use most, if one has been seen often enough. What was counted loses half its weight.
     pub(crate) fn busiest(&self) -> Option<Box<str>> {
         let mut hosts = self.0.lock();

@@ -248,7 +248,8 @@ impl Warm {
         answer.await.ok().map(|job| JobView { job })
     }
 
-    /// Invalidates everything that belongs to a group: the targets of its plan, with what its lists held the last time. How many copies that were.
+    /// Invalidates everything that belongs to a group: the targets of its plan, with what its lists held the last time, under every host that was
+    /// warmed last or that readers use. How many copies that were.
     ///
     /// # Errors
     /// It is unknown.
@@ -259,7 +260,7 @@ impl Warm {
         let (account, shared) = (self.books.account(&name), self.cache.shared());
         let sequence = shared.sequence();
         shared.count_invalidation();
-        let hosts = self.books.hosts.load();
+        let hosts = rewarm::with_readers(&self.cache, &self.books.hosts.load());
         Ok(hosts.iter().map(|host| rewarm::drop_group(&self.cache, group, &account, host, level, sequence)).sum())
     }
 

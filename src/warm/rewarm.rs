@@ -53,6 +53,17 @@ pub(crate) fn drop_the_rest(cache: &Cache, rewarm: &Rewarm, groups: &[(Arc<Group
     shared.count_invalidation();
 }
 
+/// `hosts`, and all others under which readers may have copies of the same targets.
+pub(crate) fn with_readers(cache: &Cache, hosts: &[HeaderValue]) -> Vec<HeaderValue> {
+    let mut all = hosts.to_vec();
+    for host in cache.shared().hosts.all().iter().filter_map(|host| HeaderValue::from_str(host).ok()) {
+        if !all.contains(&host) {
+            all.push(host);
+        }
+    }
+    all
+}
+
 /// Drops every target of a group, with what its lists held the last time; of a task, what it has warmed the last time. How many copies that were.
 pub(crate) fn drop_group(cache: &Cache, group: &Group, account: &Account, host: &HeaderValue, level: Level, sequence: u64) -> usize {
     let drop = |target: &str| {

@@ -195,6 +195,11 @@ impl Runner {
             }
         }
         self.cache.shared().wishes.nominate_from(0);
+        for (_, Owed { run, .. }) in self.owed.drain() {
+            run.cancel();
+            run.close(0);
+            run.announce();
+        }
         for mut active in std::mem::take(&mut self.active) {
             active.run.cancel();
             active.clear();
@@ -686,6 +691,7 @@ impl Runner {
 
     fn drop_the_rest(&mut self, rewarm: &Rewarm) {
         let hosts = self.hosts();
+        let hosts = rewarm::with_readers(&self.cache, &hosts);
         let groups = self.groups.iter().filter(|group| rewarm.groups.contains(&group.name));
         let groups: Vec<_> = groups.map(|group| (Arc::clone(group), self.books.account(&group.name))).collect();
         rewarm::drop_the_rest(&self.cache, rewarm, &groups, &hosts);
