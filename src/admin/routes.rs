@@ -183,7 +183,7 @@ pub(super) static CALLS: &[Call] = &[
         path: "/api/warm/jobs/{id}",
         summary: "Cancels a job, at once",
         answers: &[(200, shape::job_answer)],
-        run: |desk, asked| done(jobs::cancel(&desk, &asked)),
+        run: |desk, asked| Box::pin(jobs::cancel(desk, asked)),
         ..DELETE
     },
     // "/api/warm/plan" GET: run: |desk, asked| Box::pin(async move { Ok(Answer::json(&desk.rooms.warm.survey(..).await.to_json())) }), query group, items

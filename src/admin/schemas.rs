@@ -1,7 +1,7 @@
 //! JSON Schemas (2020-12) of what calls take and answer. Orders are closed: what is not in them is refused. Answers are open: they may grow.
 
 use crate::admin::calls::config::INTERVALS;
-use crate::admin::calls::jobs::MOST;
+use crate::admin::calls::jobs::{FARTHEST, MOST};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -258,7 +258,7 @@ pub(super) fn job_page(_: &[Arc<str>]) -> Value {
 }
 
 pub(super) fn offset(_: &[Arc<str>]) -> Value {
-    json!({ "type": "integer", "minimum": 0, "maximum": 1_000_000, "default": 0 })
+    json!({ "type": "integer", "minimum": 0, "maximum": FARTHEST, "default": 0 })
 }
 
 pub(super) fn limit(_: &[Arc<str>]) -> Value {

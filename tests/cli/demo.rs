@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 fn demo(name: &str) -> (Folder, Running, SocketAddr) {
     let folder = Folder::new(name);
-    let demo = Running::start(folder.path(), &["demo", "--listen", "127.0.0.1:0"], &[]);
+    let demo = Running::start(folder.path(), &["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"], &[]);
     let front = demo.wait_for_out("  warmfront ").split_whitespace().last().unwrap().parse().unwrap();
     (folder, demo, front)
 }
@@ -17,6 +17,7 @@ fn it_proves_itself_and_prints_lines_to_try() {
     let times: Vec<f64> = proof.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     assert!(times.len() == 2 && times[0] >= 800.0, "{proof}");
     assert!(demo.wait_for_out("curl -N").contains(&format!("http://{front}/v1/chat/stream")));
+    assert!(demo.wait_for_out("/api/cache/stats").contains("curl -s http://127.0.0.1:"));
     demo.signal("INT");
     assert_eq!(demo.end(), Some(0));
 }

@@ -64,8 +64,10 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// The admin API of `run` gets a free port, unless something else is said: tests run side by side.
     pub(crate) fn start(folder: &Path, args: &[&str], env: &[(&str, &str)]) -> Self {
-        let mut child = command(folder, args, env).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let admin = ("WARMFRONT_ADMIN__LISTEN", "127.0.0.1:0");
+        let mut child = command(folder, args, &[&[admin], env].concat()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (err, out) = (lines(child.stderr.take().unwrap()), lines(child.stdout.take().unwrap()));
         Self { child, err, out }
     }
@@ -87,9 +89,14 @@ impl Running {
 
     /// The address in a start-up line.
     pub(crate) fn address(&self) -> SocketAddr {
+        self.addresses().0
+    }
+
+    /// The addresses in a start-up line: of the data port and of the admin API.
+    pub(crate) fn addresses(&self) -> (SocketAddr, SocketAddr) {
         let line = self.wait_for(" listening on ");
-        let rest = line.split(" listening on ").nth(1).unwrap();
-        rest.split([',', ' ']).next().unwrap().parse().unwrap()
+        let after = |words: &str| line.split(words).nth(1).unwrap().split([',', ' ']).next().unwrap().parse().unwrap();
+        (after(" listening on "), after(", admin http://"))
     }
 
     pub(crate) fn signal(&self, name: &str) {

@@ -1,6 +1,6 @@
 //! `run`: from the start-up line through signals to the end.
 
-use crate::process::{Folder, LONG, Running, ask, origin, outcome};
+use crate::process::{Folder, LONG, Running, ask, origin, outcome, send};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -109,4 +109,59 @@ fn an_address_that_is_taken_fails_in_one_line() {
     let failed = outcome(folder.path(), &["run", "--upstream", "http://127.0.0.1:1", "--listen", &address], &[]);
     assert_eq!(failed.code, Some(1));
     assert!(failed.err.lines().any(|line| line.starts_with("error: ") && line.contains(&address)), "{}", failed.err);
+}
+
+#[test]
+fn the_admin_api_listens_where_the_start_up_line_says_and_says_that_it_drains() {
+    let folder = Folder::new("admin");
+    let upstream = format!("http://{}", origin("late", Duration::from_millis(1500)));
+    let mut sidecar = Running::start(folder.path(), &["run", "--listen", "127.0.0.1:0", "--upstream", &upstream], &[]);
+    let (address, admin) = sidecar.addresses();
+    assert!(ask(admin, "GET /readyz", "").contains("\"ready\":true"));
+    assert!(ask(admin, "POST /api/cache/invalidate", "").contains("Cache (all) invalidated"));
+    assert!(sidecar.wait_for("warmfront::audit").contains("/api/cache/invalidate"), "who changes something is written down");
+    let asked = std::thread::spawn(move || ask(address, "GET /", ""));
+    // The request is under way for a second and a half; all this falls into it.
+    std::thread::sleep(Duration::from_millis(250));
+    sidecar.signal("TERM");
+    sidecar.wait_for("SIGTERM: finishing requests under way");
+    let started = Instant::now();
+    while !ask(admin, "GET /readyz", "").starts_with("HTTP/1.1 503") {
+        assert!(started.elapsed() < Duration::from_secs(1), "it does not say that it drains");
+    }
+    assert!(asked.join().unwrap().ends_with("late"));
+    assert_eq!(sidecar.end(), Some(0));
+}
+
+#[test]
+fn an_admin_address_that_is_taken_fails_with_its_fix() {
+    let folder = Folder::new("admin-taken");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let failed = outcome(folder.path(), &["run", "--upstream", "http://127.0.0.1:1", "--listen", "127.0.0.1:0", "--admin", &address], &[]);
+    assert_eq!(failed.code, Some(1));
+    let first = failed.err.lines().next().unwrap();
+    assert!(first.starts_with(&format!("error: cannot listen on {address} for the admin API")), "{}", failed.err);
+    assert!(failed.err.contains("fix: give it another address, with --admin"), "{}", failed.err);
+}
+
+#[test]
+fn what_was_switched_through_the_admin_api_is_as_the_file_says_after_a_reload() {
+    let folder = Folder::new("admin-reload");
+    let file = |token: &str| {
+        let upstream = origin("hello", Duration::ZERO);
+        format!("[server]\nlisten = \"127.0.0.1:0\"\n[upstream]\nurls = [\"http://{upstream}\"]\n[admin]\n{token}\n")
+    };
+    folder.write("warmfront.toml", &file(""));
+    let sidecar = Running::start(folder.path(), &["run"], &[]);
+    let (address, admin) = sidecar.addresses();
+    let off = "{\"enabled\":false}";
+    assert!(send(admin, "PUT /api/cache/config", &format!("Content-Length: {}\r\n", off.len()), off).contains("\"enabled\":false"));
+    assert!(ask(address, "GET /", "").contains("detail=disabled"));
+    folder.write("warmfront.toml", &file("token = \"s3cret\""));
+    sidecar.signal("HUP");
+    sidecar.wait_for("warmfront: reloaded");
+    assert!(!ask(address, "GET /", "").contains("detail=disabled"));
+    assert!(ask(admin, "GET /api/cache/config", "").starts_with("HTTP/1.1 401"), "the token holds from now on");
+    assert!(ask(admin, "GET /api/cache/config", "Authorization: Bearer s3cret\r\n").contains("\"enabled\":true"));
 }

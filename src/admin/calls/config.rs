@@ -7,6 +7,7 @@ use crate::admin::problem::Problem;
 use crate::admin::shapes::millis;
 use crate::cache::settings::Settings;
 use crate::warm::WarmSettings;
+use http::StatusCode;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,7 +94,7 @@ impl Change {
         }
         if let Some(warming) = self.warming {
             if warming && !settings.enabled {
-                return Err(Problem::at("/warming", "nothing can be warmed while enabled is false"));
+                return Err(Problem::new(StatusCode::CONFLICT, "/warming: nothing can be warmed while enabled is false"));
             }
             plan.enabled = warming;
         }

@@ -49,13 +49,11 @@ fn share(report: &Report, settings: &WarmSettings) -> f64 {
     }
     let (mut warm, mut planned) = (0, 0);
     for group in report.groups.iter().filter(at_startup) {
-        // The run that goes on tells less than the one that has ended, unless it is the first.
-        let (fates, items) = match (&group.last, &group.running) {
-            (Some(last), _) => (last.fates, last.fates.items()),
-            (None, Some(running)) if running.planned > 0 => (running.fates, running.planned),
-            _ => return 0.0,
-        };
-        warm += fates.warm();
+        let ended = group.last.as_ref().map(|last| (last.fates.warm(), last.fates.items()));
+        let going_on = group.running.filter(|running| running.planned > 0).map(|running| (running.fates.warm(), running.planned));
+        // The better of the two: a run that goes on knows less than the one before, unless that one failed.
+        let Some((done, items)) = ended.into_iter().chain(going_on).max_by_key(|(warm, _)| *warm) else { return 0.0 };
+        warm += done;
         planned += items;
     }
     if planned == 0 { 1.0 } else { warm as f64 / planned as f64 }

@@ -8,9 +8,15 @@ use crate::admin::shapes;
 use crate::warm::JobView;
 use http::StatusCode;
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// The largest page.
 pub(crate) const MOST: usize = 1000;
+/// The farthest page.
+pub(crate) const FARTHEST: usize = 1_000_000;
+/// How long the answer to a cancellation waits for the end.
+const CANCEL: Duration = Duration::from_millis(250);
 /// A page where nobody says how large.
 const USUAL: usize = 100;
 
@@ -38,9 +44,9 @@ pub(crate) fn one(desk: &Desk, asked: &Asked) -> Result<Answer, Problem> {
     })))
 }
 
-pub(crate) fn cancel(desk: &Desk, asked: &Asked) -> Result<Answer, Problem> {
+pub(crate) async fn cancel(desk: Arc<Desk>, asked: Asked) -> Result<Answer, Problem> {
     asked.fields()?.finish()?;
-    let job = find(desk, asked)?;
+    let job = find(&desk, &asked)?;
     let id = job.id();
     let words = if job.has_ended() {
         format!("Job {id} had ended already")
@@ -49,6 +55,8 @@ pub(crate) fn cancel(desk: &Desk, asked: &Asked) -> Result<Answer, Problem> {
         return Err(Problem::new(StatusCode::CONFLICT, words));
     } else {
         desk.rooms.warm.cancel(id);
+        // It ends at once, unless it waits for its turn: then it will when that comes.
+        let _ = tokio::time::timeout(CANCEL, job.ended()).await;
         format!("Job {id} cancelled")
     };
     Ok(Answer::json(&json!({ "success": true, "message": words, "job": shapes::job(&job) })))
@@ -75,7 +83,7 @@ fn find(desk: &Desk, asked: &Asked) -> Result<JobView, Problem> {
 }
 
 fn page(asked: &Asked) -> Result<(usize, usize), Problem> {
-    Ok((asked.number("offset", 0, 0, usize::MAX >> 1)?, asked.number("limit", USUAL, 1, MOST)?))
+    Ok((asked.number("offset", 0, 0, FARTHEST)?, asked.number("limit", USUAL, 1, MOST)?))
 }
 
 /// Where the next page begins, if there is one.

@@ -49,7 +49,7 @@ pub(crate) async fn warmup(desk: Arc<Desk>, asked: Asked) -> Result<Answer, Prob
         }
     }
     warms(&desk)?;
-    run(&desk, kind.as_deref(), later).await
+    run(&desk, kind.as_deref(), false, later).await
 }
 
 /// Unlike `invalidate-and-warm` this does leave a hole: "clear" means that nothing old is served from now on.
@@ -59,11 +59,12 @@ pub(crate) async fn clear_and_warmup(desk: Arc<Desk>, asked: Asked) -> Result<An
     fields.finish()?;
     warms(&desk)?;
     desk.rooms.cache.invalidate_all(Level::Dead);
-    run(&desk, None, later).await
+    // What is fetched from here on: a run that is going on has lost what it brought.
+    run(&desk, None, true, later).await
 }
 
-async fn run(desk: &Desk, group: Option<&str>, later: bool) -> Result<Answer, Problem> {
+async fn run(desk: &Desk, group: Option<&str>, force: bool, later: bool) -> Result<Answer, Problem> {
     let names = group.map(|name| [name]);
-    let job = begun(desk.rooms.warm.run(names.as_ref().map(<[_; 1]>::as_slice), false).await)?;
+    let job = begun(desk.rooms.warm.run(names.as_ref().map(<[_; 1]>::as_slice), force).await)?;
     Ok(when_done(desk, job, later, |_, job| warmup::with_metrics(std::slice::from_ref(job))).await)
 }

@@ -21,8 +21,9 @@ pub(crate) fn reset(desk: &Desk, asked: &Asked) -> Result<Answer, Problem> {
 
 /// The `data` of stats.
 pub(super) fn data(desk: &Desk) -> Value {
-    let report = desk.rooms.warm.report();
+    // This first: what the store has let go of goes only when it is asked, and with it the copies of groups.
     let (now, before) = (desk.rooms.cache.stats(), desk.baseline().stats);
+    let report = desk.rooms.warm.report();
     let last = report.groups.iter().filter_map(|group| group.last.as_ref()).max_by_key(|last| end_of(last));
     let cached: Map<String, Value> = report.groups.iter().map(|group| (String::from(&*group.name), group.gain.live.into())).collect();
     json!({
