@@ -18,8 +18,14 @@ pub struct AdminSettings {
     pub token: Option<Secret>,
 }
 
+impl Default for AdminSettings {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9180)), token: None }
+    }
+}
+
 pub(super) fn check(root: &Table, findings: &mut Findings) -> AdminSettings {
-    let mut listen = SocketAddr::from(([127, 0, 0, 1], 9180));
+    let mut listen = AdminSettings::default().listen;
     if let Some(text) = root.text(LISTEN) {
         match text.parse() {
             Ok(address) => listen = address,
