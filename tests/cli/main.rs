@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod check;
+mod completions;
 mod demo;
 mod learn;
 mod process;
 mod run;
+mod set;
 mod usage;
