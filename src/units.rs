@@ -26,6 +26,18 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     Some(Duration::from_millis(total))
 }
 
+/// A regular expression (ECMA-262) for the texts that [`parse_duration`] reads.
+pub(crate) fn duration_pattern() -> String {
+    let part = |unit: &str| format!(r"[0-9]+\s*{unit}\s*");
+    let units = DURATION_UNITS.map(|(unit, _)| unit);
+    let from = |first: usize| {
+        let smaller: String = units[first + 1..].iter().map(|unit| format!("({})?", part(unit))).collect();
+        part(units[first]) + &smaller
+    };
+    let branches: Vec<String> = (0..units.len()).map(from).collect();
+    format!(r"^\s*({})$", branches.join("|"))
+}
+
 /// Splits `1h30m` into 1, `h` and `30m`; a space before the unit is allowed.
 pub(crate) fn number_and_unit(text: &str) -> Option<(u64, &str, &str)> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

@@ -9,6 +9,7 @@ Examples:
   warmfront run --upstream http://127.0.0.1:9000    a shared cache in front of that API
   warmfront run --config warmfront.toml             everything as the file says
   warmfront check --config warmfront.toml           every fault of the file, with line and fix
+  warmfront check --schema > warmfront.schema.json  the file's JSON Schema, for editors
   warmfront plan                                    what would be warmed, and when
   warmfront demo                                    a slow sample API, and what to try
   warmfront learn /var/log/nginx/access.log         a warm plan of what is asked for most
@@ -19,10 +20,12 @@ const RUN_DETAIL: &str = "\
 Examples:
   warmfront run --upstream http://127.0.0.1:9000
   warmfront run --upstream http://api:9000 --listen 0.0.0.0:8080 --max-bytes 1GiB
+  warmfront run --set warm.concurrency=8 --set key.query_ignore=utm_*,fbclid
   WARMFRONT_CACHE__DEFAULT_TTL=30s warmfront run --config warmfront.toml
 
 Each key outside of [[lists]] can be set by the environment: WARMFRONT_ and its path in
-capitals, with __ for each dot. Order: defaults < file < environment < flags.
+capitals, with __ for each dot; and by --set KEY=VALUE. Items of a list are separated by commas.
+Order: defaults < file < environment < --set < flags of their own.
 WARMFRONT_LOG: what is logged on stderr (error, warn, info, debug); default warn, and who
 changes what through the admin API (warmfront::audit=info).
 
@@ -32,7 +35,22 @@ under way finish (server.drain_timeout); a second one ends at once.";
 const CHECK_DETAIL: &str = "\
 Examples:
   warmfront check
-  warmfront check --config /etc/warmfront.toml --connect";
+  warmfront check --config /etc/warmfront.toml --connect
+  warmfront check --set cache.max_bytes=1GiB --set warm.max_rate=20
+  warmfront check --format json | jq -r '.faults[] | [.place, .key, .fix] | @tsv'
+  warmfront check --schema > warmfront.schema.json
+
+Editors: with `#:schema ./warmfront.schema.json` as the first line of a file, taplo and
+VS Code (Even Better TOML) complete keys and underline what is wrong.";
+
+const COMPLETIONS_DETAIL: &str = "\
+Examples:
+  source <(warmfront completions bash)                                        this shell
+  warmfront completions bash > ~/.local/share/bash-completion/completions/warmfront
+  warmfront completions zsh > ~/.zfunc/_warmfront     with fpath+=~/.zfunc before compinit
+  warmfront completions fish > ~/.config/fish/completions/warmfront.fish
+  warmfront completions powershell >> $PROFILE
+  warmfront completions elvish >> ~/.config/elvish/rc.elv";
 
 const PLAN_DETAIL: &str = "\
 Examples:
@@ -106,6 +124,9 @@ pub(super) enum Command {
     /// Reads access logs and writes a warm plan of what is asked for most
     #[command(after_help = LEARN_DETAIL)]
     Learn(LearnArgs),
+    /// Prints what a shell needs to complete commands and flags
+    #[command(after_help = COMPLETIONS_DETAIL)]
+    Completions(CompletionsArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -128,6 +149,15 @@ pub(super) struct RunArgs {
     /// Memory for stored responses, as 512MiB [default: 256MiB]
     #[arg(long, value_name = "SIZE")]
     pub(super) max_bytes: Option<String>,
+    #[command(flatten)]
+    pub(super) set: SetArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SetArgs {
+    /// Any key outside of [[lists]], as warm.concurrency=8; may be given several times
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_and_value)]
+    pub(super) set: Vec<(String, String)>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -148,6 +178,30 @@ pub(super) struct CheckArgs {
     /// Also resolve and connect to the upstream
     #[arg(long)]
     pub(super) connect: bool,
+    #[command(flatten)]
+    pub(super) set: SetArgs,
+    /// What is written
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+    pub(super) format: CheckFormat,
+    /// Print the JSON Schema of the configuration file, and check nothing
+    #[arg(long, exclusive = true)]
+    pub(super) schema: bool,
+}
+
+/// What `check` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum CheckFormat {
+    /// Faults with their lines on stderr, a summary on stdout
+    Text,
+    /// One object on stdout, faults and warnings in it
+    Json,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(super) shell: clap_complete::Shell,
 }
 
 #[derive(Debug, clap::Args)]
@@ -249,14 +303,27 @@ impl RunArgs {
             .chain(single("server.workers", self.workers, "--workers"))
             .chain(single("cache.max_bytes", self.max_bytes, "--max-bytes"))
             .collect();
-        Sources { flags, ..sources(self.config) }
+        Sources { flags, set: self.set.set, ..sources(self.config) }
     }
+}
+
+impl CheckArgs {
+    /// The sources of the configuration that these arguments and the process's environment make.
+    pub(super) fn sources(self) -> Sources {
+        Sources { set: self.set.set, ..sources(self.config) }
+    }
+}
+
+/// Takes `KEY=VALUE` apart at the first `=`.
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE, as warm.concurrency=8")?;
+    Ok((key.trim().into(), value.into()))
 }
 
 /// File and environment.
 pub(super) fn sources(file: Option<PathBuf>) -> Sources {
     let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
-    Sources { file, default_file: Some("warmfront.toml".into()), text: None, env: env.collect(), flags: Vec::new() }
+    Sources { file, default_file: Some("warmfront.toml".into()), env: env.collect(), ..Sources::default() }
 }
 
 #[cfg(test)]

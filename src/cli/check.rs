@@ -1,39 +1,58 @@
 //! `warmfront check`: what the configuration is, or everything that is wrong with it.
 
+mod connect;
+mod json;
+
 use super::plan::plural;
 use super::{Failure, args, report};
 use crate::Cache;
-use crate::config::{Config, load, units::show_duration, units::show_size};
+use crate::config::{Config, Faults, json_schema, load, units::show_duration, units::show_size};
 use crate::warm::survey::{Known, Outlook};
+use args::{CheckArgs, CheckFormat};
+use connect::{Reached, Unreached};
 use std::fmt::Write as _;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
-use tokio::net::{TcpStream, lookup_host};
 
-pub(super) fn run(args: args::CheckArgs) -> ExitCode {
-    let config = match load(args::sources(args.config)) {
+pub(super) fn run(args: CheckArgs) -> ExitCode {
+    if args.schema {
+        report::print(&json_schema());
+        return ExitCode::SUCCESS;
+    }
+    let (format, connect) = (args.format, args.connect);
+    let loaded = load(args.sources());
+    let reached = loaded.as_ref().ok().filter(|_| connect).map(|config| connect::reach(&config.upstream));
+    match format {
+        CheckFormat::Text => text(loaded, reached),
+        CheckFormat::Json => json::print(loaded, reached),
+    }
+}
+
+fn text(loaded: Result<Config, Faults>, reached: Option<Result<Reached, Unreached>>) -> ExitCode {
+    let config = match loaded {
         Ok(config) => config,
-        Err(faults) => return Failure::Work(faults.to_string()).exit(),
+        Err(faults) => return Failure::from(faults).exit(),
     };
     report::warnings(&config.warnings);
-    let summary = summary(&config);
-    if args.connect {
-        match connect(config) {
-            Ok(line) => report::print(&format!("{summary}{line}")),
-            Err(failure) => return Failure::Work(failure).exit(),
-        }
-    } else {
-        report::print(&summary);
-    }
+    let connected = match reached {
+        Some(Ok(reached)) => format!("  connect   {reached}\n"),
+        Some(Err(unreached)) => return Failure::Work(unreached.to_string()).exit(),
+        None => String::new(),
+    };
+    report::print(&format!("{}{connected}", summary(&config)));
     ExitCode::SUCCESS
 }
 
-fn summary(config: &Config) -> String {
+/// `OK warmfront.toml`
+fn headline(config: &Config) -> String {
     let source =
         config.source.as_ref().map_or_else(|| "no file: defaults, environment and flags".into(), |path| path.display().to_string());
+    format!("OK {source}")
+}
+
+fn summary(config: &Config) -> String {
     let listen: Vec<String> = config.server.listen.iter().map(super::house::address).collect();
     let cache = &config.cache;
-    let mut text = format!("OK {source}\n");
+    let mut text = headline(config) + "\n";
     let _ = writeln!(text, "  listen    {}", listen.join(", "));
     let _ = writeln!(text, "  upstream  http://{}", config.upstream.authority);
     let _ = writeln!(text, "  cache     {}, objects up to {}", show_size(cache.max_bytes), show_size(cache.max_object));
@@ -69,46 +88,5 @@ fn warm(config: &Config, text: &mut String) {
     let (names, items) = (width(|row| row.0.len()), width(|row| row.1.len()));
     for (name, planned, when) in &rows {
         let _ = writeln!(text, "    {name:names$}  {planned:items$}  {when}");
-    }
-}
-
-/// Resolves and connects to the upstream; the line that says so, or what failed.
-fn connect(config: Config) -> Result<String, String> {
-    let upstream = config.upstream;
-    let failed = |why: String| format!("the upstream http://{} cannot be reached\n\n{why}", upstream.authority);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| failed(error.to_string()))?;
-    // RFC 3986 section 3.2.2: a literal IPv6 address is in brackets, which are no part of it.
-    let host = upstream.authority.host().trim_matches(['[', ']']).to_owned();
-    let port = upstream.authority.port_u16().unwrap_or(80);
-    let result = runtime.block_on(connect_within(upstream.connect_timeout, &host, port));
-    // A name that is still being looked up shall not keep the process.
-    runtime.shutdown_background();
-    result.map_err(failed)
-}
-
-async fn connect_within(limit: Duration, host: &str, port: u16) -> Result<String, String> {
-    let started = Instant::now();
-    let attempt = async {
-        let addresses: Vec<_> = lookup_host((host, port))
-            .await
-            .map_err(|error| format!("  {host}: {error}\n  fix: look for a slip in the host's name"))?
-            .collect();
-        let mut failures = String::new();
-        for address in addresses {
-            match TcpStream::connect(address).await {
-                Ok(_) => return Ok(format!("  connect   {address} in {:.1} ms\n", started.elapsed().as_secs_f64() * 1000.0)),
-                Err(error) => {
-                    let _ = writeln!(failures, "  {address}: {error}");
-                }
-            }
-        }
-        Err(format!("{failures}  fix: start the API there, or name another in upstream.urls"))
-    };
-    match tokio::time::timeout(limit, attempt).await {
-        Ok(result) => result,
-        Err(_) => Err(format!(
-            "  {host}:{port}: no answer within upstream.connect_timeout = {}\n  fix: look for a firewall, or wait longer",
-            show_duration(limit)
-        )),
     }
 }

@@ -122,8 +122,5 @@ impl Knobs {
 
 /// An address as it is written in the configuration.
 pub(super) fn address(address: &ListenAddr) -> String {
-    match address {
-        ListenAddr::Tcp(address) => address.to_string(),
-        ListenAddr::Unix(path) => format!("unix:{}", path.display()),
-    }
+    address.to_string()
 }

@@ -1,10 +1,11 @@
-//! The command line: `run`, `demo`, `check`, `plan` and `learn`.
+//! The command line: `run`, `demo`, `check`, `plan`, `learn` and `completions`.
 //!
 //! Exit codes: 0 done, 1 the work failed, 2 wrong usage.
 
 mod args;
 mod check;
 mod client;
+mod completions;
 mod demo;
 mod house;
 mod learn;
@@ -26,6 +27,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Learn(args) => learn::run(args),
+        Command::Completions(args) => completions::run(args),
     }
 }
 
@@ -41,12 +43,14 @@ enum Failure {
 impl Failure {
     /// Says so on stderr.
     fn exit(self) -> ExitCode {
-        let (text, code) = match self {
-            Self::Work(text) => (text, 1),
-            Self::Usage(text) => (text, 2),
-        };
-        report::error(&text);
-        ExitCode::from(code)
+        let (Self::Work(text) | Self::Usage(text)) = &self;
+        report::error(text);
+        self.code()
+    }
+
+    /// The exit code that says so.
+    fn code(&self) -> ExitCode {
+        ExitCode::from(if matches!(self, Self::Usage(_)) { 2 } else { 1 })
     }
 }
 

@@ -14,8 +14,10 @@
 //! ```
 
 mod check;
+mod defaults;
 mod document;
 mod fault;
+mod json_schema;
 mod kind;
 mod map;
 mod overlay;
@@ -25,6 +27,7 @@ pub(crate) mod units;
 
 pub use crate::admin::{AdminSettings, Secret};
 pub use fault::{Fault, Faults, Place, Spot};
+pub use json_schema::json_schema;
 
 use crate::cache::settings::Settings;
 use crate::sidecar::settings::{ServerSettings, UpstreamSettings};
@@ -46,6 +49,8 @@ pub struct Sources {
     pub env: Vec<(String, String)>,
     /// Flags: the dotted key that each sets, what was said, and the flag's name. A key that takes a list may come several times.
     pub flags: Vec<(&'static str, String, &'static str)>,
+    /// What `--set KEY=VALUE` says: dotted keys and values as in the environment. Laid under `flags`. The last word on a key counts, but lists grow.
+    pub set: Vec<(String, String)>,
 }
 
 /// A checked configuration.
@@ -87,6 +92,7 @@ pub fn load(sources: Sources) -> Result<Config, Faults> {
         None => true,
     };
     overlay::environment(&sources.env, &mut root, &mut findings);
+    overlay::set(&sources.set, &mut root, &mut findings);
     overlay::flags(&sources.flags, &mut root, &mut findings);
     findings.warn_of_what_comes_later();
     let checked = readable.then(|| check::check(&root, &mut findings)).flatten();

@@ -14,13 +14,19 @@ pub(super) struct Key {
     pub(super) doc: &'static str,
     /// Known, but nothing acts on it yet: the name under which one warning is given.
     pub(super) later: Option<&'static str>,
+    /// Each item of its array of tables must have it.
+    pub(super) required: bool,
 }
 
 impl Key {
-    /// `WARMFRONT_CACHE__MAX_BYTES` for `cache.max_bytes`; none for what is inside an array of tables or a free table.
+    /// Whether one text can say it: the environment and `--set` reach all but what is inside an array of tables or a free table.
+    pub(super) fn is_settable(&self) -> bool {
+        !self.path.contains("[]") && !matches!(self.kind, AnyMap | AnyMaps)
+    }
+
+    /// `WARMFRONT_CACHE__MAX_BYTES` for `cache.max_bytes`; none for what is not settable.
     pub(super) fn environment(&self) -> Option<String> {
-        let settable = !self.path.contains("[]") && !matches!(self.kind, AnyMap | AnyMaps);
-        settable.then(|| format!("WARMFRONT_{}", self.path.replace('.', "__").to_ascii_uppercase()))
+        self.is_settable().then(|| format!("WARMFRONT_{}", self.path.replace('.', "__").to_ascii_uppercase()))
     }
 }
 
@@ -61,11 +67,15 @@ fn below(key: &'static Key, path: &str) -> Option<&'static str> {
 }
 
 const fn key(path: &'static str, kind: Kind, doc: &'static str) -> Key {
-    Key { path, kind, doc, later: None }
+    Key { path, kind, doc, later: None, required: false }
+}
+
+const fn must(path: &'static str, kind: Kind, doc: &'static str) -> Key {
+    Key { path, kind, doc, later: None, required: true }
 }
 
 const fn later(group: &'static str, path: &'static str, kind: Kind, doc: &'static str) -> Key {
-    Key { path, kind, doc, later: Some(group) }
+    Key { path, kind, doc, later: Some(group), required: false }
 }
 
 /// A time-out: never zero, at most a day.
@@ -116,7 +126,7 @@ pub(super) const KEYS: &[Key] = &[
     key("key.query_ignore", List, "query parameters that do not count, as [\"utm_*\"]"),
     key("key.query_sort", Bool, "whether query parameters are sorted"),
     key("rules[].name", Text, "the rule's name in logs and Cache-Status"),
-    key("rules[].path", Text, "the paths it is about, as \"/api/**\""),
+    must("rules[].path", Text, "the paths it is about, as \"/api/**\""),
     key("rules[].pass", Bool, "never looked up, never stored"),
     key("rules[].ttl", LIFETIME, "the lifetime where the origin names none"),
     key("rules[].stale_while_revalidate", LIFETIME, "how long stale responses serve while they are refreshed"),
@@ -128,7 +138,7 @@ pub(super) const KEYS: &[Key] = &[
     key("rules[].query_ignore", List, "query parameters that do not count, as [\"utm_*\"]"),
     key("rules[].query_sort", Bool, "whether query parameters are sorted"),
     key("invalidate[].methods", List, "the methods that invalidate"),
-    key("invalidate[].path", Text, "the paths whose change invalidates"),
+    must("invalidate[].path", Text, "the paths whose change invalidates"),
     key("invalidate[].tags", List, "tags of what is invalidated"),
     key("invalidate[].prefixes", List, "beginnings of the paths that are invalidated, as \"/api/models/\""),
     key("invalidate[].groups", List, "warm groups whose requests are invalidated"),
@@ -145,20 +155,20 @@ pub(super) const KEYS: &[Key] = &[
     key("warm.refresh_ahead.before", Fraction, "in which last part of their lifetime"),
     key("warm.time_zone", Text, "the time zone of schedules"),
     key("warm.hosts", List, "the hosts that readers name, empty = the one that they name most"),
-    key("warm.groups[].name", Text, "the group's name"),
+    must("warm.groups[].name", Text, "the group's name"),
     key("warm.groups[].enabled", Bool, "whether it runs by its schedule"),
     key("warm.groups[].priority", ANY, "higher goes first"),
     key("warm.groups[].schedule", List, "when it runs"),
     key("warm.groups[].requests", List, "what it asks for"),
     key("warm.groups[].max_items", Integer { min: 1, max: MOST_ITEMS }, "the most items per run"),
-    key("warm.groups[].combos[].path", Text, "the path of all combinations"),
+    must("warm.groups[].combos[].path", Text, "the path of all combinations"),
     key("warm.groups[].combos[].params", AnyMap, "values per placeholder of the path"),
     key("warm.groups[].combos[].query", AnyMap, "values per query parameter"),
     key("warm.groups[].combos[].headers", AnyMap, "values per header, \"\" = without it"),
     key("warm.groups[].combos[].exclude", AnyMaps, "combinations that are left out"),
-    key("warm.groups[].sources[].url", Text, "where the list comes from"),
-    key("warm.groups[].sources[].select", Text, "what is taken from it"),
-    key("warm.groups[].sources[].path", Text, "the path per value"),
+    must("warm.groups[].sources[].url", Text, "where the list comes from"),
+    must("warm.groups[].sources[].select", Text, "what is taken from it"),
+    must("warm.groups[].sources[].path", Text, "the path per value"),
     key("warm.groups[].sources[].headers", AnyMap, "headers of the request for the list and of those made from it"),
     key("warm.user.path", Text, "where users ask for their own warm-up"),
     key("warm.user.identity.header", Text, "the request header that names the user"),
@@ -174,6 +184,26 @@ pub(super) const KEYS: &[Key] = &[
     later("[logs]", "logs.batch_max", ANY, "events per batch"),
     later("[logs]", "logs.file", Text, "the file of events, empty = stderr"),
     later("[logs]", "logs.server_timing", Bool, "whether responses carry Server-Timing"),
+];
+
+/// What each table and each array of tables is about, by its path.
+pub(super) const TABLES: &[(&str, &str)] = &[
+    ("server", "the data port: where readers come in, and what they may send"),
+    ("admin", "the admin API, on a port of its own"),
+    ("upstream", "the API in front of which warmfront stands"),
+    ("cache", "what is stored, and for how long where the origin is silent"),
+    ("key", "what identifies a stored response, where no rule says otherwise"),
+    ("rules[]", "rules by path: the first that matches a request decides"),
+    ("rules[].per_identity", "a partition per identity, unreachable from any other"),
+    ("invalidate[]", "what a successful change puts out of date beyond its own target; all that match apply"),
+    ("warm", "what is fetched before anybody asks, and at which pace"),
+    ("warm.refresh_ahead", "hot keys are refreshed before they expire"),
+    ("warm.groups[]", "requests that are warmed together"),
+    ("warm.groups[].combos[]", "all combinations of some values, as requests"),
+    ("warm.groups[].sources[]", "a list that the API itself gives, as requests"),
+    ("warm.user", "users' own warm-up, on the data port"),
+    ("warm.user.identity", "who a user is"),
+    ("logs", "events of requests"),
 ];
 
 #[cfg(test)]

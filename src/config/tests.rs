@@ -6,6 +6,8 @@ use crate::sidecar::settings::{Forwarded, ListenAddr, ServerSettings, UpstreamSe
 use crate::{Invalidation, Settings};
 use std::time::Duration;
 
+mod json_schema;
+mod set;
 mod warm;
 
 const UPSTREAM: &str = "[upstream]\nurls = [\"http://127.0.0.1:9000\"]\n";
@@ -67,6 +69,7 @@ fn other_value(key: &schema::Key) -> &'static str {
         ("warm.groups[].sources[].url" | "warm.user.path", _) => "\"/other\"",
         ("warm.groups[].sources[].select", _) => "\"/other\"",
         ("warm.groups[].sources[].path", _) => "\"/other/{value}\"",
+        ("logs.format", _) => "\"pretty\"",
         (_, Kind::Fraction) => "0.7",
         (_, Kind::AnyMap) => "{ other = \"other\" }",
         (_, Kind::Duration { .. }) => "\"7m\"",
@@ -102,6 +105,11 @@ fn least(array: &str) -> Vec<&'static str> {
 
 /// A file in which `key` has its least and one in which it has another value.
 fn before_and_after(key: &schema::Key) -> (String, String) {
+    silent_and_said(key, other_value(key))
+}
+
+/// A file with the least that is around `key`, and one in which it has `value`.
+fn silent_and_said(key: &schema::Key, value: &str) -> (String, String) {
     let (array, name) = key.path.rfind("[].").map_or(("", key.path), |at| (&key.path[..at + 2], &key.path[at + 3..]));
     let upstream = if key.path == "upstream.urls" { "" } else { "upstream.urls = [\"http://127.0.0.1:9000\"]\n" };
     let mut head = String::from(upstream);
@@ -117,7 +125,7 @@ fn before_and_after(key: &schema::Key) -> (String, String) {
     } else {
         format!("{head}{}\n", least(array).join("\n"))
     };
-    let after = format!("{head}{}\n{name} = {}\n", others.join("\n"), other_value(key));
+    let after = format!("{head}{}\n{name} = {value}\n", others.join("\n"));
     // A group that is named must be there.
     let group = if key.path == "invalidate[].groups" { "[[warm.groups]]\nname = \"other\"\nrequests = [\"/\"]\n" } else { "" };
     (before + group, after + group)

@@ -1,7 +1,7 @@
 //! Sizes as people write them, beside the durations of [`crate::units`].
 
 use crate::units::number_and_unit;
-pub(crate) use crate::units::{parse_duration, show_duration};
+pub(crate) use crate::units::{duration_pattern, parse_duration, show_duration};
 
 /// Units of sizes with their bytes, largest first.
 const SIZE_UNITS: [(&str, u64); 9] = [
@@ -24,6 +24,13 @@ pub(super) fn parse_size(text: &str) -> Option<u64> {
     }
     let bytes = if unit.is_empty() { 1 } else { SIZE_UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit))?.1 };
     number.checked_mul(bytes)
+}
+
+/// A regular expression (ECMA-262) for the texts that [`parse_size`] reads.
+pub(super) fn size_pattern() -> String {
+    let any_case = |letter: char| format!("[{}{}]", letter.to_ascii_uppercase(), letter.to_ascii_lowercase());
+    let units = SIZE_UNITS.map(|(unit, _)| unit.chars().map(any_case).collect::<String>());
+    format!(r"^\s*[0-9]+\s*({})?\s*$", units.join("|"))
 }
 
 /// Writes a size with the largest binary unit that divides it: `256 MiB`, `1500 B`.

@@ -1,6 +1,7 @@
 //! What can be set about the listener and the upstream.
 
 use ipnet::IpNet;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,6 +37,16 @@ pub enum ListenAddr {
     Tcp(SocketAddr),
     /// `unix:/run/wf.sock`
     Unix(PathBuf),
+}
+
+/// As it is written in the configuration.
+impl fmt::Display for ListenAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 impl Default for ServerSettings {
@@ -94,6 +105,12 @@ impl Share {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and a million")]
     pub fn new(fraction: f64) -> Self {
         Self((fraction.clamp(0.0, 1.0) * f64::from(Self::ALL)).ceil() as u32)
+    }
+
+    /// The part as a number from 0.0 to 1.0.
+    #[must_use]
+    pub fn fraction(self) -> f64 {
+        f64::from(self.0) / f64::from(Self::ALL)
     }
 
     /// The part of `places` that this is, rounded down: none for the share 0, else at least one.

@@ -1,6 +1,7 @@
 //! `check`: whole texts for good and bad configurations.
 
-use crate::process::{Folder, origin, outcome};
+use crate::process::{Folder, Outcome, origin, outcome};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 const BAD: &str = r#"[server]
@@ -151,4 +152,101 @@ fn connect_reaches_the_upstream_or_says_why_not() {
         "{}",
         refused.err
     );
+}
+
+#[test]
+fn connect_says_that_a_name_does_not_resolve() {
+    let folder = Folder::new("connect-name");
+    // RFC 6761 section 6.4: nobody answers for .invalid.
+    let env = [("WARMFRONT_UPSTREAM__URLS", "http://nothing.invalid:81")];
+    let unknown = outcome(folder.path(), &["check", "--connect"], &env);
+    assert_eq!((unknown.code, unknown.out.as_str()), (Some(1), ""));
+    let lines: Vec<&str> = unknown.err.lines().collect();
+    assert_eq!(lines[..2], ["error: the upstream http://nothing.invalid:81 cannot be reached", ""]);
+    assert!(lines[2].starts_with("  nothing.invalid: ") || lines[2].starts_with("  looking up nothing.invalid: "), "{}", unknown.err);
+    assert!(lines[3].starts_with("  fix: look for a slip in the host's name"), "{}", unknown.err);
+}
+
+fn object(outcome: &Outcome) -> Value {
+    assert_eq!(outcome.err, "");
+    serde_json::from_str(&outcome.out).unwrap_or_else(|error| panic!("{error}: {}", outcome.out))
+}
+
+#[test]
+fn a_script_reads_every_fault_with_its_place() {
+    let folder = Folder::new("json-bad");
+    folder.write("warmfront.toml", BAD);
+    let bad = outcome(folder.path(), &["check", "--format", "json", "--set", "server.workers=many"], &[("WARMFRONT_WARM__MAX_RATE", "0")]);
+    assert_eq!(bad.code, Some(1));
+    let told = object(&bad);
+    assert_eq!(
+        (&told["ok"], &told["config"], &told["connect"], &told["warnings"]),
+        (&json!(false), &Value::Null, &Value::Null, &json!([]))
+    );
+    assert_eq!(told["summary"], "9 faults in warmfront.toml and the environment and the flags");
+    let faults = told["faults"].as_array().unwrap();
+    assert_eq!(faults.len(), 9);
+    assert_eq!(
+        faults[3],
+        json!({ "place": "warmfront.toml:9:1", "file": "warmfront.toml", "line": 9, "column": 1, "key": "cache.max_byte", "found": "unknown key", "fix": "did you mean `max_bytes`?" })
+    );
+    let places: Vec<_> = faults[7..].iter().map(|fault| (&fault["place"], &fault["file"], &fault["line"])).collect();
+    let (none, variable, flag) = (Value::Null, json!("environment WARMFRONT_WARM__MAX_RATE"), json!("--set"));
+    assert_eq!(places, [(&variable, &none, &none), (&flag, &none, &none)]);
+    let missing = outcome(folder.path(), &["check", "--format", "json", "--config", "x.toml"], &[]);
+    assert_eq!((missing.code, &object(&missing)["faults"][0]["file"]), (Some(1), &json!("x.toml")));
+    let slip = outcome(folder.path(), &["check", "--format", "json", "--config", "/dev/null", "--set", "upstream.urls=x"], &[]);
+    assert_eq!((slip.code, object(&slip)["faults"].as_array().unwrap().len()), (Some(2), 1));
+}
+
+#[test]
+fn a_script_reads_what_a_good_file_says_and_its_warnings() {
+    let folder = Folder::new("json-good");
+    let upstream = origin("", Duration::ZERO);
+    folder.write(
+        "warmfront.toml",
+        &format!("[upstream]\nurls = \"http://{upstream}\"\n[[rules]]\npath = \"/a/**\"\nttl = \"90s\"\n[logs]\nslow = \"1s\"\n"),
+    );
+    let good = outcome(folder.path(), &["check", "--format", "json", "--connect"], &[]);
+    let told = object(&good);
+    assert_eq!(
+        (good.code, &told["ok"], &told["summary"], &told["faults"]),
+        (Some(0), &json!(true), &json!("OK warmfront.toml"), &json!([]))
+    );
+    assert_eq!(
+        told["config"],
+        json!({
+            "file": "warmfront.toml", "listen": ["127.0.0.1:8080"], "upstream": format!("http://{upstream}"), "max_bytes": 256 << 20,
+            "max_object": 8 << 20, "rules": [{ "name": "/a/**", "path": "/a/**", "pass": false, "ttl": "1m30s" }], "groups": [],
+        })
+    );
+    assert_eq!((&told["warnings"][0]["key"], &told["warnings"][0]["line"]), (&json!("[logs]"), &json!(7)));
+    assert_eq!(told["connect"]["address"], upstream.to_string());
+    assert!(told["connect"]["ms"].is_number());
+}
+
+#[test]
+fn a_script_reads_why_the_upstream_was_not_reached() {
+    let folder = Folder::new("json-connect");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let env = [("WARMFRONT_UPSTREAM__URLS", &*format!("http://{free}"))];
+    let refused = outcome(folder.path(), &["check", "--connect", "--format", "json"], &env);
+    let told = object(&refused);
+    assert_eq!((refused.code, &told["ok"], &told["connect"]), (Some(1), &json!(false), &Value::Null));
+    assert_eq!(told["summary"], format!("the upstream http://{free} cannot be reached"));
+    assert_eq!(told["faults"][0]["key"], "upstream.urls");
+    assert!(told["faults"][0]["found"].as_str().unwrap().starts_with(&format!("{free}: Connection refused")));
+}
+
+#[test]
+fn the_schema_is_printed_whatever_the_configuration_says() {
+    let folder = Folder::new("schema");
+    folder.write("warmfront.toml", BAD);
+    let schema = outcome(folder.path(), &["check", "--schema"], &[]);
+    assert_eq!(schema.code, Some(0));
+    let drawn = object(&schema);
+    assert_eq!(drawn["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    assert_eq!(drawn["properties"]["warm"]["properties"]["concurrency"]["default"], 4);
+    let mixed = outcome(folder.path(), &["check", "--schema", "--config", "warmfront.toml"], &[]);
+    assert_eq!((mixed.code, mixed.out.as_str()), (Some(2), ""));
 }

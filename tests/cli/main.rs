@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod check;
+mod completions;
 mod demo;
 mod learn;
 mod plan;
 mod process;
 mod run;
+mod set;
 mod usage;

@@ -16,7 +16,10 @@ fn help_and_version_go_to_stdout() {
     for (args, text) in [
         (&["--help"][..], "Exit codes: 0 done, 1 the work failed, 2 wrong usage."),
         (&["run", "--help"], "warmfront run --upstream http://127.0.0.1:9000"),
+        (&["run", "--help"], "--set warm.concurrency=8"),
         (&["check", "--help"], "--connect"),
+        (&["check", "--help"], "#:schema ./warmfront.schema.json"),
+        (&["completions", "--help"], "warmfront completions fish"),
         (&["demo", "--help"], "--listen"),
         (&["learn", "--help"], "--min-hits"),
         (&["plan", "--help"], "warmfront plan --admin http://10.0.0.7:9180 --group brands"),

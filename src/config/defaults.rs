@@ -1,0 +1,171 @@
+//! What holds where nobody says anything, by key: read from the settings themselves, so that it is written once.
+
+use crate::cache::invalidation::Invalidation;
+use crate::cache::rules::Rule;
+use crate::cache::settings::Settings;
+use crate::config::AdminSettings;
+use crate::config::units::{show_duration, show_size};
+use crate::sidecar::settings::{Forwarded, ServerSettings, UpstreamSettings};
+use crate::warm::{Group, UserSettings, WarmSettings};
+use http::uri::Authority;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// The settings that nobody has touched.
+pub(super) struct Defaults {
+    server: ServerSettings,
+    admin: AdminSettings,
+    upstream: UpstreamSettings,
+    cache: Settings,
+    warm: WarmSettings,
+    user: UserSettings,
+    group: Group,
+}
+
+impl Defaults {
+    pub(super) fn new() -> Self {
+        Self {
+            server: ServerSettings::default(),
+            admin: AdminSettings::default(),
+            upstream: UpstreamSettings::new(Authority::from_static("localhost")),
+            cache: Settings::default(),
+            warm: WarmSettings::default(),
+            user: UserSettings::default(),
+            group: Group::new(""),
+        }
+    }
+
+    /// The default of the key at `path` as the file would say it; `None` if there is none, or if silence says something that no value says.
+    pub(super) fn of(&self, path: &str) -> Option<Value> {
+        let (section, name) = path.split_once('.')?;
+        match section {
+            "server" => self.server(name),
+            "admin" => (name == "listen").then(|| json!(self.admin.listen.to_string())),
+            "upstream" => self.upstream(name),
+            "cache" | "key" => self.cache(path),
+            "rules[]" | "invalidate[]" => of_items(path),
+            "warm" => self.warm(name).or_else(|| self.group(name)).or_else(|| self.user(name)),
+            _ => None,
+        }
+    }
+
+    fn server(&self, name: &str) -> Option<Value> {
+        let server = &self.server;
+        Some(match name {
+            "listen" => texts(&server.listen),
+            "workers" => json!(server.workers),
+            "max_request_body" => size(server.max_request_body),
+            "max_header_bytes" => size(server.max_header_bytes as u64),
+            "header_timeout" => duration(server.header_timeout),
+            "idle_timeout" => duration(server.idle_timeout),
+            "max_connections" => json!(server.max_connections),
+            "trusted_proxies" => texts(&server.trusted_proxies),
+            "drain_timeout" => duration(server.drain_timeout),
+            _ => return None,
+        })
+    }
+
+    fn upstream(&self, name: &str) -> Option<Value> {
+        let upstream = &self.upstream;
+        Some(match name {
+            "connect_timeout" => duration(upstream.connect_timeout),
+            "response_timeout" => duration(upstream.response_timeout),
+            "idle_body_timeout" => duration(upstream.idle_body_timeout),
+            "forwarded" => json!(if upstream.forwarded == Forwarded::Append { "append" } else { "overwrite" }),
+            "max_in_flight" => json!(upstream.max_in_flight),
+            "max_queue" => json!(upstream.max_queue),
+            "queue_timeout" => duration(upstream.queue_timeout),
+            "preconnect" => json!(upstream.preconnect),
+            "retries" => json!(upstream.retries),
+            _ => return None,
+        })
+    }
+
+    fn cache(&self, path: &str) -> Option<Value> {
+        let cache = &self.cache;
+        Some(match path {
+            "cache.max_bytes" => size(cache.max_bytes),
+            "cache.max_object" => size(cache.max_object),
+            "cache.heuristic" => json!(cache.heuristic),
+            "cache.default_ttl" => duration(cache.default_ttl),
+            "cache.stale_while_revalidate" => duration(cache.stale_while_revalidate),
+            "cache.stale_if_error" => duration(cache.stale_if_error),
+            "cache.max_variants" => json!(cache.max_variants),
+            "cache.cache_status" => json!(cache.cache_status),
+            "key.query_ignore" => texts(&cache.key.query_ignore),
+            "key.query_sort" => json!(cache.key.query_sort),
+            _ => return None,
+        })
+    }
+
+    fn warm(&self, name: &str) -> Option<Value> {
+        let warm = &self.warm;
+        Some(match name {
+            "enabled" => json!(warm.enabled),
+            "on_startup" => json!(warm.on_startup),
+            "startup_delay" => duration(warm.startup_delay),
+            "concurrency" => json!(warm.concurrency),
+            "timeout" => duration(warm.timeout),
+            "max_rate" => json!(warm.max_rate),
+            "max_share" => json!(self.upstream.warm_share.fraction()),
+            "refresh_interval" => duration(warm.refresh_interval),
+            "refresh_ahead.hits" => json!(warm.refresh_ahead.hits),
+            "refresh_ahead.before" => json!(warm.refresh_ahead.before),
+            "time_zone" => json!(warm.time_zone.to_string()),
+            "hosts" => texts(&warm.hosts),
+            _ => return None,
+        })
+    }
+
+    fn group(&self, name: &str) -> Option<Value> {
+        let group = &self.group;
+        Some(match name.strip_prefix("groups[].")? {
+            "enabled" => json!(group.enabled),
+            "priority" => json!(group.priority),
+            "schedule" => texts(group.schedule.triggers()),
+            "max_items" => json!(group.max_items),
+            _ => return None,
+        })
+    }
+
+    fn user(&self, name: &str) -> Option<Value> {
+        let user = &self.user;
+        Some(match name.strip_prefix("user.")? {
+            "path" => json!(user.path.as_str()),
+            "identity.header" => json!(user.identity.header.as_str()),
+            "valid_for" => duration(user.valid_for),
+            "min_interval" => duration(user.min_interval),
+            "max_users" => json!(user.max_users),
+            "max_running" => json!(user.max_running),
+            _ => return None,
+        })
+    }
+}
+
+/// What a rule and an invalidation are that say nothing but their path.
+fn of_items(path: &str) -> Option<Value> {
+    let (rule, invalidation) = (Rule::path("/").ok()?, Invalidation::path("/").ok()?);
+    Some(match path {
+        "rules[].pass" => json!(rule.pass),
+        "rules[].override" => json!(rule.override_origin),
+        "rules[].tags" => texts(&rule.tags),
+        "invalidate[].methods" => texts(&invalidation.methods),
+        "invalidate[].tags" => texts(&invalidation.tags),
+        "invalidate[].prefixes" => texts(&invalidation.prefixes),
+        "invalidate[].groups" => texts(&invalidation.groups),
+        "invalidate[].warm" => json!(invalidation.warm),
+        _ => return None,
+    })
+}
+
+fn duration(duration: Duration) -> Value {
+    json!(show_duration(duration))
+}
+
+fn size(bytes: u64) -> Value {
+    json!(show_size(bytes).replace(' ', ""))
+}
+
+fn texts<T: ToString>(items: &[T]) -> Value {
+    items.iter().map(ToString::to_string).collect()
+}
