@@ -55,6 +55,10 @@ fn switches(groups: &[Arc<str>]) -> Value {
     order(&members.into())
 }
 
+pub(super) fn any_text(_: &[Arc<str>]) -> Value {
+    text()
+}
+
 pub(super) fn any_object(_: &[Arc<str>]) -> Value {
     json!({ "type": "object" })
 }
