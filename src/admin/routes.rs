@@ -4,9 +4,10 @@ use crate::admin::answer::Answer;
 use crate::admin::asked::Asked;
 use crate::admin::calls::{config, health, invalidate, jobs, scheduler, stats, warm, warmup};
 use crate::admin::desk::Desk;
-use crate::admin::openapi;
+use crate::admin::exposition::CONTENT_TYPE;
 use crate::admin::problem::Problem;
 use crate::admin::schemas::{self as shape, Schema};
+use crate::admin::{keys, metrics, openapi};
 use crate::suggest::{nearest, quote};
 use http::{Method, StatusCode};
 use std::pin::Pin;
@@ -67,6 +68,12 @@ const DELETE: Call = Call { method: "DELETE", ..GET };
 const PAGE: &[Param] =
     &[Param { name: "offset", required: false, schema: shape::offset }, Param { name: "limit", required: false, schema: shape::limit }];
 
+const KEYS: &[Param] = &[
+    Param { name: "sort", required: false, schema: shape::any_text },
+    Param { name: "limit", required: false, schema: shape::limit },
+    Param { name: "cursor", required: false, schema: shape::any_text },
+];
+
 /// All calls, in the order of the contract.
 pub(super) static CALLS: &[Call] = &[
     Call {
@@ -124,7 +131,14 @@ pub(super) static CALLS: &[Call] = &[
         ..POST
     },
     // "/api/cache/explain" GET: run: |desk, asked| done(explain::explain(&desk.rooms, ..)), query url, header
-    // "/api/cache/keys" GET: run: |desk, asked| done(keys::keys(&desk.rooms, ..)), query sort, limit, cursor
+    Call {
+        path: "/api/cache/keys",
+        summary: "What is stored",
+        query: KEYS,
+        answers: &[(200, shape::any_object)],
+        run: |desk, asked| done(page_of_keys(&desk, &asked)),
+        ..GET
+    },
     Call {
         path: "/api/cache/warmup/status",
         summary: "What is warmed now, how the last time went, and when the next comes",
@@ -187,7 +201,13 @@ pub(super) static CALLS: &[Call] = &[
         ..DELETE
     },
     // "/api/warm/plan" GET: run: |desk, asked| Box::pin(async move { Ok(Answer::json(&desk.rooms.warm.survey(..).await.to_json())) }), query group, items
-    // "/metrics" GET: run: |desk, _| done(Ok(Answer::text("text/plain; version=0.0.4; charset=utf-8", metrics::text(&desk.rooms))))
+    Call {
+        path: "/metrics",
+        summary: "Metrics",
+        answers: &[(200, shape::any_object)],
+        run: |desk, _| done(Ok(Answer::text(CONTENT_TYPE, metrics::render(&desk.rooms)))),
+        ..GET
+    },
     Call { path: "/healthz", summary: "Alive", open: true, answers: &[(200, shape::health)], run: |_, _| done(Ok(health::alive())), ..GET },
     Call {
         path: "/readyz",
@@ -205,6 +225,10 @@ pub(super) static CALLS: &[Call] = &[
         ..GET
     },
 ];
+
+fn page_of_keys(desk: &Desk, asked: &Asked) -> Result<Answer, Problem> {
+    keys::keys(&desk.rooms, &asked.query).map(|page| Answer::json(&page)).map_err(|bad| Problem::at(&format!("?{}", bad.name), &bad.fault))
+}
 
 /// An answer that is there already.
 fn done(result: Result<Answer, Problem>) -> Answering {

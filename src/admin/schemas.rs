@@ -55,6 +55,10 @@ fn switches(groups: &[Arc<str>]) -> Value {
     order(&members.into())
 }
 
+pub(super) fn any_text(_: &[Arc<str>]) -> Value {
+    text()
+}
+
 pub(super) fn any_object(_: &[Arc<str>]) -> Value {
     json!({ "type": "object" })
 }
@@ -202,7 +206,10 @@ pub(super) fn scheduler_status(_: &[Arc<str>]) -> Value {
         "schedule": { "type": "array", "items": text() },
         "enabled": boolean(),
         "running": boolean(),
+        "progress": { "type": ["object", "null"] },
         "next_run": or_null(text()),
+        "next_run_in_ms": or_null(count()),
+        "copies": object(&json!({ "live": count(), "useful": count(), "wasted": count(), "savedOriginMs": count() })),
         "last_run": or_null(text()),
         "last_result": { "type": ["object", "null"] },
     }));

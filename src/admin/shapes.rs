@@ -1,7 +1,8 @@
 //! How runs and jobs are written as JSON: once, for all calls.
 
+use crate::cache::Gain;
 use crate::clock::Stamp;
-use crate::warm::{Fates, GroupReport, JobView, Outcome, RunReport, RunView, Zone};
+use crate::warm::{Fates, GroupReport, JobView, Outcome, Progress, RunReport, RunView, Zone};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -107,6 +108,16 @@ fn run(run: &RunView) -> Value {
         "reasons": report.as_ref().map(|report| &report.reasons),
         "problems": report.as_ref().map(|report| &report.problems),
     })
+}
+
+/// How far a run that goes on has come.
+pub(super) fn progress(progress: &Progress) -> Value {
+    json!({ "done": progress.done, "planned": progress.planned, "failed": progress.fates.failed(), "etaMs": progress.eta.map(millis) })
+}
+
+/// What warmed copies have been worth to readers.
+pub(super) fn gain(gain: &Gain) -> Value {
+    json!({ "live": gain.live, "useful": gain.useful, "wasted": gain.wasted, "savedOriginMs": gain.saved_millis })
 }
 
 /// One item of a job.

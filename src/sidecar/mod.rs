@@ -147,6 +147,12 @@ impl Sidecar {
         self.upstream.in_flight()
     }
 
+    /// Places at the upstream: `upstream.max_in_flight` as it is in force.
+    #[must_use]
+    pub fn max_in_flight(&self) -> usize {
+        self.live.settings.load().upstream.max_in_flight
+    }
+
     fn live(&self) -> &Arc<Live> {
         &self.live
     }

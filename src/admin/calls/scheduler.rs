@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 pub(crate) fn status(desk: &Desk) -> Answer {
     let (report, settings) = (desk.rooms.warm.report(), desk.rooms.warm.settings());
-    let zone = &settings.time_zone;
+    let (zone, now) = (&settings.time_zone, desk.rooms.cache.shared().clock.wall());
     let jobs: Vec<Value> = report
         .groups
         .iter()
@@ -25,11 +25,14 @@ pub(crate) fn status(desk: &Desk) -> Answer {
                 "enabled": group.enabled,
                 "priority": group.priority,
                 "running": group.running.is_some(),
+                "progress": group.running.as_ref().map(shapes::progress),
                 "next_run": moment(zone, group.next_run),
+                "next_run_in_ms": group.next_run.map(|next| shapes::millis(next.since(now))),
                 "last_run": moment(zone, group.last.as_ref().map(end_of)),
                 "last_result": shapes::last_result(group),
                 "total_runs": group.totals.runs,
                 "failed_runs": group.totals.failed_runs,
+                "copies": shapes::gain(&group.gain),
             })
         })
         .collect();

@@ -36,6 +36,7 @@ pub(super) fn data(desk: &Desk) -> Value {
         "cache": cache(&now, &before),
         "warmInFlight": report.in_flight,
         "upstreamInFlight": desk.rooms.sidecar.in_flight(),
+        "upstreamMaxInFlight": desk.rooms.sidecar.max_in_flight(),
     })
 }
 
