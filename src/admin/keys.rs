@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 /// Entries of a page where nobody says how many.
 const USUAL: usize = 50;
 
-/// The page that `query` describes, decoded: `sort`, `limit` and `cursor`. It takes some tens of milliseconds for a hundred thousand keys: call it where
-/// that holds nobody up.
+/// The page that `query` describes, decoded: `sort`, `limit` and `cursor`. It takes about a microsecond for each stored key, a tenth of a
+/// second for a hundred thousand: call it where that holds nobody up.
 ///
 /// # Errors
 /// The parameter that makes no sense.

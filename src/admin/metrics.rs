@@ -23,7 +23,7 @@ pub(crate) fn render(rooms: &Rooms) -> String {
 }
 
 fn requests(text: &mut Exposition, shared: &Shared) {
-    let help = "Requests of readers by the rule that matched (none: no rule) and how they ended. Each counts once.";
+    let help = "Requests of readers that came to the cache, by the rule that matched (none: no rule) and how they ended. Each counts once.";
     let mut family = text.family("warmfront_requests_total", Kind::Counter, help);
     for (rule, counts) in shared.requests.by_rule() {
         for (outcome, count) in Outcome::ALL.into_iter().zip(counts) {

@@ -117,8 +117,8 @@ impl KeySort {
 impl Cache {
     /// What is stored, in the order of `sort`, from `cursor` on: at most `limit` entries (at least 1, at most [`MOST_KEYS`]).
     ///
-    /// A call looks at each stored key once, at most at a million: some tens of milliseconds for a hundred thousand, in steps between which it lets
-    /// others run, and holds no lock that readers want. It keeps `limit` of them in memory. Nothing of it counts as a use. An entry whose hits or bytes
+    /// A call looks at each stored key once, at most at a million: about a microsecond each, in steps between which it lets other threads run, and holds
+    /// no lock that readers want. It keeps `limit` of them in memory. Nothing of it counts as a use. An entry whose hits or bytes
     /// change between two pages may be shown twice or not at all.
     #[must_use]
     pub fn keys(&self, sort: KeySort, limit: usize, cursor: Option<KeyCursor>) -> KeyPage {
