@@ -3,6 +3,9 @@
 use crate::telemetry::{BOUNDS, Distribution};
 use std::fmt::{Display, Write as _};
 
+/// The media type of the format.
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// What kind of number a metric is.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {

@@ -2,12 +2,12 @@
 
 use crate::admin::answer::Answer;
 use crate::admin::asked::Asked;
-use crate::admin::calls::{config, health, invalidate, jobs, scheduler, stats, warm, warmup};
+use crate::admin::calls::{config, health, invalidate, jobs, plan, scheduler, stats, warm, warmup};
 use crate::admin::desk::Desk;
 use crate::admin::exposition::CONTENT_TYPE;
 use crate::admin::problem::Problem;
 use crate::admin::schemas::{self as shape, Schema};
-use crate::admin::{keys, metrics, openapi};
+use crate::admin::{calls, metrics, openapi};
 use crate::suggest::{nearest, quote};
 use http::{Method, StatusCode};
 use std::pin::Pin;
@@ -67,6 +67,9 @@ const PUT: Call = Call { method: "PUT", ..GET };
 const DELETE: Call = Call { method: "DELETE", ..GET };
 const PAGE: &[Param] =
     &[Param { name: "offset", required: false, schema: shape::offset }, Param { name: "limit", required: false, schema: shape::limit }];
+
+const PLAN: &[Param] =
+    &[Param { name: "group", required: false, schema: shape::any_text }, Param { name: "items", required: false, schema: shape::items }];
 
 const KEYS: &[Param] = &[
     Param { name: "sort", required: false, schema: shape::any_text },
@@ -135,8 +138,8 @@ pub(super) static CALLS: &[Call] = &[
         path: "/api/cache/keys",
         summary: "What is stored",
         query: KEYS,
-        answers: &[(200, shape::any_object)],
-        run: |desk, asked| done(page_of_keys(&desk, &asked)),
+        answers: &[(200, shape::data)],
+        run: |desk, asked| Box::pin(calls::keys::keys(desk, asked)),
         ..GET
     },
     Call {
@@ -200,7 +203,14 @@ pub(super) static CALLS: &[Call] = &[
         run: |desk, asked| Box::pin(jobs::cancel(desk, asked)),
         ..DELETE
     },
-    // "/api/warm/plan" GET: run: |desk, asked| Box::pin(async move { Ok(Answer::json(&desk.rooms.warm.survey(..).await.to_json())) }), query group, items
+    Call {
+        path: "/api/warm/plan",
+        summary: "The warm plan: what is fresh, what went wrong the last time, what a run would cost",
+        query: PLAN,
+        answers: &[(200, shape::data)],
+        run: |desk, asked| Box::pin(plan::plan(desk, asked)),
+        ..GET
+    },
     Call {
         path: "/metrics",
         summary: "Metrics",
@@ -225,10 +235,6 @@ pub(super) static CALLS: &[Call] = &[
         ..GET
     },
 ];
-
-fn page_of_keys(desk: &Desk, asked: &Asked) -> Result<Answer, Problem> {
-    keys::keys(&desk.rooms, &asked.query).map(|page| Answer::json(&page)).map_err(|bad| Problem::at(&format!("?{}", bad.name), &bad.fault))
-}
 
 /// An answer that is there already.
 fn done(result: Result<Answer, Problem>) -> Answering {

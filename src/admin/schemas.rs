@@ -63,6 +63,15 @@ pub(super) fn any_object(_: &[Arc<str>]) -> Value {
     json!({ "type": "object" })
 }
 
+/// An answer whose data has a shape of its own.
+pub(super) fn data(_: &[Arc<str>]) -> Value {
+    object(&json!({ "success": { "const": true }, "data": { "type": "object" } }))
+}
+
+pub(super) fn items(_: &[Arc<str>]) -> Value {
+    json!({ "type": "integer", "minimum": 0, "maximum": crate::admin::calls::plan::MOST, "default": 100 })
+}
+
 pub(super) fn nothing(_: &[Arc<str>]) -> Value {
     order(&json!({}))
 }

@@ -4,6 +4,8 @@ pub(super) mod config;
 pub(super) mod health;
 pub(super) mod invalidate;
 pub(super) mod jobs;
+pub(super) mod keys;
+pub(super) mod plan;
 pub(super) mod scheduler;
 pub(super) mod stats;
 pub(super) mod warm;
