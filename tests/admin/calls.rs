@@ -55,7 +55,7 @@ async fn items_restrict_what_is_warmed() {
 #[tokio::test]
 async fn a_warm_that_one_call_began_shows_in_all() {
     let rig = Rig::start().await;
-    rig.origin.shut.send_replace(true);
+    rig.origin.shut("/");
     let reply = rig.ask("POST /api/cache/warm", r#"{"items":{"channels":true},"async":true}"#).await;
     assert_eq!((reply.status, reply.field("location")), (202, Some("/api/warm/jobs/1")));
     assert_eq!((&reply.json()["success"], &reply.json()["job"]["id"]), (&json!(true), &json!(1)));
@@ -63,7 +63,7 @@ async fn a_warm_that_one_call_began_shows_in_all() {
     assert_eq!(status["warmup"]["running"], true);
     assert_eq!(rig.get("/api/scheduler/status").await["jobs"][0]["running"], true);
     assert_eq!(rig.get("/api/warm/jobs").await["jobs"][0]["state"], "running");
-    rig.origin.shut.send_replace(false);
+    rig.origin.open();
     until("the job has ended", async || rig.get("/api/warm/jobs/1").await["job"]["state"] == "done").await;
     assert_eq!(rig.get("/api/cache/stats").await["data"]["totalWarms"], 1);
     assert_eq!(rig.get("/api/cache/warmup/status").await["warmup"]["last_metrics"]["cached_items"], 2);
@@ -73,12 +73,12 @@ async fn a_warm_that_one_call_began_shows_in_all() {
 #[tokio::test]
 async fn a_client_that_leaves_does_not_end_the_warm_it_asked_for() {
     let rig = Rig::start().await;
-    rig.origin.shut.send_replace(true);
+    rig.origin.shut("/");
     let mut stream = TcpStream::connect(rig.admin).await.unwrap();
     stream.write_all(format!("POST /api/cache/warm HTTP/1.1\r\nHost: {}\r\n\r\n", rig.admin).as_bytes()).await.unwrap();
     until("it has begun", async || rig.get("/api/warm/jobs").await["total"] == 1).await;
     drop(stream);
-    rig.origin.shut.send_replace(false);
+    rig.origin.open();
     until("it has ended", async || rig.get("/api/cache/stats").await["data"]["totalWarms"] == 2).await;
 }
 
@@ -131,16 +131,16 @@ async fn the_scheduler_tells_next_runs_and_warms_all_or_one() {
 }
 
 #[tokio::test]
-async fn clear_and_warmup_fetches_all_anew_though_a_run_was_going_on() {
-    let rig = Rig::start().await;
-    rig.post("/api/cache/warm", "").await;
+async fn clear_and_warmup_fetches_anew_what_a_run_that_is_going_on_has_brought() {
+    let rig = Rig::with(|_, warm| warm.concurrency = 1).await;
     rig.read("/other").await;
-    rig.origin.shut.send_replace(true);
-    rig.post("/api/cache/warm", r#"{"force":true,"async":true}"#).await;
+    rig.origin.shut("/channels/2");
+    rig.post("/api/cache/warm", r#"{"async":true}"#).await;
+    until("half of it is done", async || rig.origin.count("/channels/2") == 1).await;
     let reply = rig.ask("POST /api/scheduler/clear-and-warmup", r#"{"async":true}"#).await;
     assert_eq!(reply.status, 202);
     let job = format!("/api/warm/jobs/{}", reply.json()["job"]["id"]);
-    rig.origin.shut.send_replace(false);
+    rig.origin.open();
     until("it has ended", async || rig.get(&job).await["job"]["state"] == "done").await;
     assert_eq!(rig.get("/api/cache/stats").await["data"]["itemsCached"], json!({ "channels": 2, "models": 1 }));
     assert!(rig.read("/channels/1").await.is_hit());

@@ -88,7 +88,7 @@ async fn switched_off_requests_pass_and_nothing_is_warmed_until_it_is_on_again()
 #[tokio::test]
 async fn switching_off_ends_a_run_that_is_going_on() {
     let rig = Rig::start().await;
-    rig.origin.shut.send_replace(true);
+    rig.origin.shut("/");
     rig.post("/api/cache/warm", r#"{"async":true}"#).await;
     put(&rig, &json!({ "enabled": false })).await;
     until("it has ended", async || rig.get("/api/warm/jobs/1").await["job"]["state"] == "cancelled").await;

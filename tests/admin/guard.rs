@@ -2,7 +2,7 @@
 
 use crate::rig::{Rig, ask};
 use serde_json::json;
-use warmfront::admin::Secret;
+use warmfront::admin::{AdminSettings, Secret};
 
 const READS: [&str; 6] = ["/healthz", "/readyz", "/api/cache/stats", "/api/cache/config", "/api/warm/jobs", "/api/openapi.json"];
 const CHANGES: [&str; 8] = [
@@ -90,4 +90,22 @@ async fn unknown_paths_are_told_the_nearest() {
     for path in ["/", "/x", "/api/cache/stats/../config", "//api/cache/stats", "/api/cache/stats%00", "/API/CACHE/STATS"] {
         assert_eq!(rig.ask(&format!("GET {path}"), "").await.status, 404, "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_reload_does_not_open_an_address_that_others_reach() {
+    let open = |admin: &mut AdminSettings| admin.listen = "0.0.0.0:0".parse().unwrap();
+    let rig = Rig::with(|admin, _| {
+        open(admin);
+        admin.token = Some(Secret::new("s3cret"));
+    })
+    .await;
+    let (mut other, address) = (AdminSettings::default(), format!("127.0.0.1:{}", rig.admin.port()).parse().unwrap());
+    assert_eq!(rig.control.reload(other.clone()), ["admin.listen", "admin.token"]);
+    assert_eq!(ask(address, "GET /api/cache/stats", &[], b"").await.status, 401);
+    open(&mut other);
+    other.token = Some(Secret::new("other"));
+    assert_eq!(rig.control.reload(other), Vec::<&str>::new());
+    assert_eq!(ask(address, "GET /api/cache/stats", &["Authorization: Bearer s3cret"], b"").await.status, 401);
+    assert_eq!(ask(address, "GET /api/cache/stats", &["Authorization: Bearer other"], b"").await.status, 200);
 }

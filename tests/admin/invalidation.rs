@@ -2,6 +2,7 @@
 
 use crate::rig::{Rig, until};
 use serde_json::json;
+use warmfront::Level;
 
 /// A house that has everything stored, some of it for another host too.
 async fn full() -> Rig {
@@ -98,12 +99,12 @@ async fn an_unknown_type_changes_nothing_and_names_the_known_ones() {
 async fn invalidate_and_warm_serves_the_old_copy_until_the_new_one_is_in() {
     let rig = Rig::start().await;
     rig.post("/api/cache/warm", "").await;
-    rig.origin.shut.send_replace(true);
+    rig.origin.shut("/");
     let order = async { rig.post("/api/cache/invalidate-and-warm", r#"{"type":"channels"}"#).await };
     let meanwhile = async {
         until("the origin is asked", async || rig.origin.count("/channels/1") == 2).await;
         let old = rig.read("/channels/1").await;
-        rig.origin.shut.send_replace(false);
+        rig.origin.open();
         old
     };
     let (answer, old) = tokio::join!(order, meanwhile);
@@ -127,4 +128,14 @@ async fn invalidate_and_warm_of_everything_drops_what_could_not_be_replaced_befo
     assert!(rig.read("/x").await.is_hit());
     let reply = rig.ask("POST /api/cache/invalidate-and-warm", r#"{"type":"news","async":true}"#).await;
     assert_eq!(reply.status, 202);
+}
+
+#[tokio::test]
+async fn a_replacing_job_ends_when_the_rest_has_been_dropped() {
+    let rig = Rig::start().await;
+    rig.read("/tagged/1").await;
+    let job = rig.warmer.as_ref().unwrap().handle().replace_tagged(&["news"], &[]).await.unwrap();
+    job.ended().await;
+    let request = http::Request::get(format!("http://{}/tagged/1", rig.data)).body(()).unwrap();
+    assert_eq!(rig.cache.lookup(request).unwrap().level, Level::Stale, "nobody had read it again: it was not fetched");
 }

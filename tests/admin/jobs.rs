@@ -25,7 +25,7 @@ async fn the_items_of_a_job_come_in_pages() {
 #[tokio::test]
 async fn delete_cancels_at_once_and_says_what_it_did() {
     let rig = Rig::start().await;
-    rig.origin.shut.send_replace(true);
+    rig.origin.shut("/");
     rig.post("/api/cache/warm", r#"{"async":true}"#).await;
     until("it is under way", async || rig.origin.count("/channels/1") == 1).await;
     let cancelled = rig.ask("DELETE /api/warm/jobs/1", "").await;
@@ -38,7 +38,7 @@ async fn delete_cancels_at_once_and_says_what_it_did() {
 #[tokio::test]
 async fn a_job_that_only_joined_cannot_cancel_what_others_began() {
     let rig = Rig::start().await;
-    rig.origin.shut.send_replace(true);
+    rig.origin.shut("/");
     rig.post("/api/cache/warm", r#"{"async":true}"#).await;
     assert_eq!(rig.post("/api/cache/warm", r#"{"async":true}"#).await["job"]["groups"][0]["joined"], true);
     assert_eq!(rig.ask("DELETE /api/warm/jobs/2", "").await.status, 409);

@@ -24,12 +24,12 @@ async fn it_is_ready_when_the_share_of_the_start_up_plan_is_warm_and_stays_so() 
         (warm.on_startup, warm.startup_delay) = (true, Duration::from_millis(1));
     })
     .await;
-    rig.origin.shut.send_replace(true);
+    rig.origin.shut("/");
     until("the origin is asked", async || rig.origin.count("/channels/1") == 1).await;
     let reply = rig.ask("GET /readyz", "").await;
     assert_eq!(reply.status, 503);
     assert!(reply.json()["message"].as_str().unwrap().contains("0 % of the start-up plan is warm, 80 % is wanted"), "{reply:?}");
-    rig.origin.shut.send_replace(false);
+    rig.origin.open();
     until("it is ready", async || rig.ask("GET /readyz", "").await.status == 200).await;
     rig.post("/api/cache/reset-stats", "").await;
     assert_eq!(rig.ask("GET /readyz", "").await.status, 200, "it does not become cold by a reset");
@@ -85,7 +85,7 @@ async fn an_open_connection_does_not_hold_up_the_end_and_then_nobody_listens() {
 #[tokio::test]
 async fn when_warming_has_ended_orders_are_refused_and_nobody_hangs() {
     let mut rig = Rig::start().await;
-    rig.origin.shut.send_replace(true);
+    rig.origin.shut("/");
     rig.post("/api/cache/invalidate-and-warm", r#"{"async":true}"#).await;
     let warmer = rig.warmer.take().unwrap();
     let waiting = rig.ask("POST /api/cache/invalidate-and-warm", "");

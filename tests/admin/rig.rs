@@ -38,8 +38,8 @@ pub struct Rig {
 #[derive(Clone)]
 pub struct Origin {
     counts: Arc<Mutex<HashMap<String, u64>>>,
-    /// While true, nothing is answered.
-    pub shut: watch::Sender<bool>,
+    /// What begins like this is not answered now.
+    shut: watch::Sender<Option<&'static str>>,
 }
 
 /// One response.
@@ -70,7 +70,7 @@ impl Origin {
     async fn start() -> (Self, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let origin = Self { counts: Arc::default(), shut: watch::Sender::new(false) };
+        let origin = Self { counts: Arc::default(), shut: watch::Sender::new(None) };
         let own = origin.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -97,7 +97,7 @@ impl Origin {
                 *count += 1;
                 *count
             };
-            let _ = self.shut.subscribe().wait_for(|shut| !shut).await;
+            let _ = self.shut.subscribe().wait_for(|shut| shut.is_none_or(|shut| !path.starts_with(shut))).await;
             let body = format!("{path}#{count}");
             let fields = if path == "/uncacheable" { "Cache-Control: no-store" } else { "Cache-Control: max-age=600" };
             let text = format!("HTTP/1.1 200 OK\r\n{fields}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
@@ -105,6 +105,16 @@ impl Origin {
                 return;
             }
         }
+    }
+
+    /// Holds back all answers for what begins with `prefix`.
+    pub fn shut(&self, prefix: &'static str) {
+        self.shut.send_replace(Some(prefix));
+    }
+
+    /// Answers again.
+    pub fn open(&self) {
+        self.shut.send_replace(None);
     }
 
     /// How often a path was asked for.
