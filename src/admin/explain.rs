@@ -1,12 +1,15 @@
 //! `GET /api/cache/explain`: what would become of a request, and why.
 
 use crate::admin::Rooms;
+use crate::admin::answer::Answer;
+use crate::admin::asked::Asked;
 use crate::admin::bad::{BadParameter, all, only};
+use crate::admin::problem::Problem;
 use crate::suggest::quote;
 use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Header lines of one request.
 const MOST_HEADERS: usize = 100;
@@ -22,6 +25,12 @@ pub(crate) fn explain(rooms: &Rooms, query: &[(String, String)]) -> Result<Value
     value["warmedBy"] = rooms.warm.warmed_by(&explanation).map_or(Value::Null, |group| (*group).into());
     value["text"] = explanation.to_string().into();
     Ok(value)
+}
+
+/// [`explain`] as a call.
+pub(super) fn answer(rooms: &Rooms, asked: &Asked) -> Result<Answer, Problem> {
+    let told = explain(rooms, &asked.query).map_err(|bad| Problem::at(&format!("?{}", bad.name), &bad.fault))?;
+    Ok(Answer::json(&json!({ "success": true, "data": told })))
 }
 
 /// The request as a reader would send it through the sidecar: with a path and a Host.

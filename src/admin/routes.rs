@@ -4,6 +4,7 @@ use crate::admin::answer::Answer;
 use crate::admin::asked::Asked;
 use crate::admin::calls::{config, health, invalidate, jobs, plan, scheduler, stats, warm, warmup};
 use crate::admin::desk::Desk;
+use crate::admin::explain;
 use crate::admin::exposition::CONTENT_TYPE;
 use crate::admin::problem::Problem;
 use crate::admin::schemas::{self as shape, Schema};
@@ -77,6 +78,12 @@ const KEYS: &[Param] = &[
     Param { name: "cursor", required: false, schema: shape::any_text },
 ];
 
+const JOB_PAGE: &[Param] = &[
+    Param { name: "group", required: false, schema: shape::group_filter },
+    Param { name: "offset", required: false, schema: shape::offset },
+    Param { name: "limit", required: false, schema: shape::limit },
+];
+
 /// All calls, in the order of the contract.
 pub(super) static CALLS: &[Call] = &[
     Call {
@@ -133,7 +140,14 @@ pub(super) static CALLS: &[Call] = &[
         run: |desk, asked| done(stats::reset(&desk, &asked)),
         ..POST
     },
-    // "/api/cache/explain" GET: run: |desk, asked| done(explain::explain(&desk.rooms, ..)), query url, header
+    Call {
+        path: "/api/cache/explain",
+        summary: "What would become of a request, and why; nobody is asked",
+        query: &[Param { name: "url", required: true, schema: shape::target_url }],
+        answers: &[(200, shape::explanation)],
+        run: |desk, asked| done(explain::answer(&desk.rooms, &asked)),
+        ..GET
+    },
     Call {
         path: "/api/cache/keys",
         summary: "What is stored",
@@ -190,8 +204,8 @@ pub(super) static CALLS: &[Call] = &[
     },
     Call {
         path: "/api/warm/jobs/{id}",
-        summary: "One job: progress, time left, and a page of its items",
-        query: PAGE,
+        summary: "One job: progress, time left, and a page of its items, of all its groups or of one",
+        query: JOB_PAGE,
         answers: &[(200, shape::job_page)],
         run: |desk, asked| done(jobs::one(&desk, &asked)),
         ..GET

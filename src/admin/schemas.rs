@@ -88,9 +88,22 @@ fn stats_data() -> Value {
         "itemsCached": { "type": "object", "additionalProperties": count() },
         "backgroundRefreshCount": count(),
         "invalidationCount": count(),
+        "groups": { "type": "array", "items": group() },
+        "refreshAhead": object(&json!({ "waiting": count(), "worth": worth() })),
         "cache": object(&json!({
             "hits": count(), "misses": count(), "stale": count(), "hitRatio": number(), "entries": count(), "bytes": count(), "maxBytes": count(),
         })),
+    }))
+}
+
+fn worth() -> Value {
+    object(&json!({ "live": count(), "useful": count(), "wasted": count(), "savedMs": count() }))
+}
+
+fn group() -> Value {
+    object(&json!({
+        "name": text(), "priority": count(), "enabled": boolean(), "running": { "type": ["object", "null"] }, "lastRunAt": or_null(count()),
+        "lastResult": { "type": ["object", "null"] }, "nextRunAt": or_null(count()), "runs": count(), "failedRuns": count(), "worth": worth(),
     }))
 }
 
@@ -144,18 +157,42 @@ pub(super) fn invalidate_order(groups: &[Arc<str>]) -> Value {
         "url": { "type": "string", "pattern": "^/[A-Za-z0-9/_.-]*(\\?[A-Za-z0-9=&_.-]*)?$" },
         "soft": { "type": "boolean", "description": "stale from now on, instead of gone" },
     }));
+    one_of_what(&mut schema);
+    schema
+}
+
+/// Of `type`, `tag`, `prefix` and `url` at most one.
+fn one_of_what(schema: &mut Value) {
     schema["description"] =
         "one of type, tag, prefix and url, or none of them for everything; type may also be a tag, prefix and url absolute".into();
-    // With `soft`, one more.
     schema["not"] = json!({ "anyOf": [
         { "required": ["type", "tag"] }, { "required": ["type", "prefix"] }, { "required": ["type", "url"] },
         { "required": ["tag", "prefix"] }, { "required": ["tag", "url"] }, { "required": ["prefix", "url"] },
     ] });
-    schema
 }
 
 pub(super) fn replace_order(groups: &[Arc<str>]) -> Value {
-    order(&json!({ "type": group_name(groups, true), "async": boolean() }))
+    let mut schema = order(&json!({
+        "type": group_name(groups, true),
+        "tag": { "type": "string", "minLength": 1 },
+        "prefix": { "type": "string", "pattern": "^/" },
+        "url": { "type": "string", "pattern": "^/[A-Za-z0-9/_.-]*(\\?[A-Za-z0-9=&_.-]*)?$" },
+        "async": boolean(),
+    }));
+    one_of_what(&mut schema);
+    schema
+}
+
+pub(super) fn group_filter(groups: &[Arc<str>]) -> Value {
+    group_name(groups, false)
+}
+
+pub(super) fn target_url(_: &[Arc<str>]) -> Value {
+    json!({ "type": "string", "minLength": 1 })
+}
+
+pub(super) fn explanation(_: &[Arc<str>]) -> Value {
+    object(&json!({ "success": { "const": true }, "data": { "type": "object" } }))
 }
 
 pub(super) fn execute_order(groups: &[Arc<str>]) -> Value {
@@ -229,7 +266,7 @@ fn job() -> Value {
     let fates = json!({ "type": "object", "additionalProperties": count() });
     let group = object(&json!({
         "name": text(), "state": text(), "joined": boolean(), "startedAt": count(), "durationMs": or_null(count()), "done": count(), "planned": count(),
-        "etaMs": or_null(count()), "fates": fates, "failed": count(), "reasons": { "type": ["object", "null"] }, "problems": { "type": ["array", "null"] },
+        "etaMs": or_null(count()), "fates": fates, "failed": count(), "slowed": or_null(count()), "reasons": { "type": ["object", "null"] }, "problems": { "type": ["array", "null"] },
     }));
     object(&json!({
         "id": count(),

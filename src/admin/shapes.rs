@@ -2,7 +2,7 @@
 
 use crate::cache::Gain;
 use crate::clock::Stamp;
-use crate::warm::{Fates, GroupReport, JobView, Outcome, Progress, RunReport, RunView, Zone};
+use crate::warm::{AheadReport, Fates, GroupReport, JobView, Outcome, Progress, RunReport, RunView, Zone};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -105,6 +105,7 @@ fn run(run: &RunView) -> Value {
         "etaMs": progress.eta.filter(|_| report.is_none()).map(millis),
         "fates": fates(&progress.fates),
         "failed": progress.fates.failed(),
+        "slowed": report.as_ref().map(|report| report.slowed),
         "reasons": report.as_ref().map(|report| &report.reasons),
         "problems": report.as_ref().map(|report| &report.problems),
     })
@@ -167,6 +168,32 @@ pub(super) fn last_result(group: &GroupReport) -> Value {
             "success": last.fates.failed() == 0 && last.problems.is_empty() && !last.cancelled,
         })
     })
+}
+
+/// A group: what it does now, how its last run went, when the next comes, and what its copies have been worth.
+pub(super) fn group(group: &GroupReport) -> Value {
+    let running = |progress: Progress| json!({ "done": progress.done, "planned": progress.planned, "etaMs": progress.eta.map(millis) });
+    json!({
+        "name": *group.name,
+        "priority": group.priority,
+        "enabled": group.enabled,
+        "running": group.running.map(running),
+        "lastRunAt": group.last.as_ref().map(|last| end_of(last).millis()),
+        "lastResult": last_result(group),
+        "nextRunAt": group.next_run.map(Stamp::millis),
+        "runs": group.totals.runs,
+        "failedRuns": group.totals.failed_runs,
+        "worth": worth(&group.gain),
+    })
+}
+
+/// Refresh-ahead: how many wait for it, what became of those that were due, and what that has been worth.
+pub(super) fn ahead(ahead: &AheadReport) -> Value {
+    json!({ "waiting": ahead.waiting, "fates": fates(&ahead.fates), "worth": worth(&ahead.gain) })
+}
+
+fn worth(gain: &Gain) -> Value {
+    json!({ "live": gain.live, "useful": gain.useful, "wasted": gain.wasted, "savedMs": gain.saved_millis })
 }
 
 /// With two decimals.

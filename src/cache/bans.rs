@@ -29,6 +29,14 @@ impl Prefix {
         Self { origin: None, path: path.into(), exact: Some(query.map(Into::into)) }
     }
 
+    /// One path and query, of the origin that `target` names, or of all if it names none.
+    pub(crate) fn target(target: &Uri, query: Option<&str>) -> Self {
+        let none = HeaderMap::new();
+        let origin = target.authority().map(|_| origin_of(target, &none));
+        let origin = origin.map(|(https, authority)| (https, authority.to_ascii_lowercase().into_boxed_str()));
+        Self { origin, ..Self::exact(target.path(), query) }
+    }
+
     /// Reads `/path` or `http://host/path`; what follows a `?` or `#` is cut off.
     pub(crate) fn parse(text: &str) -> Self {
         let text = text.split(['?', '#']).next().unwrap_or_default();

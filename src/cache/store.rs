@@ -162,7 +162,11 @@ impl Store {
 
     /// The stored responses under `prefix`, the most read first, at most `most`. It walks through the whole store: for tasks in the background only.
     pub(crate) fn members_of_prefix(&self, prefix: &str, most: usize) -> Vec<(Key, Arc<Stored>)> {
-        let prefix = Prefix::parse(prefix);
+        self.members_under(&Prefix::parse(prefix), most)
+    }
+
+    /// As [`members_of_prefix`](Self::members_of_prefix), of one that has been read.
+    pub(crate) fn members_under(&self, prefix: &Prefix, most: usize) -> Vec<(Key, Arc<Stored>)> {
         let mut members: Vec<Arc<Stored>> = Vec::new();
         for (at, (key, resource)) in self.moka.iter().enumerate() {
             if prefix.matches(&key) {

@@ -1,5 +1,6 @@
 //! What the cache would like to have warmed, told to whoever warms. Nobody may be listening, and nobody is waited for.
 
+use crate::cache::bans::Prefix;
 use crate::cache::entry::Stored;
 use crate::cache::key::Key;
 use parking_lot::RwLock;
@@ -29,10 +30,12 @@ pub(crate) struct Nominee {
 }
 
 /// What a change wants warmed again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rewarm {
     pub(crate) tags: Vec<Arc<str>>,
     pub(crate) prefixes: Vec<Arc<str>>,
+    /// Single paths and queries.
+    pub(crate) targets: Vec<Prefix>,
     /// Warm groups by name.
     pub(crate) groups: Vec<Arc<str>>,
     /// The moment of the change: what was asked of the origin before it is out of date.

@@ -89,7 +89,7 @@ impl<'a> Change<'a> {
         }
         // What has been dropped already need not be named; groups only the listener knows.
         let (tags, prefixes) = if *warm { (tags.clone(), prefixes.clone()) } else { (Vec::new(), Vec::new()) };
-        let wish = Rewarm { tags, prefixes, groups: groups.clone(), sequence, warm: *warm };
+        let wish = Rewarm { tags, prefixes, groups: groups.clone(), sequence, warm: *warm, ..Rewarm::default() };
         if self.shared.wishes.say(Wish::Rewarm(wish)).is_err() && *warm {
             self.drop_now(rule, sequence);
         }
@@ -130,7 +130,7 @@ mod tests {
         let settings = Settings { invalidations: vec![rule], ..Settings::default() };
         let shared = Shared::new(settings.clone(), Clock::manual(0));
         let mut listener = listens.then(|| shared.wishes.listen());
-        let filler = || Rewarm { tags: Vec::new(), prefixes: Vec::new(), groups: Vec::new(), sequence: 0, warm: false };
+        let filler = Rewarm::default;
         while full && shared.wishes.say(Wish::Rewarm(filler())).is_ok() {}
         let (tag, born) = (shared.groups.join(GroupName::Tag("t")), shared.groups.now());
         let (uri, none) = (Uri::from_static("http://h/a"), HeaderMap::new());
@@ -146,15 +146,21 @@ mod tests {
     #[test]
     fn with_warm_the_wish_is_said_and_nothing_is_dropped_yet() {
         let (heard, level, born) = after(rule().warm(), true, false);
-        let expected =
-            Rewarm { tags: vec!["t".into()], prefixes: vec!["/p".into()], groups: vec!["g".into()], sequence: born + 1, warm: true };
+        let expected = Rewarm {
+            tags: vec!["t".into()],
+            prefixes: vec!["/p".into()],
+            groups: vec!["g".into()],
+            sequence: born + 1,
+            warm: true,
+            ..Rewarm::default()
+        };
         assert_eq!((heard, level), (vec![expected], Level::Valid));
     }
 
     #[test]
     fn without_warm_only_the_groups_are_left_to_the_listener() {
         let (heard, level, born) = after(rule(), true, false);
-        let expected = Rewarm { tags: Vec::new(), prefixes: Vec::new(), groups: vec!["g".into()], sequence: born + 1, warm: false };
+        let expected = Rewarm { groups: vec!["g".into()], sequence: born + 1, ..Rewarm::default() };
         assert_eq!((heard, level), (vec![expected], Level::Invalid));
         let (heard, level, _) = after(Invalidation { groups: Vec::new(), ..rule() }, true, false);
         assert_eq!((heard.len(), level), (0, Level::Invalid), "nothing is left to say");

@@ -89,14 +89,18 @@ impl Shared {
 
     /// Invalidates what lies under `prefix` (see [`Prefix`]) and was asked for before `sequence`, also if it is still being fetched.
     pub(crate) fn invalidate_prefix_as_of(&self, prefix: &str, level: Level, sequence: u64) {
-        self.groups.invalidate_prefix(Prefix::parse(prefix), level, sequence);
+        self.invalidate_under_as_of(Prefix::parse(prefix), level, sequence);
+    }
+
+    /// Invalidates what lies under `prefix`, as far as it was asked for before `sequence`, also if it is still being fetched.
+    pub(crate) fn invalidate_under_as_of(&self, prefix: Prefix, level: Level, sequence: u64) {
+        self.groups.invalidate_prefix(prefix, level, sequence);
         self.store.sweep();
     }
 
     /// Invalidates one path and query under every host, as far as it was asked for before `sequence`, also if it is still being fetched.
     pub(crate) fn invalidate_everywhere_as_of(&self, path: &str, query: Option<&str>, level: Level, sequence: u64) {
-        self.groups.invalidate_prefix(Prefix::exact(path, query), level, sequence);
-        self.store.sweep();
+        self.invalidate_under_as_of(Prefix::exact(path, query), level, sequence);
     }
 
     /// Invalidates everything that was asked for before `sequence`.

@@ -1,5 +1,6 @@
 //! The handle to a cache: how it is made, looked into and invalidated.
 
+use crate::cache::bans::Prefix;
 use crate::cache::groups::Level;
 use crate::cache::invalidation::Invalidation;
 use crate::cache::key::{KeyParts, origin_of};
@@ -207,6 +208,12 @@ impl Cache {
         let settings = self.shared.settings.load();
         let query = visit::keyed_query(&settings, target.path(), target.query());
         self.shared.invalidate_everywhere_as_of(target.path(), query.as_deref(), level, self.shared.sequence());
+    }
+
+    /// What identifies one target, with its query as it is keyed.
+    pub(crate) fn prefix_of(&self, target: &Uri) -> Prefix {
+        let settings = self.shared.settings.load();
+        Prefix::target(target, visit::keyed_query(&settings, target.path(), target.query()).as_deref())
     }
 
     /// Invalidates everything. The cost does not depend on how much that is; memory is given back in the background.

@@ -17,7 +17,7 @@ use crate::warm::settings::WarmSettings;
 use crate::warm::survey::{self, Survey};
 use bytes::Bytes;
 use http::uri::Authority;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, Uri};
 use http_body::Body;
 use std::fmt;
 use std::fmt::Display;
@@ -245,8 +245,17 @@ impl Warm {
     /// As [`replace`](Self::replace) and [`replace_tagged`](Self::replace_tagged) in one job. A group that there is not is left out.
     pub(crate) async fn replace_all(&self, groups: Vec<Arc<str>>, tags: &[&str], prefixes: &[&str]) -> Option<JobView> {
         let owned = |names: &[&str]| names.iter().map(|name| Arc::from(*name)).collect();
-        let sequence = self.cache.shared().sequence();
-        let rewarm = Rewarm { tags: owned(tags), prefixes: owned(prefixes), groups, sequence, warm: true };
+        self.change(Rewarm { tags: owned(tags), prefixes: owned(prefixes), groups, ..Rewarm::default() }).await
+    }
+
+    /// As [`replace_tagged`](Self::replace_tagged), for one path and query: of the host that `target` names, or of all if it names none.
+    pub(crate) async fn replace_target(&self, target: &Uri) -> Option<JobView> {
+        let target = self.cache.prefix_of(target);
+        self.change(Rewarm { targets: vec![target], ..Rewarm::default() }).await
+    }
+
+    async fn change(&self, rewarm: Rewarm) -> Option<JobView> {
+        let rewarm = Rewarm { sequence: self.cache.shared().sequence(), warm: true, ..rewarm };
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Change(rewarm, reply)).await.ok()?;
         answer.await.ok().map(|job| JobView { job })

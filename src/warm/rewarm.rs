@@ -26,7 +26,8 @@ pub(crate) fn asks(cache: &Cache, rewarm: &Rewarm) -> Vec<Ask> {
     let store = &cache.shared().store;
     let of_tags = rewarm.tags.iter().flat_map(|tag| store.members(tag, MOST_COPIES));
     let of_prefixes = rewarm.prefixes.iter().flat_map(|prefix| store.members_of_prefix(prefix, MOST_COPIES));
-    let mut copies: Vec<(Key, Arc<Stored>)> = of_tags.chain(of_prefixes).collect();
+    let of_targets = rewarm.targets.iter().flat_map(|target| store.members_under(target, MOST_COPIES));
+    let mut copies: Vec<(Key, Arc<Stored>)> = of_tags.chain(of_prefixes).chain(of_targets).collect();
     copies.retain(|(_, stored)| stored.head.lineage.born < rewarm.sequence && (stored.hits() > 0 || stored.warmth.is_some()));
     copies.sort_by_key(|(_, stored)| std::cmp::Reverse(stored.hits()));
     let mut seen = HashSet::new();
@@ -45,6 +46,9 @@ pub(crate) fn drop_the_rest(cache: &Cache, rewarm: &Rewarm, groups: &[(&Arc<Grou
     }
     for prefix in &rewarm.prefixes {
         shared.invalidate_prefix_as_of(prefix, level, rewarm.sequence);
+    }
+    for target in &rewarm.targets {
+        shared.invalidate_under_as_of(target.clone(), level, rewarm.sequence);
     }
     for (group, belongings) in groups {
         for host in hosts {

@@ -325,7 +325,7 @@ impl Runner {
         // What is asked of the origin from here on is new enough for all groups of the job.
         let sequence = self.cache.shared().sequence();
         let need = if how == How::Gently { self.near() } else { Need::BornSince(sequence) };
-        let rewarm = Rewarm { tags: Vec::new(), prefixes: Vec::new(), groups: groups.to_vec(), sequence, warm: true };
+        let rewarm = Rewarm { groups: groups.to_vec(), sequence, warm: true, ..Rewarm::default() };
         let change = (how == How::Replacing).then(|| self.change(rewarm));
         let runs = self.runs_of(groups, need, cause);
         let job = self.books.enter(cause.clone(), self.clock.wall(), runs);

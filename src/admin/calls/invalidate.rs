@@ -3,6 +3,7 @@
 use crate::admin::answer::Answer;
 use crate::admin::asked::Asked;
 use crate::admin::desk::Desk;
+use crate::admin::fields::Fields;
 use crate::admin::problem::Problem;
 use crate::cache::Level;
 use crate::layer::Cache;
@@ -45,7 +46,7 @@ impl Kind {
 
 /// What is to be invalidated.
 #[derive(Debug)]
-enum What {
+pub(super) enum What {
     Kind(Kind),
     Tag(String),
     Prefix(String),
@@ -70,14 +71,20 @@ pub(crate) async fn invalidate(desk: Arc<Desk>, asked: Asked) -> Result<Answer, 
 
 fn read(desk: &Desk, asked: &Asked) -> Result<(What, String, Level), Problem> {
     let mut fields = asked.fields()?;
+    let (what, name) = what(desk, &mut fields)?;
+    let level = if fields.bool("soft")?.unwrap_or(false) { Level::Stale } else { Level::Dead };
+    fields.finish()?;
+    Ok((what, name, level))
+}
+
+/// The one of `type`, `tag`, `prefix` and `url` that is said, and how it is called in a message; everything if none is.
+pub(super) fn what(desk: &Desk, fields: &mut Fields) -> Result<(What, String), Problem> {
     let said =
         [("type", fields.text("type")?), ("tag", fields.text("tag")?), ("prefix", fields.text("prefix")?), ("url", fields.text("url")?)];
-    let level = if fields.bool("soft")?.unwrap_or(false) { Level::Stale } else { Level::Dead };
     let mut said = said.into_iter().filter_map(|(name, value)| Some((name, fields.place_of(name), value?)));
     let (first, second) = (said.next(), said.next());
     drop(said);
-    fields.finish()?;
-    let Some((name, place, value)) = first else { return Ok((What::Kind(Kind::All), "all".into(), level)) };
+    let Some((name, place, value)) = first else { return Ok((What::Kind(Kind::All), "all".into())) };
     if let Some((_, place, _)) = second {
         return Err(Problem::at(&place, &format!("say either this or {name}")));
     }
@@ -94,7 +101,7 @@ fn read(desk: &Desk, asked: &Asked) -> Result<(What, String, Level), Problem> {
     };
     let shown = crate::suggest::quote(&value);
     let shown = shown.trim_matches('"');
-    Ok((what, if name == "type" { shown.to_owned() } else { format!("{name} {shown}") }, level))
+    Ok((what, if name == "type" { shown.to_owned() } else { format!("{name} {shown}") }))
 }
 
 /// Behind the sidecar everything is http, whatever ends TLS in front of it.

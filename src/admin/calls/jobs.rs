@@ -31,7 +31,12 @@ pub(crate) fn list(desk: &Desk, asked: &Asked) -> Result<Answer, Problem> {
 pub(crate) fn one(desk: &Desk, asked: &Asked) -> Result<Answer, Problem> {
     let (offset, limit) = page(asked)?;
     let job = find(desk, asked)?;
-    let (outcomes, total) = outcomes(&job, offset, limit);
+    let group = asked.param("group");
+    if let Some(group) = group.filter(|group| !job.runs().any(|run| **run.group() == **group)) {
+        let names: Vec<_> = job.runs().map(|run| run.group().clone()).collect();
+        return Err(Problem::unknown("?group", "no group of this job", group, names.iter().map(|name| &**name)));
+    }
+    let (outcomes, total) = outcomes(&job, group, offset, limit);
     let next = next(offset, outcomes.len(), total);
     Ok(Answer::json(&json!({
         "success": true,
@@ -62,10 +67,10 @@ pub(crate) async fn cancel(desk: Arc<Desk>, asked: Asked) -> Result<Answer, Prob
     Ok(Answer::json(&json!({ "success": true, "message": words, "job": shapes::job(&job) })))
 }
 
-/// A page of the items of all runs, one run after the other, and how many items are kept.
-fn outcomes(job: &JobView, offset: usize, limit: usize) -> (Vec<Value>, usize) {
+/// A page of the items of all runs, one run after the other, or of the run of `group`, and how many items are kept.
+fn outcomes(job: &JobView, group: Option<&str>, offset: usize, limit: usize) -> (Vec<Value>, usize) {
     let (mut page, mut before) = (Vec::new(), 0);
-    for run in job.runs() {
+    for run in job.runs().filter(|run| group.is_none_or(|group| **run.group() == *group)) {
         let (outcomes, kept) = run.outcomes(offset.saturating_sub(before), limit - page.len());
         page.extend(outcomes.iter().map(|outcome| shapes::outcome(run.group(), outcome)));
         before += kept;

@@ -4,7 +4,7 @@ use crate::admin::answer::Answer;
 use crate::admin::asked::Asked;
 use crate::admin::desk::Desk;
 use crate::admin::problem::Problem;
-use crate::admin::shapes::{end_of, millis};
+use crate::admin::shapes::{self, end_of, millis};
 use crate::layer::Stats;
 use crate::warm::Report;
 use serde_json::{Map, Value, json};
@@ -37,6 +37,10 @@ pub(super) fn data(desk: &Desk) -> Value {
         "warmInFlight": report.in_flight,
         "upstreamInFlight": desk.rooms.sidecar.in_flight(),
         "upstreamMaxInFlight": desk.rooms.sidecar.max_in_flight(),
+        "now": desk.rooms.cache.shared().clock.wall().millis(),
+        "warming": report.enabled,
+        "groups": report.groups.iter().map(shapes::group).collect::<Vec<_>>(),
+        "refreshAhead": shapes::ahead(&report.ahead),
     })
 }
 

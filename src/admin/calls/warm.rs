@@ -3,11 +3,12 @@
 use super::{begun, ended, stats, warms, when_done};
 use crate::admin::answer::Answer;
 use crate::admin::asked::Asked;
-use crate::admin::calls::invalidate::Kind;
+use crate::admin::calls::invalidate::{Kind, What, what};
 use crate::admin::desk::Desk;
 use crate::admin::problem::Problem;
 use crate::admin::shapes;
 use crate::warm::JobView;
+use http::Uri;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -43,23 +44,26 @@ fn chosen(items: &[(String, bool)], desk: &Desk) -> Option<Vec<String>> {
 
 pub(crate) async fn replace(desk: Arc<Desk>, asked: Asked) -> Result<Answer, Problem> {
     let mut fields = asked.fields()?;
-    let place = fields.place_of("type");
-    let kind = fields.text("type")?;
+    let (what, _) = what(&desk, &mut fields)?;
     let later = fields.bool("async")?.unwrap_or(false);
     fields.finish()?;
     warms(&desk)?;
     let warm = &desk.rooms.warm;
-    let job = match kind.map(|name| Kind::find(&desk, &place, &name)).transpose()? {
-        None | Some(Kind::All) => {
+    let job = match what {
+        What::Kind(Kind::All) => {
             let settings = warm.settings();
             let all = settings.groups.iter().filter(|group| group.enabled).map(|group| Arc::clone(&group.name)).collect();
             warm.replace_all(all, &[], &["/"]).await
         }
-        Some(Kind::Named { name, group, tag }) => {
+        What::Kind(Kind::Named { name, group, tag }) => {
             let group = group.then(|| Arc::from(name.as_str()));
             let tags: &[&str] = if tag { &[&name] } else { &[] };
             warm.replace_all(group.into_iter().collect(), tags, &[]).await
         }
+        What::Tag(tag) => warm.replace_all(Vec::new(), &[&tag], &[]).await,
+        What::Prefix(prefix) => warm.replace_all(Vec::new(), &[], &[&prefix]).await,
+        What::Everywhere(target) => warm.replace_target(&Uri::from(target)).await,
+        What::Target(target) => warm.replace_target(&target).await,
     };
     let job = job.ok_or_else(ended)?;
     Ok(when_done(&desk, job, later, stats_with_job).await)
