@@ -311,7 +311,7 @@ where
         let fill = tokio::spawn(fill(Errand { born, member, ..errand }, inner, request, ticket, Some(send)));
         let unwanted = self.priority().map(|priority| Unwanted { fill: Some(fill.abort_handle()), priority: priority.clone() });
         let led = receive.await;
-        unwanted.into_iter().for_each(Unwanted::is_answered);
+        unwanted.into_iter().for_each(Unwanted::answered);
         match led {
             Ok(led) => self.finish(led),
             // The task died: a panic of the inner service, or the runtime is going down.
@@ -457,7 +457,7 @@ struct Unwanted {
 
 impl Unwanted {
     /// The answer is coming in: from here on it is worth having.
-    fn is_answered(mut self) {
+    fn answered(mut self) {
         self.fill = None;
     }
 }
