@@ -697,6 +697,9 @@ impl Runner {
             self.due_ahead = None;
         }
         self.settings = settings;
+        if let Some(change) = self.later.take_if(|_| !self.settings.enabled) {
+            self.drop_the_rest(&change.rewarm, &change.past);
+        }
         if !self.settings.hosts.is_empty() {
             let hosts = self.hosts();
             self.books.hosts.store(Arc::new(hosts));
@@ -738,6 +741,9 @@ impl Runner {
 
     /// Fetches again what a change has put out of date, and then drops what could not be replaced.
     fn replace(&mut self, change: Change, asks: Vec<Ask>, reply: Option<oneshot::Sender<Arc<Job>>>) {
+        if !self.settings.enabled && reply.is_none() {
+            return self.make_up_for(&change); // it was switched off meanwhile
+        }
         let rewarm = &change.rewarm;
         let need = Need::BornSince(rewarm.sequence);
         let known: Vec<Arc<str>> =

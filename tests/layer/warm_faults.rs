@@ -187,16 +187,28 @@ async fn switching_off_leaves_nothing_under_way() {
         tokio::time::sleep(seconds(120)).await;
         assert_eq!(world.origin.calls(), 1, "a refresh that was planned before");
     }
+    for changes in [1, 50] {
+        switch_off_after(changes).await;
+    }
+}
+
+/// So many changes are being made up for, or wait for their turn.
+async fn switch_off_after(changes: usize) {
     let world = World::running(changing(), counting(300));
     let guard = world.warm(world.plan());
     for _ in 0..3 {
         world.get("/c/list").await;
     }
-    world.send(method("PUT", "/c/1").body("x")).await;
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    for _ in 0..changes {
+        world.send(method("PUT", "/c/1").body("x")).await;
+    }
+    if changes == 1 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     guard.handle().configure(WarmSettings { enabled: false, ..WarmSettings::default() }).await.unwrap();
-    world.settle().await;
-    assert!(guard.handle().jobs()[0].has_ended());
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(guard.handle().jobs().iter().all(warmfront::warm::JobView::has_ended));
+    assert_eq!(guard.handle().report().in_flight, 0);
     assert!(!world.get("/c/list").await.is_hit(), "what is not warmed again is dropped");
 }
 
