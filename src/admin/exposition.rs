@@ -3,6 +3,9 @@
 use crate::telemetry::{BOUNDS, Distribution};
 use std::fmt::{Display, Write as _};
 
+/// The media type of what is written here.
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// What kind of number a metric is.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
@@ -87,8 +90,13 @@ fn seconds(nanos: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Exposition, Kind};
+    use super::{CONTENT_TYPE, Exposition, Kind};
     use crate::telemetry::Histogram;
+
+    #[test]
+    fn the_media_type_names_the_version_of_the_format() {
+        assert!(CONTENT_TYPE.starts_with("text/plain; version=0.0.4"));
+    }
 
     #[test]
     fn labels_and_help_are_escaped() {
