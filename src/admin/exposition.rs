@@ -90,8 +90,13 @@ fn seconds(nanos: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Exposition, Kind};
+    use super::{CONTENT_TYPE, Exposition, Kind};
     use crate::telemetry::Histogram;
+
+    #[test]
+    fn the_media_type_names_the_version_of_the_format() {
+        assert!(CONTENT_TYPE.starts_with("text/plain; version=0.0.4"));
+    }
 
     #[test]
     fn labels_and_help_are_escaped() {

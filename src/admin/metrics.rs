@@ -9,7 +9,7 @@ use crate::sidecar::Sidecar;
 use crate::telemetry::{Attempt, Outcome, Refusal, Source, Trigger};
 use crate::warm::{GroupReport, Report};
 
-/// All metrics in the text format of Prometheus; its media type is `text/plain; version=0.0.4; charset=utf-8`.
+/// All metrics in the text format of Prometheus ([`CONTENT_TYPE`](crate::admin::exposition::CONTENT_TYPE)).
 pub(crate) fn render(rooms: &Rooms) -> String {
     let mut text = Exposition::default();
     let shared = rooms.cache.shared();
