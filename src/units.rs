@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Units of durations with their milliseconds, largest first.
-const DURATION_UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+pub(crate) const DURATION_UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
 /// Reads `"250ms"`, `"5m"`, `"1h30m"`: integers with a unit each, from large units to small ones. `None` for anything else, a bare number included.
 pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
@@ -24,18 +24,6 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
         rest = after;
     }
     Some(Duration::from_millis(total))
-}
-
-/// A regular expression (ECMA-262) for the texts that [`parse_duration`] reads.
-pub(crate) fn duration_pattern() -> String {
-    let part = |unit: &str| format!(r"[0-9]+\s*{unit}\s*");
-    let units = DURATION_UNITS.map(|(unit, _)| unit);
-    let from = |first: usize| {
-        let smaller: String = units[first + 1..].iter().map(|unit| format!("({})?", part(unit))).collect();
-        part(units[first]) + &smaller
-    };
-    let branches: Vec<String> = (0..units.len()).map(from).collect();
-    format!(r"^\s*({})$", branches.join("|"))
 }
 
 /// Splits `1h30m` into 1, `h` and `30m`; a space before the unit is allowed.

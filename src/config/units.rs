@@ -1,7 +1,7 @@
-//! Sizes as people write them, beside the durations of [`crate::units`].
+//! Sizes as people write them, beside the durations of [`crate::units`], and patterns for both.
 
-use crate::units::number_and_unit;
-pub(crate) use crate::units::{duration_pattern, parse_duration, show_duration};
+use crate::units::{DURATION_UNITS, number_and_unit};
+pub(crate) use crate::units::{parse_duration, show_duration};
 
 /// Units of sizes with their bytes, largest first.
 const SIZE_UNITS: [(&str, u64); 9] = [
@@ -24,6 +24,18 @@ pub(super) fn parse_size(text: &str) -> Option<u64> {
     }
     let bytes = if unit.is_empty() { 1 } else { SIZE_UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit))?.1 };
     number.checked_mul(bytes)
+}
+
+/// A regular expression (ECMA-262) for the texts that [`parse_duration`] reads.
+pub(super) fn duration_pattern() -> String {
+    let part = |unit: &str| format!(r"[0-9]+\s*{unit}\s*");
+    let units = DURATION_UNITS.map(|(unit, _)| unit);
+    let from = |first: usize| {
+        let smaller: String = units[first + 1..].iter().map(|unit| format!("({})?", part(unit))).collect();
+        part(units[first]) + &smaller
+    };
+    let branches: Vec<String> = (0..units.len()).map(from).collect();
+    format!(r"^\s*({})$", branches.join("|"))
 }
 
 /// A regular expression (ECMA-262) for the texts that [`parse_size`] reads.

@@ -17,7 +17,10 @@ fn run_takes_any_key_on_the_command_line() {
 #[test]
 fn a_slip_in_a_key_is_wrong_usage_with_the_key_that_was_meant() {
     let folder = Folder::new("set-slip");
-    folder.write("warmfront.toml", "[upstream]\nurls = \"http://a\"\n");
+    // Where it listens is taken: a run that overlooks the slip ends as well.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = taken.local_addr().unwrap();
+    folder.write("warmfront.toml", &format!("[server]\nlisten = \"{listen}\"\n[upstream]\nurls = \"http://a\"\n"));
     for verb in ["run", "check"] {
         let slip = outcome(folder.path(), &[verb, "--set", "warm.concurency=8"], &[]);
         assert_eq!((slip.code, slip.out.as_str()), (Some(2), ""), "{verb}");
@@ -36,7 +39,7 @@ fn check_says_what_run_would_make_of_it() {
     let good = outcome(folder.path(), &["check", "--set", "cache.max_bytes=1GiB"], &[]);
     assert_eq!((good.code, good.err.as_str()), (Some(0), ""));
     assert!(good.out.contains("cache     1 GiB,"), "{}", good.out);
-    // Half a fault in the file: then the command line is not alone to blame.
+    // With a fault in the file as well the command line is not alone to blame.
     folder.write("warmfront.toml", "[upstream]\nurls = \"http://a\"\n[cache]\nmax_byte = 1\n");
     let both = outcome(folder.path(), &["check", "--set", "cache.max_bytes=lots"], &[]);
     assert_eq!(both.code, Some(1));
