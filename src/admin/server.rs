@@ -182,26 +182,24 @@ async fn converse(stream: TcpStream, peer: SocketAddr, desk: Arc<Desk>, mut stop
     let _ = connection.await;
 }
 
-/// One request: let in, routed, read, done, written down.
+/// One request: let in, routed, read, done, written down. That the answer to HEAD has no body is hyper's business.
 async fn answer(desk: Arc<Desk>, peer: SocketAddr, local: SocketAddr, request: Request<Incoming>) -> Response<Bytes> {
     let (parts, mut body) = request.into_parts();
-    let call = match let_in(&parts, &desk, local) {
+    let (call, part) = match let_in(&parts, &desk, local) {
         Ok(found) => found,
         Err(problem) => {
             if !matches!(parts.method, Method::GET | Method::HEAD) {
                 tracing::warn!(target: "warmfront::audit", %peer, method = %parts.method, path = ?parts.uri.path(), why = problem.detail(), "refused");
             }
             let _ = tokio::time::timeout(DISCARD, read(&mut body, 0)).await;
-            return without_body_of_head(&parts.method, problem.into());
+            return problem.into();
         }
     };
-    let (call, part) = call;
-    let response = match asked(call, part, &parts, body).await {
+    match asked(call, part, &parts, body).await {
         Ok(asked) if call.changes() => change(desk, call, asked, peer).await,
         Ok(asked) => (call.run)(desk, asked).await.map_or_else(Into::into, Into::into),
         Err(problem) => problem.into(),
-    };
-    without_body_of_head(&parts.method, response)
+    }
 }
 
 /// Who asks, and for what. What there is is told only to those who may ask.
@@ -271,12 +269,4 @@ async fn change(desk: Arc<Desk>, call: &'static Call, asked: Asked, peer: Socket
         Ok(result) => result.map_or_else(Into::into, Into::into),
         Err(_) => Problem::new(http::StatusCode::INTERNAL_SERVER_ERROR, "a fault of warmfront's own; see its log").into(),
     }
-}
-
-/// RFC 9110 section 9.3.2.
-fn without_body_of_head(method: &Method, mut response: Response<Bytes>) -> Response<Bytes> {
-    if *method == Method::HEAD {
-        response.body_mut().clear();
-    }
-    response
 }

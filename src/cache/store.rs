@@ -236,6 +236,7 @@ impl Store {
     }
 
     /// Whether a sweep is under way or about to be.
+    #[cfg(feature = "sidecar")]
     pub(crate) fn is_sweeping(&self) -> bool {
         self.sweeping.load(Ordering::Acquire) || self.wanted.load(Ordering::Acquire)
     }

@@ -133,9 +133,18 @@ async fn invalidate_and_warm_of_everything_drops_what_could_not_be_replaced_befo
 #[tokio::test]
 async fn a_replacing_job_ends_when_the_rest_has_been_dropped() {
     let rig = Rig::start().await;
-    rig.read("/tagged/1").await;
+    for path in ["/tagged/1", "/tagged/1", "/tagged/2"] {
+        rig.read(path).await; // the second is not read again: it will not be fetched
+    }
+    rig.origin.shut("/");
     let job = rig.warmer.as_ref().unwrap().handle().replace_tagged(&["news"], &[]).await.unwrap();
-    job.ended().await;
-    let request = http::Request::get(format!("http://{}/tagged/1", rig.data)).body(()).unwrap();
-    assert_eq!(rig.cache.lookup(request).unwrap().level, Level::Stale, "nobody had read it again: it was not fetched");
+    let (cache, target) = (rig.cache.clone(), format!("http://{}/tagged/2", rig.data));
+    // A task of its own: it looks before anything else can happen.
+    let looking = tokio::spawn(async move {
+        job.ended().await;
+        cache.lookup(http::Request::get(target).body(()).unwrap()).unwrap().level
+    });
+    until("it is under way", async || rig.origin.count("/tagged/1") == 2).await;
+    rig.origin.open();
+    assert_eq!(looking.await.unwrap(), Level::Stale);
 }

@@ -1,5 +1,6 @@
 //! The admin API over a running house: every call of the contract, what it changes, and what it refuses.
 
+#![allow(unreachable_pub, reason = "shared by the files of this binary")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod calls;
