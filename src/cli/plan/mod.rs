@@ -2,8 +2,8 @@
 
 mod live;
 mod paper;
-mod table;
-mod words;
+pub(super) mod table;
+pub(super) mod words;
 
 use super::args::{PlanArgs, PlanFormat};
 use super::{Failure, args, client, house, report};
