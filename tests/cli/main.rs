@@ -9,3 +9,4 @@ mod plan;
 mod process;
 mod run;
 mod usage;
+mod verbs;

@@ -4,6 +4,7 @@ use super::show::Show;
 use super::{Stop, words};
 use crate::cli::client::{Admin, Trouble};
 use crate::cli::plan::table::{count, list, text};
+use crate::cli::plan::words::plural;
 use crate::cli::signals::{Request, Signals};
 use crate::cli::{Failure, report};
 use crate::warm::template::encode;
@@ -55,7 +56,8 @@ impl<'a> Follower<'a> {
         let followed = tokio::select! {
             job = self.until_it_ends() => Some(job),
             request = signals.next() => {
-                report::note(&format!("{}: cancelling job {}", name(request), self.id));
+                let words = format!("{}: cancelling job {}; again to leave at once", name(request), self.id);
+                self.show.as_ref().map_or_else(|| report::note(&words), |show| show.note(&words));
                 None
             }
         };
@@ -111,6 +113,7 @@ impl<'a> Follower<'a> {
                 continue;
             }
             self.items_of(&path, name, count(group, "done")).await?;
+            let left_out = count(group, "done").saturating_sub(self.seen.get(name).copied().unwrap_or(0) as u64);
             let running = text(group, "state") == "running";
             if !running {
                 self.ended.insert(name.to_owned());
@@ -120,6 +123,13 @@ impl<'a> Follower<'a> {
                     show.progress(group, width);
                 } else {
                     show.ended(&text(group, "name"));
+                    if matches!(self.items, Items::Shown) && left_out > 0 {
+                        show.line(&format!(
+                            "{}: {} more are not listed: only so many are kept",
+                            text(group, "name"),
+                            plural(left_out, "item")
+                        ))?;
+                    }
                     words::group(group).iter().try_for_each(|line| show.line(line))?;
                 }
             }

@@ -2,6 +2,7 @@
 
 use crate::cli::plan::table::{count, text};
 use crate::cli::plan::words::{millis, plural};
+use crate::cli::report;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -34,6 +35,14 @@ impl Show {
         match &self.bars {
             Some(bars) => bars.suspend(write),
             None => write(),
+        }
+    }
+
+    /// Says what goes on, above the bars.
+    pub(super) fn note(&self, words: &str) {
+        match &self.bars {
+            Some(bars) => bars.suspend(|| report::note(words)),
+            None => report::note(words),
         }
     }
 

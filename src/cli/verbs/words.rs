@@ -60,9 +60,10 @@ pub(super) fn summary(job: &Value) -> Vec<String> {
     let all: u64 = job["fates"].as_object().into_iter().flatten().filter_map(|(_, count)| count.as_u64()).sum();
     let took = millis(count(job, "durationMs"));
     let mut lines = vec![match &*text(job, "state") {
+        _ if groups.is_empty() && text(job, "cause") == "change" => "nothing to warm: nothing of it is read or was warmed".to_owned(),
         _ if groups.is_empty() => "nothing to warm: no group is switched on".to_owned(),
         "cancelled" => format!("cancelled after {took}: {}", plural(all, "item")),
-        _ => format!("{} of {} in {took}", plural(all, "item"), plural(groups.len() as u64, "group")),
+        _ => format!("{} in {took}", plural(all, "item")),
     }];
     let mut line = |label: &str, words: &str| {
         if !words.is_empty() {
@@ -127,7 +128,7 @@ mod tests {
         assert_eq!(
             summary(&job),
             [
-                "13 items of 2 groups in 3.1 s",
+                "13 items in 3.1 s",
                 "  items     8 stored, 2 uncacheable, 3 failed",
                 "  reasons   status 503 (3), no-store (2)",
                 "  origin    4.2 s of its time, 12.1 KiB",
@@ -137,7 +138,9 @@ mod tests {
         assert_eq!(trouble(&job).as_deref(), Some("3 items failed, 1 problem"));
         job["state"] = "cancelled".into();
         assert_eq!((&*summary(&job)[0], trouble(&job).as_deref()), ("cancelled after 3.1 s: 13 items", Some("job 7 was cancelled")));
-        let nothing = json!({ "state": "done", "groups": [], "fates": {}, "failed": 0 });
+        let mut nothing = json!({ "state": "done", "cause": "asked", "groups": [], "fates": {}, "failed": 0 });
         assert_eq!((summary(&nothing), trouble(&nothing)), (vec!["nothing to warm: no group is switched on".into()], None));
+        nothing["cause"] = "change".into();
+        assert_eq!(summary(&nothing), ["nothing to warm: nothing of it is read or was warmed"]);
     }
 }
