@@ -43,8 +43,8 @@ Examples:
   warmfront explain /api/schools/primary -H 'accept-language: en'
   warmfront explain http://api.example.com/api/brands --method HEAD --format json
 
-A path belongs to the host that readers name most; -H 'host: name' says another. Nobody is asked, and
-nothing is counted.";
+A path belongs to the host that readers name most; -H 'host: name' says another. Nobody is asked,
+and nothing is counted.";
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct WarmArgs {
