@@ -126,19 +126,20 @@ impl House {
     }
 }
 
-/// The text with its numbers of milliseconds replaced.
+/// The text with its times replaced, whatever their unit: `N ms`.
 fn timeless(text: &str) -> String {
-    let mut words: Vec<String> = Vec::new();
-    for line in text.lines() {
-        let mut parts: Vec<&str> = line.split(' ').collect();
-        for at in 1..parts.len() {
-            if parts[at].trim_end_matches([':', ')']) == "ms" {
-                parts[at - 1] = if parts[at - 1].starts_with('(') { "(N" } else { "N" };
+    let timeless = |line: &str| {
+        let mut words: Vec<String> = line.split(' ').map(String::from).collect();
+        for at in 1..words.len() {
+            let unit = words[at].trim_end_matches([':', ')']).to_owned();
+            if matches!(&*unit, "ms" | "s") && words[at - 1].trim_start_matches('(').parse::<f64>().is_ok() {
+                words[at - 1] = "N".into();
+                words[at] = words[at].replacen(&unit, "ms", 1);
             }
         }
-        words.push(parts.join(" "));
-    }
-    words.join("\n")
+        words.join(" ")
+    };
+    text.lines().map(timeless).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
