@@ -84,6 +84,12 @@ const JOB_PAGE: &[Param] = &[
     Param { name: "limit", required: false, schema: shape::limit },
 ];
 
+const EXPLAINED: &[Param] = &[
+    Param { name: "url", required: true, schema: shape::target_url },
+    Param { name: "header", required: false, schema: shape::header_line },
+    Param { name: "method", required: false, schema: shape::method },
+];
+
 /// All calls, in the order of the contract.
 pub(super) static CALLS: &[Call] = &[
     Call {
@@ -143,7 +149,7 @@ pub(super) static CALLS: &[Call] = &[
     Call {
         path: "/api/cache/explain",
         summary: "What would become of a request, and why; nobody is asked",
-        query: &[Param { name: "url", required: true, schema: shape::target_url }],
+        query: EXPLAINED,
         answers: &[(200, shape::explanation)],
         run: |desk, asked| done(explain::answer(&desk.rooms, &asked)),
         ..GET

@@ -191,6 +191,15 @@ pub(super) fn target_url(_: &[Arc<str>]) -> Value {
     json!({ "type": "string", "minLength": 1 })
 }
 
+/// May be given several times.
+pub(super) fn header_line(_: &[Arc<str>]) -> Value {
+    json!({ "type": "string", "pattern": "^[A-Za-z0-9-]+: ?[ -~]*$" })
+}
+
+pub(super) fn method(_: &[Arc<str>]) -> Value {
+    json!({ "type": "string", "pattern": "^[A-Z]+$", "default": "GET" })
+}
+
 pub(super) fn explanation(_: &[Arc<str>]) -> Value {
     object(&json!({ "success": { "const": true }, "data": { "type": "object" } }))
 }

@@ -1,5 +1,6 @@
 //! The arguments, as they are typed.
 
+use super::verbs::args as verbs;
 use crate::config::Sources;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -13,6 +14,10 @@ Examples:
   warmfront plan                                    what would be warmed, and when
   warmfront demo                                    a slow sample API, and what to try
   warmfront learn /var/log/nginx/access.log         a warm plan of what is asked for most
+  warmfront warm --group schools                    warm it now, on the sidecar that runs
+  warmfront purge --tag channels --warm             replace what is stored, without a hole
+  warmfront stats --watch                           how it does
+  warmfront explain '/api/brands?page=1'            what would become of a request, and why
 
 Exit codes: 0 done, 1 the work failed, 2 wrong usage.";
 
@@ -124,6 +129,18 @@ pub(super) enum Command {
     /// Reads access logs and writes a warm plan of what is asked for most
     #[command(after_help = LEARN_DETAIL)]
     Learn(LearnArgs),
+    /// Warms groups of a running sidecar, and follows them to their end
+    #[command(after_help = verbs::WARM_DETAIL)]
+    Warm(verbs::WarmArgs),
+    /// Invalidates what a running sidecar has stored
+    #[command(after_help = verbs::PURGE_DETAIL)]
+    Purge(verbs::PurgeArgs),
+    /// Shows how a running sidecar does: hit ratio, requests, memory, warm groups
+    #[command(after_help = verbs::STATS_DETAIL)]
+    Stats(verbs::StatsArgs),
+    /// Tells what a running sidecar would do with a request, and why
+    #[command(after_help = verbs::EXPLAIN_DETAIL)]
+    Explain(verbs::ExplainArgs),
     /// Prints what a shell needs to complete commands and flags
     #[command(after_help = COMPLETIONS_DETAIL)]
     Completions(CompletionsArgs),
@@ -209,6 +226,8 @@ pub(super) struct PlanArgs {
     /// The configuration file [default: ./warmfront.toml if it exists]
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) set: SetArgs,
     /// Only this group; may be given several times
     #[arg(long, value_name = "NAME")]
     pub(super) group: Vec<String>,

@@ -49,9 +49,13 @@ impl Admin {
     }
 
     /// Sends `body`, and waits for the answer for at most `patience`.
-    #[allow(dead_code, reason = "the commands that change things come with the admin API")]
     pub(super) async fn post_json(&self, path: &str, body: &Value, patience: Duration) -> Result<Value, Trouble> {
         self.ask(Method::POST, path, Some(body), patience).await
+    }
+
+    /// Asks for the end of what is at `path`.
+    pub(super) async fn delete_json(&self, path: &str) -> Result<Value, Trouble> {
+        self.ask(Method::DELETE, path, None, PATIENCE).await
     }
 
     async fn ask(&self, method: Method, path: &str, body: Option<&Value>, patience: Duration) -> Result<Value, Trouble> {

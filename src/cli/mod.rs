@@ -1,4 +1,4 @@
-//! The command line: `run`, `demo`, `check`, `plan`, `learn` and `completions`.
+//! The command line: `run`, `demo`, `check`, `plan`, `learn` and `completions`; `warm`, `purge`, `stats` and `explain` talk to a sidecar that runs.
 //!
 //! Exit codes: 0 done, 1 the work failed, 2 wrong usage.
 
@@ -13,6 +13,7 @@ mod plan;
 mod report;
 mod run;
 mod signals;
+mod verbs;
 
 use args::{Args, Command};
 use clap::Parser as _;
@@ -27,6 +28,10 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Learn(args) => learn::run(args),
+        Command::Warm(args) => verbs::warm::run(&args),
+        Command::Purge(args) => verbs::purge::run(&args),
+        Command::Stats(args) => verbs::stats::run(&args),
+        Command::Explain(args) => verbs::explain::run(&args),
         Command::Completions(args) => completions::run(args),
     }
 }

@@ -11,3 +11,4 @@ mod process;
 mod run;
 mod set;
 mod usage;
+mod verbs;

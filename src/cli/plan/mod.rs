@@ -2,13 +2,13 @@
 
 mod live;
 mod paper;
-mod table;
-mod words;
+pub(super) mod table;
+pub(super) mod words;
 
 use super::args::{PlanArgs, PlanFormat};
 use super::{Failure, args, client, house, report};
 use crate::cache::settings::Settings;
-use crate::config::{Config, load};
+use crate::config::{Config, Sources, load};
 use crate::sidecar::Sidecar;
 use crate::warm::survey::{Known, ListSurvey, Outlook, ask_lists};
 use crate::warm::{Group, UnknownGroup};
@@ -55,7 +55,7 @@ fn ended(written: io::Result<usize>) -> Result<ExitCode, Failure> {
 
 /// The plan of the configuration.
 fn offline(args: PlanArgs, most: usize, paper: &mut dyn Paper) -> Result<ExitCode, Failure> {
-    let config = load(args::sources(args.config))?;
+    let config = load(Sources { set: args.set.set, ..args::sources(args.config) })?;
     report::warnings(&config.warnings);
     let listener = config.server.listen.iter().find_map(house::host);
     let cache = keys_and_rules(&config.cache);

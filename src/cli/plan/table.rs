@@ -279,18 +279,18 @@ fn obstacle(obstacle: &Value) -> String {
     }
 }
 
-fn count(value: &Value, name: &str) -> u64 {
+pub(in crate::cli) fn count(value: &Value, name: &str) -> u64 {
     value[name].as_u64().unwrap_or(0)
 }
 
-fn text(value: &Value, name: &str) -> String {
+pub(in crate::cli) fn text(value: &Value, name: &str) -> String {
     plain(value[name].as_str().unwrap_or_default())
 }
 
-fn is(value: &Value, name: &str) -> bool {
+pub(in crate::cli) fn is(value: &Value, name: &str) -> bool {
     value[name].as_bool().unwrap_or(false)
 }
 
-fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
+pub(in crate::cli) fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
     value[name].as_array().map_or(&[], Vec::as_slice)
 }

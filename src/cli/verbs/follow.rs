@@ -1,0 +1,172 @@
+//! Follows a job to its end.
+
+use super::show::Show;
+use super::{Stop, words};
+use crate::cli::client::{Admin, Trouble};
+use crate::cli::plan::table::{count, list, text};
+use crate::cli::plan::words::plural;
+use crate::cli::signals::{Request, Signals};
+use crate::cli::{Failure, report};
+use crate::warm::template::encode;
+use http::StatusCode;
+use serde_json::Value;
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::time::Duration;
+
+/// How often the job is looked at.
+const PAUSE: Duration = Duration::from_millis(150);
+/// How long the end of a job that was cancelled is waited for.
+const LAST: Duration = Duration::from_secs(5);
+/// Items of one answer.
+const PAGE: usize = 1000;
+
+/// Looks at one job until it has ended.
+pub(super) struct Follower<'a> {
+    admin: &'a Admin,
+    id: u64,
+    /// `None`: nothing is shown.
+    show: Option<Show>,
+    /// What is done with each item.
+    items: Items,
+    /// Items that were had already, by group.
+    seen: HashMap<String, usize>,
+    ended: HashSet<String>,
+}
+
+/// What is done with items.
+#[derive(Debug)]
+pub(super) enum Items {
+    /// Nobody wants them.
+    Left,
+    /// A line for each.
+    Shown,
+    /// They are kept.
+    Kept(Vec<Value>),
+}
+
+impl<'a> Follower<'a> {
+    pub(super) fn new(admin: &'a Admin, id: u64, show: Option<Show>, items: Items) -> Self {
+        Self { admin, id, show, items, seen: HashMap::new(), ended: HashSet::new() }
+    }
+
+    /// Follows the job to its end; with the items that were kept. A signal cancels it.
+    pub(super) async fn follow(mut self) -> Result<(Value, Vec<Value>), Stop> {
+        let mut signals = Signals::take().map_err(|error| Failure::Work(format!("cannot take signals: {error}")))?;
+        let followed = tokio::select! {
+            job = self.until_it_ends() => Some(job),
+            request = signals.next() => {
+                let words = format!("{}: cancelling job {}; again to leave at once", name(request), self.id);
+                self.show.as_ref().map_or_else(|| report::note(&words), |show| show.note(&words));
+                None
+            }
+        };
+        let job = match followed {
+            Some(job) => job?,
+            None => tokio::select! {
+                job = self.cancel() => job?,
+                request = signals.next() => return Err(Failure::Work(format!("{}: left at once", name(request))).into()),
+            },
+        };
+        let kept = if let Items::Kept(kept) = std::mem::replace(&mut self.items, Items::Left) { kept } else { Vec::new() };
+        Ok((job, kept))
+    }
+
+    async fn until_it_ends(&mut self) -> Result<Value, Stop> {
+        loop {
+            let job = self.look().await?;
+            if text(&job, "state") != "running" {
+                return Ok(job);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Cancels the job, and waits for its end.
+    async fn cancel(&mut self) -> Result<Value, Stop> {
+        match self.admin.delete_json(&format!("/api/warm/jobs/{}", self.id)).await {
+            Ok(_) => {}
+            // All of its runs were begun by others, and go on.
+            Err(Trouble::Refused { status: StatusCode::CONFLICT, words }) => {
+                return Err(Failure::Work(format!("left, not cancelled: {words}")).into());
+            }
+            Err(trouble) => return Err(trouble.into()),
+        }
+        match tokio::time::timeout(LAST, self.until_it_ends()).await {
+            Ok(job) => job,
+            Err(_) => Err(Failure::Work(format!("job {} was cancelled, and has not ended within {} s", self.id, LAST.as_secs())).into()),
+        }
+    }
+
+    /// Looks once.
+    async fn look(&mut self) -> Result<Value, Stop> {
+        let path = format!("/api/warm/jobs/{}", self.id);
+        let mut page = self.admin.get_json(&format!("{path}?limit=1")).await?;
+        let job = page["job"].take();
+        if !job.is_object() {
+            return Err(Failure::Work(format!("the admin API at {} answered with something else than a job", self.admin)).into());
+        }
+        let width = list(&job, "groups").iter().map(|group| text(group, "name").chars().count()).max().unwrap_or(0);
+        for group in list(&job, "groups") {
+            let name = group["name"].as_str().unwrap_or_default();
+            if self.ended.contains(name) {
+                continue;
+            }
+            self.items_of(&path, name, count(group, "done")).await?;
+            let left_out = count(group, "done").saturating_sub(self.seen.get(name).copied().unwrap_or(0) as u64);
+            let running = text(group, "state") == "running";
+            if !running {
+                self.ended.insert(name.to_owned());
+            }
+            if let Some(show) = &mut self.show {
+                if running {
+                    show.progress(group, width);
+                } else {
+                    show.ended(&text(group, "name"));
+                    if matches!(self.items, Items::Shown) && left_out > 0 {
+                        show.line(&format!(
+                            "{}: {} more are not listed: only so many are kept",
+                            text(group, "name"),
+                            plural(left_out, "item")
+                        ))?;
+                    }
+                    words::group(group).iter().try_for_each(|line| show.line(line))?;
+                }
+            }
+        }
+        Ok(job)
+    }
+
+    /// Takes the items of a group that have ended since the last look.
+    async fn items_of(&mut self, path: &str, group: &str, done: u64) -> Result<(), Stop> {
+        let mut from = self.seen.get(group).copied().unwrap_or(0);
+        let wanted = !matches!(self.items, Items::Left);
+        while wanted && (from as u64) < done {
+            let page = self.admin.get_json(&format!("{path}?group={}&offset={from}&limit={PAGE}", encode(group))).await?;
+            let outcomes = list(&page, "outcomes");
+            if outcomes.is_empty() {
+                break;
+            }
+            from += outcomes.len();
+            self.take(outcomes)?;
+        }
+        self.seen.insert(group.to_owned(), from);
+        Ok(())
+    }
+
+    fn take(&mut self, outcomes: &[Value]) -> io::Result<()> {
+        match (&mut self.items, &self.show) {
+            (Items::Kept(kept), _) => kept.extend_from_slice(outcomes),
+            (Items::Shown, Some(show)) => outcomes.iter().try_for_each(|outcome| show.line(&words::item(outcome)))?,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+const fn name(request: Request) -> &'static str {
+    match request {
+        Request::Stop(name) => name,
+        Request::Reload => "SIGHUP",
+    }
+}
