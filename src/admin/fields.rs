@@ -44,7 +44,7 @@ impl Fields {
     /// A whole number within `least` and `most`.
     pub(super) fn number(&mut self, name: &'static str, least: u64, most: u64) -> Result<Option<u64>, Problem> {
         let words = format!("a whole number from {least} to {most}");
-        self.take(name, &words, |value| value.as_u64().filter(|number| (least..=most).contains(number)))
+        self.take(name, &words, |value| whole(value).filter(|number| (least..=most).contains(number)))
     }
 
     /// A list of names, each one of `names`.
@@ -103,6 +103,13 @@ impl Fields {
     }
 }
 
+/// A whole number, also where it is written `60000.0`: JSON knows one kind of number.
+fn whole(value: &Value) -> Option<u64> {
+    // Up to 2^53 a float is exact (RFC 8259 section 6).
+    let exact = |number: &f64| number.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(number);
+    value.as_u64().or_else(|| value.as_f64().filter(exact).map(|number| number as u64))
+}
+
 /// RFC 6901 section 3.
 fn join(place: &str, name: &str) -> String {
     format!("{place}/{}", name.replace('~', "~0").replace('/', "~1"))
@@ -146,6 +153,7 @@ mod tests {
             ("", "none"),
             (" {} ", "none"),
             (r#"{"async":true,"ms":9,"items":{"models":false},"tasks":["channels"],"inner":{"a/b":"x"}}"#, "none"),
+            (r#"{"ms":9.0}"#, "none"),
             (r#"{"asinc":true}"#, "/asinc: unknown field \"asinc\"; did you mean \"async\"? (known: async, ms, items, tasks, inner)"),
             (r#"{"async":1}"#, "/async: expected true or false, found the number 1"),
             (r#"{"ms":-1}"#, "/ms: expected a whole number from 1 to 9, found the number -1"),
