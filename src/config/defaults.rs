@@ -40,7 +40,13 @@ impl Defaults {
         let (section, name) = path.split_once('.')?;
         match section {
             "server" => self.server(name),
-            "admin" => (name == "listen").then(|| json!(self.admin.listen.to_string())),
+            "admin" => match name {
+                "listen" => Some(json!(self.admin.listen.to_string())),
+                "hosts" => Some(json!(self.admin.hosts)),
+                "ready_when_warm" => Some(json!(self.admin.ready_when_warm)),
+                "ready_deadline" => Some(duration(self.admin.ready_deadline)),
+                _ => None,
+            },
             "upstream" => self.upstream(name),
             "cache" | "key" => self.cache(path),
             "rules[]" | "invalidate[]" => of_items(path),
