@@ -249,7 +249,7 @@ impl Warm {
     }
 
     /// As [`replace_tagged`](Self::replace_tagged), for one path and query: of the host that `target` names, or of all if it names none.
-    pub(crate) async fn replace_target(&self, target: &Uri) -> Option<JobView> {
+    pub async fn replace_target(&self, target: &Uri) -> Option<JobView> {
         let target = self.cache.prefix_of(target);
         self.change(Rewarm { targets: vec![target], ..Rewarm::default() }).await
     }

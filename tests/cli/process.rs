@@ -82,6 +82,11 @@ impl Running {
         wait_for(&self.err, text)
     }
 
+    /// The lines of stderr that nobody has read, once it has ended.
+    pub(crate) fn errors(&self) -> Vec<String> {
+        self.err.iter().collect()
+    }
+
     /// The next line of stdout that contains `text`.
     pub(crate) fn wait_for_out(&self, text: &str) -> String {
         wait_for(&self.out, text)

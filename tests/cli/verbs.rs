@@ -339,6 +339,19 @@ fn watched_stats_are_a_line_each_time_when_piped() {
 }
 
 #[test]
+fn watching_outlives_a_sidecar_and_says_once_that_it_has_gone() {
+    let house = House::new("verbs-gone");
+    let mut watching = Running::start(house.path(), &["stats", "--watch", "--interval", "100ms"], &house.env());
+    watching.wait_for_out("hit_ratio=");
+    drop(house);
+    assert!(watching.wait_for("error: ").starts_with("error: cannot reach the admin API at "));
+    std::thread::sleep(Duration::from_millis(500)); // several intervals
+    assert!(watching.is_running());
+    watching.signal("TERM");
+    assert_eq!((watching.end(), watching.errors()), (Some(0), vec![]));
+}
+
+#[test]
 fn explain_is_one_screen_or_json() {
     let house = House::new("verbs-explain");
     let absent = house.run(&["explain", "/brands/1"]);

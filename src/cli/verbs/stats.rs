@@ -40,12 +40,13 @@ fn write(format: TableOrJson, admin: &Admin, now: &Moment, before: Option<&Momen
 async fn watch(args: &StatsArgs, admin: &Admin) -> Result<(), Stop> {
     let mut signals = Signals::take().map_err(|error| Failure::Work(format!("cannot take signals: {error}")))?;
     let mut page = (args.format == TableOrJson::Table && io::stdout().is_terminal()).then(Page::new);
-    let mut before: Option<Moment> = None;
+    let (mut before, mut answered): (Option<Moment>, bool) = (None, true);
     loop {
         let asked = tokio::select! {
             asked = ask(admin) => asked,
             _ = signals.next() => return Ok(()),
         };
+        let again = std::mem::replace(&mut answered, asked.is_ok());
         match (asked, &mut page) {
             (Ok(now), Some(page)) => {
                 page.show(screen(admin, &now, before.as_ref()))?;
@@ -58,7 +59,11 @@ async fn watch(args: &StatsArgs, admin: &Admin) -> Result<(), Stop> {
                 }
                 before = Some(now);
             }
-            (Err(Stop::Failed(failure)), page) if before.is_some() => gone(&failure, page.as_mut())?,
+            (Err(Stop::Failed(failure)), page) if before.is_some() => {
+                if again {
+                    gone(&failure, page.as_mut())?;
+                }
+            }
             (Err(stop), _) => return Err(stop),
         }
         tokio::select! {
@@ -68,7 +73,7 @@ async fn watch(args: &StatsArgs, admin: &Admin) -> Result<(), Stop> {
     }
 }
 
-/// Says that there is no answer; the last figures stay where they are.
+/// Says that there is no answer any more; the last figures stay where they are.
 fn gone(failure: &Failure, page: Option<&mut Page>) -> io::Result<()> {
     let (Failure::Work(words) | Failure::Usage(words)) = failure;
     let first = words.lines().next().unwrap_or_default();
