@@ -1,5 +1,6 @@
 //! The handle to a cache: how it is made, looked into and invalidated.
 
+use crate::cache::Eviction;
 use crate::cache::bans::Prefix;
 use crate::cache::groups::Level;
 use crate::cache::invalidation::Invalidation;
@@ -9,7 +10,7 @@ use crate::cache::settings::Settings;
 use crate::clock::Clock;
 use crate::flow::shared::Shared;
 use crate::flow::visit;
-use crate::telemetry::{Outcome, Trigger};
+use crate::telemetry::{Outcome, Refusal, Trigger};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Request, StatusCode, Uri};
 use std::sync::Arc;
@@ -214,6 +215,18 @@ impl Cache {
     pub(crate) fn prefix_of(&self, target: &Uri) -> Prefix {
         let settings = self.shared.settings.load();
         Prefix::target(target, visit::keyed_query(&settings, target.path(), target.query()).as_deref())
+    }
+
+    /// How many stored responses have left the store for this reason.
+    #[must_use]
+    pub fn evictions(&self, cause: Eviction) -> u64 {
+        self.shared.store.evictions(cause)
+    }
+
+    /// How often the cache itself, not the service behind it, answered with this error.
+    #[must_use]
+    pub fn refused(&self, refusal: Refusal) -> u64 {
+        self.shared.refusals.of(refusal)
     }
 
     /// Invalidates everything. The cost does not depend on how much that is; memory is given back in the background.
