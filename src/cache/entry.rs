@@ -135,6 +135,8 @@ pub(crate) struct Stored {
     pub(crate) cost_millis: u32,
     /// Its entry in the account of the warm group that fetched it.
     pub(crate) warmth: Option<Warmth>,
+    /// Whether readers had hit the copy whose place it took without being asked to.
+    is_heir: bool,
     mark: AtomicU8,
     nominated: AtomicBool,
     used: AtomicU64,
@@ -151,6 +153,7 @@ impl Stored {
             range,
             cost_millis: 0,
             warmth: None,
+            is_heir: false,
             mark: AtomicU8::new(0),
             nominated: AtomicBool::new(false),
             hits: AtomicU64::new(0),
@@ -161,6 +164,17 @@ impl Stored {
     pub(crate) fn costing(mut self, cost_millis: u32) -> Self {
         self.cost_millis = cost_millis;
         self
+    }
+
+    /// The same, in the place of `old`, which warming has replaced: for one generation it counts as read if that was.
+    pub(crate) fn after(mut self, old: Option<&Self>) -> Self {
+        self.is_heir = old.is_some_and(|old| old.hits() > 0);
+        self
+    }
+
+    /// Whether readers had hit the copy whose place it took.
+    pub(crate) fn is_heir(&self) -> bool {
+        self.is_heir
     }
 
     /// The same, entered into the account of whoever warmed it.

@@ -105,6 +105,11 @@ impl Errand {
         }
     }
 
+    /// The copy in whose place warming puts another.
+    pub(crate) fn replaced(&self) -> Option<&Stored> {
+        self.stored.as_deref().filter(|_| self.intent.is_some())
+    }
+
     /// Writes down what became of a warm request.
     pub(crate) fn settle(&self, fate: impl FnOnce() -> Fate) {
         if let Some(intent) = &self.intent {
@@ -210,7 +215,8 @@ impl Errand {
                 let head = self.head(&parts, &kept, lineage);
                 let fresh = Stored::new(head, stored.body.clone(), stored.trailers.clone(), stored.range);
                 // What a hit on it saves is a whole fetch, as before.
-                let fresh = Arc::new(fresh.costing(stored.cost_millis).warmed(self.warmth(stored.cost_millis)));
+                let fresh = fresh.costing(stored.cost_millis).warmed(self.warmth(stored.cost_millis)).after(self.replaced());
+                let fresh = Arc::new(fresh);
                 self.shared.store.freshen(&self.key, stored, &fresh, &self.member, self.settings.max_variants);
                 Answer::Confirmed { stored: fresh, extra, shared: true }
             }

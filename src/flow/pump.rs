@@ -164,6 +164,6 @@ fn store(errand: &Errand, spool: &Spool, trailers: Option<HeaderMap>, range: Opt
             return false;
         }
     }
-    let stored = Arc::new(stored.warmed(errand.warmth(took)));
+    let stored = Arc::new(stored.warmed(errand.warmth(took)).after(errand.replaced()));
     errand.shared.store.put(&errand.key, &stored, &errand.member, errand.settings.max_variants)
 }

@@ -20,7 +20,7 @@ pub(crate) const MOST_COPIES: usize = 1000;
 /// How long old copies may serve at most while they are being replaced.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What is to be fetched again: the copies that somebody reads or that were warmed on purpose. What belongs to an identity cannot be asked for without
+/// What is to be fetched again: the copies that somebody reads or that were warmed on purpose, and once more those that took the place of such a copy. What belongs to an identity cannot be asked for without
 /// its credentials.
 pub(crate) fn asks(cache: &Cache, rewarm: &Rewarm) -> Vec<Ask> {
     let store = &cache.shared().store;
@@ -28,7 +28,9 @@ pub(crate) fn asks(cache: &Cache, rewarm: &Rewarm) -> Vec<Ask> {
     let of_prefixes = rewarm.prefixes.iter().flat_map(|prefix| store.members_of_prefix(prefix, MOST_COPIES));
     let of_targets = rewarm.targets.iter().flat_map(|target| store.members_under(target, MOST_COPIES));
     let mut copies: Vec<(Key, Arc<Stored>)> = of_tags.chain(of_prefixes).chain(of_targets).collect();
-    copies.retain(|(_, stored)| stored.head.lineage.born < rewarm.sequence && (stored.hits() > 0 || stored.warmth.is_some()));
+    copies.retain(|(_, stored)| {
+        stored.head.lineage.born < rewarm.sequence && (stored.hits() > 0 || stored.is_heir() || stored.warmth.is_some())
+    });
     copies.sort_by_key(|(_, stored)| std::cmp::Reverse(stored.hits()));
     let mut seen = HashSet::new();
     copies.retain(|(_, stored)| seen.insert(Arc::as_ptr(stored)));
@@ -36,26 +38,51 @@ pub(crate) fn asks(cache: &Cache, rewarm: &Rewarm) -> Vec<Ask> {
     copies.iter().filter_map(|(key, stored)| Ask::replay(key, stored)).collect()
 }
 
-/// Drops, as of the change, what has not been replaced: at [`Level::Stale`], so that it may still cover errors inside its windows, or at
-/// [`Level::Invalid`] where nothing was warmed.
-pub(crate) fn drop_the_rest(cache: &Cache, rewarm: &Rewarm, groups: &[(&Arc<Group>, Belongings)], hosts: &[HeaderValue]) {
-    let level = if rewarm.warm { Level::Stale } else { Level::Invalid };
-    let shared = cache.shared();
-    for tag in &rewarm.tags {
-        shared.invalidate_tag_as_of(tag, level, rewarm.sequence);
+/// Requests of groups that are walked through at once; more go to a thread of their own.
+const AT_ONCE: usize = 2000;
+
+/// What is to be dropped as of a change.
+pub(crate) struct Dropping {
+    pub(crate) cache: Cache,
+    pub(crate) rewarm: Rewarm,
+    /// The groups that it names, with what belongs to them.
+    pub(crate) groups: Vec<(Arc<Group>, Belongings)>,
+    /// The hosts under which they may be stored.
+    pub(crate) hosts: Vec<HeaderValue>,
+}
+
+impl Dropping {
+    /// Whether it takes long: all requests of the groups are made for each host.
+    pub(crate) fn is_large(&self) -> bool {
+        let size = |(group, of): &(Arc<Group>, Belongings)| {
+            let product = group.expand(&of.lists, |_| 0).tally().product;
+            usize::try_from(product).unwrap_or(usize::MAX).min(group.max_items)
+        };
+        self.groups.iter().map(size).fold(0, usize::saturating_add).saturating_mul(self.hosts.len()) > AT_ONCE
     }
-    for prefix in &rewarm.prefixes {
-        shared.invalidate_prefix_as_of(prefix, level, rewarm.sequence);
-    }
-    for target in &rewarm.targets {
-        shared.invalidate_under_as_of(target.clone(), level, rewarm.sequence);
-    }
-    for (group, belongings) in groups {
-        for host in hosts {
-            drop_group(cache, group, belongings, host, level, rewarm.sequence);
+
+    /// Drops what has not been replaced: at [`Level::Stale`], so that it may still cover errors inside its windows, or at [`Level::Invalid`] where
+    /// nothing was warmed.
+    pub(crate) fn run(&self) {
+        let Self { cache, rewarm, groups, hosts } = self;
+        let level = if rewarm.warm { Level::Stale } else { Level::Invalid };
+        let shared = cache.shared();
+        for tag in &rewarm.tags {
+            shared.invalidate_tag_as_of(tag, level, rewarm.sequence);
         }
+        for prefix in &rewarm.prefixes {
+            shared.invalidate_prefix_as_of(prefix, level, rewarm.sequence);
+        }
+        for target in &rewarm.targets {
+            shared.invalidate_under_as_of(target.clone(), level, rewarm.sequence);
+        }
+        for (group, belongings) in groups {
+            for host in hosts {
+                drop_group(cache, group, belongings, host, level, rewarm.sequence);
+            }
+        }
+        shared.count_invalidation(Trigger::Rewarm);
     }
-    shared.count_invalidation(Trigger::Rewarm);
 }
 
 /// The hosts under which copies of a group may be stored: those that are warmed, and those that readers name.

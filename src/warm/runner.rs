@@ -19,7 +19,7 @@ use crate::warm::fetch::Fetch;
 use crate::warm::group::Group;
 use crate::warm::pace::{Heard, Pace, Step};
 use crate::warm::report::Cause;
-use crate::warm::rewarm;
+use crate::warm::rewarm::{self, Dropping};
 use crate::warm::settings::WarmSettings;
 use crate::warm::task::{Fetcher, Wanted};
 use crate::warm::timers::Timers;
@@ -778,25 +778,42 @@ impl Runner {
 
     /// Everything of a change that can be replaced has been; the next may come.
     fn make_up_for(&mut self, change: &Change) {
-        self.drop_the_rest(&change.rewarm, &change.past);
-        if let Some(job) = &change.job {
-            job.drops(false);
-        }
+        self.drop_and_tell(&change.rewarm, &change.past, change.job.clone());
         if let Some(later) = self.later.take() {
             self.look_up(later, None);
         }
     }
 
     fn drop_the_rest(&self, rewarm: &Rewarm, past: &[(Arc<str>, Belongings)]) {
+        self.drop_and_tell(rewarm, past, None);
+    }
+
+    fn drop_and_tell(&self, rewarm: &Rewarm, past: &[(Arc<str>, Belongings)], job: Option<Arc<Job>>) {
+        let dropping = self.dropping(rewarm, past);
+        let is_large = dropping.is_large();
+        let drop = move || {
+            dropping.run();
+            job.into_iter().for_each(|job| job.drops(false));
+        };
+        // A large plan is not walked through on the thread that all warming waits for.
+        if is_large {
+            tokio::task::spawn_blocking(drop);
+        } else {
+            drop();
+        }
+    }
+
+    /// What a change has put out of date and is to be dropped.
+    fn dropping(&self, rewarm: &Rewarm, past: &[(Arc<str>, Belongings)]) -> Dropping {
         let hosts = rewarm::hosts(&self.cache, &self.books);
         let mut groups = Vec::new();
         for group in self.groups.iter().filter(|group| rewarm.groups.contains(&group.name)) {
             let present = self.books.account(&group.name).belongings();
             let before = past.iter().find(|(name, before)| *name == group.name && !before.is_same(&present));
-            groups.extend(before.map(|(_, before)| (group, before.clone())));
-            groups.push((group, present));
+            groups.extend(before.map(|(_, before)| (Arc::clone(group), before.clone())));
+            groups.push((Arc::clone(group), present));
         }
-        rewarm::drop_the_rest(&self.cache, rewarm, &groups, &hosts);
+        Dropping { cache: self.cache.clone(), rewarm: rewarm.clone(), groups, hosts }
     }
 
     fn publish(&mut self) {

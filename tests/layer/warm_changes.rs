@@ -220,3 +220,21 @@ async fn a_replacement_that_is_asked_for_while_the_group_runs_waits_its_turn() {
     second.ended().await;
     assert_eq!((world.origin.calls(), world.get("/a").await.text()), (2, "1"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_before_a_change_is_warmed_again_by_the_next_one_too_and_not_for_ever() {
+    let (origin, version) = versions();
+    let world = World::running(settings(true), origin);
+    let _guard = world.warm(world.plan());
+    world.get("/channels/list").await;
+    world.get("/channels/list").await;
+    for (change, warmed) in [(2, true), (3, true), (4, false)] {
+        let before = world.origin.calls();
+        world.send(method("PUT", "/channels/1").body("x")).await;
+        assert_eq!(*version.lock(), change);
+        tokio::time::sleep(seconds(1)).await;
+        world.settle().await;
+        assert_eq!(world.origin.calls() - before == 2, warmed, "the change, and the list again: change {change}");
+    }
+    assert_eq!(world.get("/channels/list").await.text(), "/channels/list v4");
+}
