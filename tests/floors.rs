@@ -19,12 +19,13 @@ const FLOORS: [&[&str]; 10] = [
 
 /// Heavy crates: the crate's name in code, and the only places that may name it. The demo is a program of its own inside the command line, and
 /// commands ask the admin API through a client of theirs.
-const DOORS: [(&str, &[&str]); 6] = [
+const DOORS: [(&str, &[&str]); 7] = [
     ("moka::", &["src/cache/store.rs"]),
     ("hyper_util::", &["src/sidecar/", "src/admin/", "src/cli/demo/", "src/cli/client.rs"]),
     ("hyper::", &["src/sidecar/", "src/admin/", "src/cli/demo/", "src/cli/client.rs"]),
     ("toml::", &["src/config/"]),
     ("clap::", &["src/cli/"]),
+    ("ratatui::", &["src/cli/top/"]),
     ("croner::", &["src/warm/schedule"]),
 ];
 

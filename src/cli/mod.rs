@@ -1,4 +1,4 @@
-//! The command line: `run`, `demo`, `check`, `plan` and `learn`.
+//! The command line: `run`, `demo`, `check`, `plan`, `learn` and `top`.
 //!
 //! Exit codes: 0 done, 1 the work failed, 2 wrong usage.
 
@@ -12,6 +12,7 @@ mod plan;
 mod report;
 mod run;
 mod signals;
+mod top;
 
 use args::{Args, Command};
 use clap::Parser as _;
@@ -26,6 +27,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Learn(args) => learn::run(args),
+        Command::Top(args) => top::run(args),
     }
 }
 

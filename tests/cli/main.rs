@@ -8,4 +8,5 @@ mod learn;
 mod plan;
 mod process;
 mod run;
+mod top;
 mod usage;

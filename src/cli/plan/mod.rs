@@ -3,7 +3,7 @@
 mod live;
 mod paper;
 mod table;
-mod words;
+pub(super) mod words;
 
 use super::args::{PlanArgs, PlanFormat};
 use super::{Failure, args, client, house, report};

@@ -1,7 +1,7 @@
 //! Numbers as people read them.
 
 /// `1234`, `1 000 000 000 000`.
-pub(super) fn number(number: u64) -> String {
+pub(in crate::cli) fn number(number: u64) -> String {
     let digits = number.to_string();
     if digits.len() < 5 {
         return digits;
@@ -22,7 +22,7 @@ pub(in crate::cli) fn plural(count: u64, noun: &str) -> String {
 }
 
 /// The two largest units: `2h 13m`, `4m 12s`, `41s`.
-pub(super) fn span(seconds: u64) -> String {
+pub(in crate::cli) fn span(seconds: u64) -> String {
     const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3600, "h"), (60, "m"), (1, "s")];
     let at = UNITS.iter().position(|(size, _)| seconds >= *size).unwrap_or(3);
     let (size, unit) = UNITS[at];
@@ -33,7 +33,7 @@ pub(super) fn span(seconds: u64) -> String {
 }
 
 /// `312 ms`, `3.1 s`, `4m 12s`.
-pub(super) fn millis(millis: u64) -> String {
+pub(in crate::cli) fn millis(millis: u64) -> String {
     match millis {
         0..1000 => format!("{millis} ms"),
         1000..60_000 => format!("{}.{} s", millis / 1000, millis % 1000 / 100),
@@ -42,7 +42,7 @@ pub(super) fn millis(millis: u64) -> String {
 }
 
 /// `512 B`, `12.1 KiB`, `1.5 GiB`.
-pub(super) fn size(bytes: u64) -> String {
+pub(in crate::cli) fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
