@@ -19,7 +19,7 @@ const FLOORS: [&[&str]; 10] = [
 
 /// Heavy crates: the crate's name in code, and the only places that may name it. The demo is a program of its own inside the command line, and
 /// commands ask the admin API through a client of theirs.
-const DOORS: [(&str, &[&str]); 8] = [
+const DOORS: [(&str, &[&str]); 9] = [
     ("moka::", &["src/cache/store.rs"]),
     ("hyper_util::", &["src/sidecar/", "src/admin/", "src/cli/demo/", "src/cli/client.rs"]),
     ("hyper::", &["src/sidecar/", "src/admin/", "src/cli/demo/", "src/cli/client.rs"]),
@@ -27,6 +27,7 @@ const DOORS: [(&str, &[&str]); 8] = [
     ("clap::", &["src/cli/"]),
     ("console::", &["src/cli/verbs/"]),
     ("indicatif::", &["src/cli/verbs/"]),
+    ("ratatui::", &["src/cli/top/"]),
     ("croner::", &["src/warm/schedule"]),
 ];
 

@@ -2,8 +2,10 @@
 
 use super::verbs::args as verbs;
 use crate::config::Sources;
+use crate::units::parse_duration;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
+use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,6 +20,7 @@ Examples:
   warmfront purge --tag channels --warm             replace what is stored, without a hole
   warmfront stats --watch                           how it does
   warmfront explain '/api/brands?page=1'            what would become of a request, and why
+  warmfront top                                     a running sidecar, live
 
 Exit codes: 0 done, 1 the work failed, 2 wrong usage.";
 
@@ -102,6 +105,22 @@ well: a plan is a file that people commit. Read it before you do.
 
 Weight: misses x the origin's time, else the request's, else 100 ms.";
 
+const TOP_DETAIL: &str = "\
+Examples:
+  warmfront top
+  warmfront top --admin http://10.0.0.7:9180 --interval 5s
+
+Keys: Tab goes from table to table, arrows, Page Up and Down, Home and End through it; s sorts the
+keys by hits, bytes, age or time left; w warms the group that is marked; ? explains; q, Esc and
+Ctrl-C end it.
+
+Rates are those of the last interval, latencies those of the last ten seconds, as the buckets of
+/metrics tell them. While the sidecar is away the last picture stays, and it is asked again.
+
+Where the sidecar is: --admin, else WARMFRONT_ADMIN, else admin.listen of the configuration; the
+token: WARMFRONT_ADMIN__TOKEN, else admin.token. It draws on a terminal only, in colour unless
+NO_COLOR is set.";
+
 /// A warm HTTP cache (RFC 9111) in front of an API.
 ///
 /// warmfront stands between clients and an upstream API, answers from memory what may be answered from memory, and asks the upstream once for everybody for
@@ -144,6 +163,9 @@ pub(super) enum Command {
     /// Prints what a shell needs to complete commands and flags
     #[command(after_help = COMPLETIONS_DETAIL)]
     Completions(CompletionsArgs),
+    /// Shows a running sidecar at work, on a screen that changes as it does
+    #[command(after_help = TOP_DETAIL)]
+    Top(TopArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -298,6 +320,24 @@ pub(super) struct LearnArgs {
     /// What is written
     #[arg(long, value_enum, default_value_t = LearnFormat::Toml)]
     pub(super) format: LearnFormat,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct TopArgs {
+    /// The admin API of the sidecar [default: WARMFRONT_ADMIN, else that of the configuration]
+    #[arg(long, value_name = "URL")]
+    pub(super) admin: Option<String>,
+    /// How often to look, from 100ms to 1h
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
+    pub(super) interval: Duration,
+    /// The configuration that says where the admin API is [default: ./warmfront.toml if it exists]
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+fn interval(text: &str) -> Result<Duration, &'static str> {
+    let bounds = Duration::from_millis(100)..=Duration::from_secs(3600);
+    parse_duration(text).filter(|time| bounds.contains(time)).ok_or("write a time from 100ms to 1h, as 1s or 500ms")
 }
 
 /// What `learn` writes.

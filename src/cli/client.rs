@@ -48,6 +48,12 @@ impl Admin {
         self.ask(Method::GET, path, None, PATIENCE).await
     }
 
+    /// Asks for `path`, whose answer is text.
+    pub(super) async fn get_text(&self, path: &str) -> Result<String, Trouble> {
+        let (status, body) = self.send(Method::GET, path, None, PATIENCE).await?;
+        if status.is_success() { Ok(String::from_utf8_lossy(&body).into_owned()) } else { Err(refused(status, &body)) }
+    }
+
     /// Sends `body`, and waits for the answer for at most `patience`.
     pub(super) async fn post_json(&self, path: &str, body: &Value, patience: Duration) -> Result<Value, Trouble> {
         self.ask(Method::POST, path, Some(body), patience).await
@@ -59,6 +65,11 @@ impl Admin {
     }
 
     async fn ask(&self, method: Method, path: &str, body: Option<&Value>, patience: Duration) -> Result<Value, Trouble> {
+        let (status, body) = self.send(method, path, body, patience).await?;
+        answer(status, &body)
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<&Value>, patience: Duration) -> Result<(StatusCode, Bytes), Trouble> {
         let unreachable = |why: String| Trouble::Unreachable { url: self.to_string(), why };
         let host = self.authority.host().trim_matches(['[', ']']);
         let connecting = TcpStream::connect((host, self.authority.port_u16().unwrap_or(80)));
@@ -69,7 +80,7 @@ impl Admin {
         };
         let request = self.request(method, path, body).map_err(|error| unreachable(error.to_string()))?;
         match tokio::time::timeout(patience, exchange(stream, request)).await {
-            Ok(Ok((status, body))) => answer(status, &body),
+            Ok(Ok(answered)) => Ok(answered),
             Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(Trouble::TooLarge),
             Ok(Err(error)) => Err(unreachable(error.to_string())),
             Err(_) => Err(unreachable(format!("no answer within {} s", patience.as_secs()))),
@@ -160,13 +171,19 @@ async fn exchange(stream: TcpStream, request: Request<Full<Bytes>>) -> Result<(S
 }
 
 fn answer(status: StatusCode, body: &[u8]) -> Result<Value, Trouble> {
-    let read: Result<Value, _> = serde_json::from_slice(body);
     if status.is_success() {
-        return read.map_err(|error| Trouble::NotJson(error.to_string()));
+        serde_json::from_slice(body).map_err(|error| Trouble::NotJson(error.to_string()))
+    } else {
+        Err(refused(status, body))
     }
+}
+
+/// A refusal, with its words if it has any.
+fn refused(status: StatusCode, body: &[u8]) -> Trouble {
+    let read: Result<Value, _> = serde_json::from_slice(body);
     let said = read.ok().and_then(|value| Some(value.get("message").or_else(|| value.get("detail"))?.as_str()?.to_owned()));
     let words = said.unwrap_or_else(|| status.canonical_reason().unwrap_or("no reason given").to_owned());
-    Err(Trouble::Refused { status, words: crate::cli::learn::escape::plain(&words) })
+    Trouble::Refused { status, words: crate::cli::learn::escape::plain(&words) }
 }
 
 /// Reads `http://host:port`, with or without its scheme.

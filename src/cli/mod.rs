@@ -1,4 +1,4 @@
-//! The command line: `run`, `demo`, `check`, `plan`, `learn` and `completions`; `warm`, `purge`, `stats` and `explain` talk to a sidecar that runs.
+//! The command line: `run`, `demo`, `check`, `plan`, `learn` and `completions`; `warm`, `purge`, `stats`, `explain` and `top` talk to a sidecar that runs.
 //!
 //! Exit codes: 0 done, 1 the work failed, 2 wrong usage.
 
@@ -13,6 +13,7 @@ mod plan;
 mod report;
 mod run;
 mod signals;
+mod top;
 mod verbs;
 
 use args::{Args, Command};
@@ -33,6 +34,7 @@ pub fn main() -> ExitCode {
         Command::Stats(args) => verbs::stats::run(&args),
         Command::Explain(args) => verbs::explain::run(&args),
         Command::Completions(args) => completions::run(args),
+        Command::Top(args) => top::run(args),
     }
 }
 

@@ -10,5 +10,6 @@ mod plan;
 mod process;
 mod run;
 mod set;
+mod top;
 mod usage;
 mod verbs;

@@ -23,6 +23,7 @@ fn help_and_version_go_to_stdout() {
         (&["demo", "--help"], "--listen"),
         (&["learn", "--help"], "--min-hits"),
         (&["plan", "--help"], "warmfront plan --admin http://10.0.0.7:9180 --group brands"),
+        (&["top", "--help"], "--interval"),
         (&["--version"], concat!("warmfront ", env!("CARGO_PKG_VERSION"), "\n")),
     ] {
         let shown = outcome(folder.path(), args, &[]);

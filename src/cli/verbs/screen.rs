@@ -84,7 +84,7 @@ pub(super) fn screen(admin: &impl Display, now: &Moment, before: Option<&Moment>
     line("stored", &format!("{} entries, {} of {} ({share:.1}%)", number(now.cache("entries")), size(bytes), size(most)));
     let (all, warm) = (count(&now.data, "upstreamInFlight"), count(&now.data, "warmInFlight"));
     line("upstream", &format!("{} in flight, {} of warming", plural(all, "request"), number(warm)));
-    line("dropped", &plural(count(&now.data, "invalidationCount"), "invalidation"));
+    line("purges", &plural(count(&now.data, "invalidationCount"), "invalidation"));
     if now.data["warming"] == false {
         line("warming", "switched off");
     }
@@ -191,7 +191,7 @@ mod tests {
             "            100 hits, 7 misses",
             "  stored    12 entries, 12.1 KiB of 1.0 MiB (1.2%)",
             "  upstream  3 requests in flight, 1 of warming",
-            "  dropped   2 invalidations",
+            "  purges    2 invalidations",
             "",
             "warm group     last run                  next run  live  useful  wasted  saved  items",
             "a\\u{1b}[2J     2m ago (3.1 s)            in 2h       10       8       0  4.1 s  8 stored, 2 failed",
