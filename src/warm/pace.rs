@@ -9,7 +9,7 @@ use tokio::time::Instant;
 /// The longest pause that a `Retry-After` may ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// Requests that may go at once after a lull are those of this time.
-const BURST: Duration = Duration::from_millis(50);
+const BURST: Duration = Duration::from_millis(10);
 /// Answers before latency is judged.
 const SAMPLES: u32 = 8;
 /// Slower than this many times the usual, plus [`SLACK_MILLIS`], is slow.
