@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 /// The longest pause that a `Retry-After` may ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-/// Requests that may go at once after a lull are those of this time.
+/// Requests that may go at once after a lull are those of this time, two at least. Readers share the thread: a larger burst would keep them waiting.
 const BURST: Duration = Duration::from_millis(10);
 /// Answers before latency is judged.
 const SAMPLES: u32 = 8;
@@ -118,7 +118,7 @@ impl Pace {
         }
         // The generic cell rate algorithm (ITU-T I.371): a request may come before its time by the burst.
         let due = self.due.map_or(now, |due| due.max(now));
-        let early = BURST.saturating_sub(self.interval);
+        let early = BURST.saturating_sub(self.interval).max(self.interval);
         if due > now + early {
             return Step::At(due - early);
         }
