@@ -28,9 +28,9 @@ pub(super) fn all<'a>(query: &'a [(String, String)], name: &'a str) -> impl Iter
     query.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
 }
 
-/// The value of a parameter that may be there once. An empty one is none.
+/// The value of a parameter that may be there once.
 pub(super) fn only<'a>(query: &'a [(String, String)], name: &'static str) -> Result<Option<&'a str>, BadParameter> {
-    let mut values = all(query, name).filter(|value| !value.is_empty());
+    let mut values = all(query, name);
     let value = values.next();
     if values.next().is_some() { Err(BadParameter::new(name, "once is enough")) } else { Ok(value) }
 }

@@ -12,7 +12,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use serde_json::{Value, json};
 
 /// Header lines of one request.
-const MOST_HEADERS: usize = 100;
+pub(super) const MOST_HEADERS: usize = 100;
 
 /// The explanation for the request that `query` describes, decoded: `url` (a path, or a whole URL), `header` (`name: value`, any number of times), and
 /// `method`. A path belongs to the host of a `header=host:..`, else to the one that readers name most, else to the one that is warmed for.

@@ -45,7 +45,7 @@ fn operation(call: &Call, groups: &[Arc<str>], needs_token: bool) -> Value {
     );
     let mut responses = Map::new();
     for (status, schema) in call.answers {
-        let content = json!({ "application/json": { "schema": schema(groups) } });
+        let content = json!({ call.media: { "schema": schema(groups) } });
         responses.insert(status.to_string(), json!({ "description": if *status == 202 { "begun" } else { "done" }, "content": content }));
     }
     let problem = json!({ "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } });

@@ -39,6 +39,12 @@ impl Problem {
         Self::at(place, &format!("{what} {}{meant} ({names})", quote(word))).with("known", known)
     }
 
+    /// The same words under 404: what was asked for could be there, but is not.
+    pub(super) fn absent(mut self) -> Self {
+        self.0.status = StatusCode::NOT_FOUND;
+        self
+    }
+
     /// 405, with what is allowed.
     pub(super) fn method(allowed: &str, path: &str) -> Self {
         let problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, format!("{path} knows {allowed}"));

@@ -32,6 +32,8 @@ pub(super) struct Call {
     pub(super) query: &'static [Param],
     /// Its body.
     pub(super) body: Option<Schema>,
+    /// The media type of what it answers when it goes well.
+    pub(super) media: &'static str,
     /// What it answers when it goes well.
     pub(super) answers: &'static [(u16, Schema)],
     /// What does it.
@@ -60,6 +62,7 @@ const GET: Call = Call {
     open: false,
     query: &[],
     body: None,
+    media: "application/json",
     answers: &[],
     run: |_, _| Box::pin(std::future::ready(Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "nothing does this")))),
 };
@@ -69,13 +72,15 @@ const DELETE: Call = Call { method: "DELETE", ..GET };
 const PAGE: &[Param] =
     &[Param { name: "offset", required: false, schema: shape::offset }, Param { name: "limit", required: false, schema: shape::limit }];
 
-const PLAN: &[Param] =
-    &[Param { name: "group", required: false, schema: shape::any_text }, Param { name: "items", required: false, schema: shape::items }];
+const PLAN: &[Param] = &[
+    Param { name: "group", required: false, schema: shape::group_filter },
+    Param { name: "items", required: false, schema: shape::items },
+];
 
 const KEYS: &[Param] = &[
-    Param { name: "sort", required: false, schema: shape::any_text },
-    Param { name: "limit", required: false, schema: shape::limit },
-    Param { name: "cursor", required: false, schema: shape::any_text },
+    Param { name: "sort", required: false, schema: shape::key_sort },
+    Param { name: "limit", required: false, schema: shape::key_limit },
+    Param { name: "cursor", required: false, schema: shape::key_cursor },
 ];
 
 const JOB_PAGE: &[Param] = &[
@@ -86,7 +91,7 @@ const JOB_PAGE: &[Param] = &[
 
 const EXPLAINED: &[Param] = &[
     Param { name: "url", required: true, schema: shape::target_url },
-    Param { name: "header", required: false, schema: shape::header_line },
+    Param { name: "header", required: false, schema: shape::header_lines },
     Param { name: "method", required: false, schema: shape::method },
 ];
 
@@ -158,7 +163,7 @@ pub(super) static CALLS: &[Call] = &[
         path: "/api/cache/keys",
         summary: "What is stored",
         query: KEYS,
-        answers: &[(200, shape::data)],
+        answers: &[(200, shape::key_page)],
         run: |desk, asked| Box::pin(calls::keys::keys(desk, asked)),
         ..GET
     },
@@ -227,14 +232,15 @@ pub(super) static CALLS: &[Call] = &[
         path: "/api/warm/plan",
         summary: "The warm plan: what is fresh, what went wrong the last time, what a run would cost",
         query: PLAN,
-        answers: &[(200, shape::data)],
+        answers: &[(200, shape::plan)],
         run: |desk, asked| Box::pin(plan::plan(desk, asked)),
         ..GET
     },
     Call {
         path: "/metrics",
-        summary: "Metrics",
-        answers: &[(200, shape::any_object)],
+        summary: "Metrics, in the text format of Prometheus",
+        media: "text/plain",
+        answers: &[(200, shape::any_text)],
         run: |desk, _| done(Ok(Answer::text(CONTENT_TYPE, metrics::render(&desk.rooms)))),
         ..GET
     },

@@ -2,6 +2,9 @@
 
 use crate::admin::calls::config::INTERVALS;
 use crate::admin::calls::jobs::{FARTHEST, MOST};
+use crate::admin::explain::MOST_HEADERS;
+use crate::admin::keys;
+use crate::layer::{KeySort, MOST_KEYS};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -61,11 +64,6 @@ pub(super) fn any_text(_: &[Arc<str>]) -> Value {
 
 pub(super) fn any_object(_: &[Arc<str>]) -> Value {
     json!({ "type": "object" })
-}
-
-/// An answer whose data has a shape of its own.
-pub(super) fn data(_: &[Arc<str>]) -> Value {
-    object(&json!({ "success": { "const": true }, "data": { "type": "object" } }))
 }
 
 pub(super) fn items(_: &[Arc<str>]) -> Value {
@@ -188,12 +186,20 @@ pub(super) fn group_filter(groups: &[Arc<str>]) -> Value {
 }
 
 pub(super) fn target_url(_: &[Arc<str>]) -> Value {
-    json!({ "type": "string", "minLength": 1 })
+    json!({
+        "type": "string",
+        "pattern": "^(https?://[A-Za-z0-9.-]*[A-Za-z0-9](:[0-9]{1,4})?)?/[A-Za-z0-9/_.~%-]*(\\?[A-Za-z0-9=&_.~%-]*)?$",
+        "description": "a path with its query, or a URL of http or https; what else of printable ASCII a target may hold is taken too",
+    })
 }
 
-/// May be given several times.
-pub(super) fn header_line(_: &[Arc<str>]) -> Value {
-    json!({ "type": "string", "pattern": "^[A-Za-z0-9-]+: ?[ -~]*$" })
+pub(super) fn header_lines(_: &[Arc<str>]) -> Value {
+    json!({
+        "type": "array",
+        "items": { "type": "string", "pattern": "^[A-Za-z0-9-]+: ?[ -~]*$" },
+        "maxItems": MOST_HEADERS,
+        "description": "one parameter for each line; no host where the url names one",
+    })
 }
 
 pub(super) fn method(_: &[Arc<str>]) -> Value {
@@ -201,7 +207,89 @@ pub(super) fn method(_: &[Arc<str>]) -> Value {
 }
 
 pub(super) fn explanation(_: &[Arc<str>]) -> Value {
-    object(&json!({ "success": { "const": true }, "data": { "type": "object" } }))
+    let key = object(&json!({
+        "scheme": text(), "authority": text(), "path": text(), "query": or_null(text()), "partitioned": boolean(),
+    }));
+    let mut verdict = object(&json!({ "outcome": text(), "why": text() }));
+    for (name, schema) in [("forward", text()), ("detail", text()), ("coversErrors", boolean())] {
+        verdict["properties"][name] = schema; // where there is something to say
+    }
+    let data = object(&json!({
+        "method": text(),
+        "key": key,
+        "rule": or_null(object(&json!({ "name": text(), "path": text() }))),
+        "route": { "enum": ["pass", "lookup"] },
+        "verdict": verdict,
+        "stored": { "type": ["object", "null"] },
+        "variants": { "type": "array", "items": object(&json!({
+            "chosen": boolean(), "selectedBy": { "type": "object" }, "status": count(), "bytes": count(), "level": text(),
+        })) },
+        "collapses": boolean(),
+        "notCollapsed": or_null(text()),
+        "notStored": or_null(object(&json!({ "reason": text(), "at": count(), "agoMs": count() }))),
+        "warmedBy": or_null(text()),
+        "text": text(),
+    }));
+    object(&json!({ "success": { "const": true }, "data": data }))
+}
+
+pub(super) fn key_sort(_: &[Arc<str>]) -> Value {
+    json!({ "type": "string", "enum": KeySort::ALL.map(KeySort::as_str), "default": KeySort::default().as_str() })
+}
+
+pub(super) fn key_limit(_: &[Arc<str>]) -> Value {
+    json!({ "type": "integer", "minimum": 1, "maximum": MOST_KEYS, "default": keys::USUAL })
+}
+
+pub(super) fn key_cursor(_: &[Arc<str>]) -> Value {
+    let sorts = KeySort::ALL.map(KeySort::as_str).join("|");
+    json!({
+        "type": "string",
+        "pattern": format!("^({sorts})-[0-9a-f]{{1,16}}-[0-9a-f]{{1,16}}$"),
+        "description": "as the page before gave it, with the same sort",
+    })
+}
+
+pub(super) fn key_page(_: &[Arc<str>]) -> Value {
+    let mut key = object(&json!({
+        "method": text(), "url": text(), "hits": count(), "bytes": count(), "ageMs": count(), "ttlMs": { "type": "integer" }, "level": text(),
+        "rule": or_null(text()), "warmed": boolean(), "variants": count(),
+    }));
+    key["properties"]["partitioned"] = json!({ "const": true }); // or it is left out
+    let data = object(&json!({
+        "sort": text(), "keys": { "type": "array", "items": key }, "cursor": or_null(text()), "complete": boolean(),
+    }));
+    object(&json!({ "success": { "const": true }, "data": data }))
+}
+
+pub(super) fn plan(_: &[Arc<str>]) -> Value {
+    let list = |items: Value| json!({ "type": "array", "items": items });
+    let item = object(&json!({ "target": text(), "headers": { "type": "object" }, "host": text() }));
+    let group = object(&json!({
+        "name": text(),
+        "priority": count(),
+        "enabled": boolean(),
+        "task": boolean(),
+        "schedule": list(text()),
+        "nextRuns": list(object(&json!({ "at": text(), "inSeconds": count(), "trigger": text() }))),
+        "running": boolean(),
+        "maxItems": count(),
+        "counts": { "type": "object" },
+        "sources": list(json!({ "type": "object" })),
+        "estimate": { "type": ["object", "null"] },
+        "items": list(item),
+    }));
+    let data = object(&json!({
+        "at": count(),
+        "timeZone": text(),
+        "live": { "const": true },
+        "enabled": boolean(),
+        "hosts": list(text()),
+        "hostsFrom": text(),
+        "groups": list(group),
+        "totals": { "type": "object" },
+    }));
+    object(&json!({ "success": { "const": true }, "data": data }))
 }
 
 pub(super) fn execute_order(groups: &[Arc<str>]) -> Value {

@@ -17,7 +17,11 @@ async fn the_items_of_a_job_come_in_pages() {
     let last = rig.get("/api/warm/jobs/1?offset=2&limit=10").await;
     assert_eq!((&last["outcomes"][0], &last["nextOffset"]), (&all["outcomes"][2], &json!(null)));
     assert_eq!(rig.get("/api/warm/jobs/1?offset=99").await["outcomes"], json!([]));
-    rig.post("/api/cache/warm", "").await;
+    let group = rig.get("/api/warm/jobs/1?group=models").await;
+    assert_eq!((&group["outcomes"][0], &group["total"]), (&all["outcomes"][2], &json!(1)));
+    rig.post("/api/cache/warm", r#"{"items":{"channels":true}}"#).await;
+    assert_eq!(rig.ask("GET /api/warm/jobs/2?group=models", "").await.status, 404, "a group, but none of this job");
+    assert_eq!(rig.ask("GET /api/warm/jobs/2?group=model", "").await.status, 400, "no group at all");
     let jobs = rig.get("/api/warm/jobs?limit=1").await;
     assert_eq!((&jobs["jobs"][0]["id"], &jobs["total"], &jobs["nextOffset"]), (&json!(2), &json!(2), &json!(1)));
 }

@@ -34,7 +34,10 @@ pub(crate) fn one(desk: &Desk, asked: &Asked) -> Result<Answer, Problem> {
     let group = asked.param("group");
     if let Some(group) = group.filter(|group| !job.runs().any(|run| **run.group() == **group)) {
         let names: Vec<_> = job.runs().map(|run| run.group().clone()).collect();
-        return Err(Problem::unknown("?group", "no group of this job", group, names.iter().map(|name| &**name)));
+        let problem = Problem::unknown("?group", "no group of this job", group, names.iter().map(|name| &**name));
+        // A group that there is may be none of this job; one that there is not is none of any.
+        let is_group = desk.groups().iter().any(|name| **name == *group);
+        return Err(if is_group { problem.absent() } else { problem });
     }
     let (outcomes, total) = outcomes(&job, group, offset, limit);
     let next = next(offset, outcomes.len(), total);
