@@ -148,6 +148,8 @@ pub(crate) struct Runner {
     ahead: Ahead,
     /// A hot copy that is due and waits for its turn.
     due_ahead: Option<(Ask, Arc<Stored>)>,
+    /// Whether the last request that went was for a hot copy: then it is the turn of the runs.
+    ahead_went: bool,
     /// Groups whose time came while they ran.
     owed: HashMap<Arc<str>, Owed>,
     startup: Option<Instant>,
@@ -196,6 +198,7 @@ impl Runner {
             timers: Timers::default(),
             ahead: Ahead::default(),
             due_ahead: None,
+            ahead_went: false,
             owed: HashMap::new(),
             startup,
             comebacks: HashMap::new(),
@@ -442,9 +445,13 @@ impl Runner {
                 Step::At(then) => return Some(then),
                 Step::Go => {}
             }
-            if let Some((ask, stored)) = self.due_ahead.take() {
+            // In turn: there may be more hot copies than the pace allows for, without end.
+            let runs_turn = self.ahead_went && place.is_some();
+            if let Some((ask, stored)) = self.due_ahead.take_if(|_| !runs_turn) {
+                self.ahead_went = true;
                 self.refresh(ask, &stored);
             } else if let Some(place) = place {
+                self.ahead_went = false;
                 self.send(place, now);
             }
         }
