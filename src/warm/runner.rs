@@ -399,9 +399,10 @@ impl Runner {
         if let Some(task) = &group.task {
             let running = task.run(fetcher);
             let serial = self.serial;
-            let id = self.back.spawn(async move { Back::Task { serial, result: running.await } }).id();
-            self.duties.insert(id, Duty::Task(serial));
+            let handle = self.back.spawn(async move { Back::Task { serial, result: running.await } });
+            self.duties.insert(handle.id(), Duty::Task(serial));
             active.task_runs = true;
+            active.task = Some(handle);
             active = active.with_channels(None, wanted);
         } else {
             let (blocks, drawn) = mpsc::channel(1);
@@ -608,6 +609,8 @@ impl Runner {
     fn finish(&mut self, mut active: Active) {
         let run = &active.run;
         run.close(self.pace.backoff().slowed - active.slowed_before);
+        // One that was cancelled may still be at something else than its requests: the next run of the group must not meet it.
+        active.task.take().into_iter().for_each(|task| task.abort());
         if let Some(account) = &active.account {
             account.end(run);
         }

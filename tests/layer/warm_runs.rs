@@ -423,3 +423,28 @@ async fn every_identity_has_a_partition_and_a_warm_run_without_one_reaches_none(
     let alice = world.send(get("/me").h("authorization", "Bearer alice")).await;
     assert!(!alice.is_hit() && alice.text() == "for \"Bearer alice\"");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_task_whose_run_is_cancelled_ends_with_it() {
+    let ticks = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let count = std::sync::Arc::clone(&ticks);
+    let task = Group::task("clock", move |_| {
+        let count = std::sync::Arc::clone(&count);
+        async move {
+            loop {
+                tokio::time::sleep(seconds(1)).await;
+                count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+            #[expect(unreachable_code, reason = "names the type")]
+            Ok::<(), BoxError>(())
+        }
+    });
+    let world = world(Origin::always(fresh("x")));
+    let guard = world.warm(world.plan().group(task.only_on_demand()));
+    let job = guard.handle().run(None, false).await.unwrap().unwrap();
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    assert!(guard.handle().cancel(job.id()));
+    job.ended().await;
+    tokio::time::sleep(seconds(60)).await;
+    assert_eq!(ticks.load(std::sync::atomic::Ordering::Relaxed), 2);
+}
