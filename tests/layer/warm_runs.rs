@@ -425,6 +425,25 @@ async fn every_identity_has_a_partition_and_a_warm_run_without_one_reaches_none(
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_host_whose_readers_find_everything_stored_stays_the_one_that_is_warmed() {
+    let world = world(Origin::by(
+        |asked: &Asked| if asked.target() == "/health" { ok("up").cc("no-store") } else { fresh("x").cc("max-age=86400") },
+    ));
+    let guard = world.warm(Plan::new(&world.cache).group(group("g", &["/a"])));
+    for _ in 0..10 {
+        for _ in 0..1000 {
+            world.get("/reader").await;
+        }
+        // A probe of another name, which nothing stored ever answers.
+        for _ in 0..30 {
+            world.send(get("/health").uri("http://10.0.0.7:8080/health")).await;
+        }
+        run(&guard, true).await;
+    }
+    assert_eq!(world.origin.last().h("host"), "example.com");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_task_whose_run_is_cancelled_ends_with_it() {
     let ticks = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
     let count = std::sync::Arc::clone(&ticks);
