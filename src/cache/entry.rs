@@ -5,12 +5,13 @@ use crate::cache::freshness::{Life, date_of};
 use crate::cache::groups::{Group, Groups, Level};
 use crate::cache::key::Key;
 use crate::cache::ledger::{Ledger, Warmth};
+use crate::cache::secret::may_be_credentials;
 use crate::clock::Stamp;
 use crate::rfc::date;
 use crate::rfc::range::ContentRange;
 use crate::rfc::vary::Selector;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_LANGUAGE, CONTENT_LENGTH, COOKIE, ETAG, LAST_MODIFIED};
+use http::header::{CONTENT_LANGUAGE, CONTENT_LENGTH, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -88,7 +89,7 @@ impl Head {
 
     /// Whether its request can be made again from what is stored: the values of its selecting fields are no credentials.
     pub(crate) fn is_replayable(&self) -> bool {
-        self.selector.as_ref().is_none_or(|selector| !selector.fields().iter().any(|name| matches!(*name, AUTHORIZATION | COOKIE)))
+        self.selector.as_ref().is_none_or(|selector| !selector.fields().iter().any(|name| may_be_credentials(name.as_str())))
     }
 
     /// Whether content negotiation for the language could only have ended here: nothing but Accept-Language selects, the request prefers one

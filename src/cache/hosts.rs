@@ -6,29 +6,42 @@ use parking_lot::Mutex;
 const MOST: usize = 8;
 /// Requests after which a host is believed to be one that readers use.
 const PROVEN: u64 = 4;
+/// Of the hits on one copy the first is counted, and then so many at a time.
+const STRIDE: u64 = 64;
 
 /// Counts the hosts of readers; the rarest makes room for a new one.
 #[derive(Debug, Default)]
 pub(crate) struct Hosts(Mutex<Vec<(Box<str>, u64)>>);
 
 impl Hosts {
-    /// A reader has asked under `host`.
+    /// A reader has asked under `host`, and the origin is asked.
     pub(crate) fn note(&self, host: &str) {
+        self.add(host, 1);
+    }
+
+    /// Readers have hit one copy for the `hits`-th time. Without hits a host would be forgotten for being warm; few of them take the lock.
+    pub(crate) fn note_hit<'a>(&self, hits: u64, host: impl FnOnce() -> &'a str) {
+        if hits == 1 || hits.is_multiple_of(STRIDE) {
+            self.add(host(), if hits == 1 { 1 } else { STRIDE });
+        }
+    }
+
+    fn add(&self, host: &str, weight: u64) {
         let mut hosts = self.0.lock();
         if let Some((_, count)) = hosts.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(host)) {
-            *count += 1;
+            *count += weight;
             return;
         }
         if hosts.len() >= MOST {
             let Some(rarest) = (0..hosts.len()).min_by_key(|at| hosts[*at].1) else { return };
             // Space-saving would give the newcomer the old count; here a flood of new names must not push out the ones in use.
-            if hosts[rarest].1 > 1 {
-                hosts[rarest].1 -= 1;
+            if hosts[rarest].1 > weight {
+                hosts[rarest].1 -= weight;
                 return;
             }
             hosts.swap_remove(rarest);
         }
-        hosts.push((host.to_ascii_lowercase().into(), 1));
+        hosts.push((host.to_ascii_lowercase().into(), weight));
     }
 
     /// The host that readers have named most of late. What was counted stays.

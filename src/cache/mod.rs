@@ -20,6 +20,7 @@ pub(crate) mod pins;
 pub(crate) mod policy;
 pub(crate) mod predictor;
 pub mod rules;
+pub(crate) mod secret;
 pub mod settings;
 pub(crate) mod store;
 pub(crate) mod tags;

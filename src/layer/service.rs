@@ -91,6 +91,7 @@ where
         match found {
             Found::Fresh(stored) => {
                 let hits = stored.touch(now);
+                self.shared.hosts.note_hit(hits, || stored.head.lineage.key.authority());
                 if self.shared.wishes.wants(hits) {
                     self.nominate(&key, &stored);
                 }

@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, error::TryRecvError};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 /// Further tries of an item after a failure that may pass.
@@ -43,6 +44,8 @@ pub(crate) struct Active {
     pub(crate) afterwards: Option<Afterwards>,
     /// Whether its task, if it has one, is still running.
     pub(crate) task_runs: bool,
+    /// Ends that task.
+    pub(crate) task: Option<AbortHandle>,
     items: VecDeque<Ask>,
     retries: Vec<(Instant, Ask, u32)>,
     wanted: VecDeque<Wanted>,
@@ -74,6 +77,7 @@ impl Active {
             deadline: None,
             afterwards: None,
             task_runs: false,
+            task: None,
             items: VecDeque::new(),
             retries: Vec::new(),
             wanted: VecDeque::new(),

@@ -58,6 +58,8 @@ impl Ask {
         {
             return None;
         }
+        // Values of negotiation are no secrets; others may be, and reports show headers.
+        headers.iter_mut().for_each(|(name, value)| value.set_sensitive(!name.as_str().starts_with("accept")));
         let target = key.query().map_or_else(|| key.path().to_owned(), |query| format!("{}?{query}", key.path()));
         let host = HeaderValue::from_str(key.authority()).ok()?;
         Some(Self { host, https: key.is_https(), target: target.parse().ok()?, headers })

@@ -70,7 +70,7 @@ impl Group {
     }
 
     /// A group whose work only code can describe: `run` is called for each of its runs, with a [`Fetcher`] to warm with. It shows up everywhere as
-    /// other groups do; an error ends the run with a problem in its report, and nothing else.
+    /// other groups do; an error ends the run with a problem in its report, and nothing else. It is dropped, wherever it is, when its run is cancelled.
     ///
     /// ```
     /// use warmfront::warm::{Fetcher, Group};

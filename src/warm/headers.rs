@@ -1,5 +1,6 @@
 //! Headers that a plan may set.
 
+use crate::cache::secret::may_be_credentials;
 use crate::warm::fault::PlanFault;
 use http::{HeaderName, HeaderValue};
 
@@ -48,15 +49,8 @@ pub(crate) fn value(name: &str, text: &str) -> Result<Option<HeaderValue>, PlanF
         return Ok(None);
     }
     let mut value = HeaderValue::from_str(text).map_err(|_| wrong())?;
-    value.set_sensitive(is_secret(name));
+    value.set_sensitive(may_be_credentials(name));
     Ok(Some(value))
-}
-
-/// Whether the values of a header may be credentials: plans and reports do not show them.
-fn is_secret(name: &str) -> bool {
-    const SIGNS: [&str; 8] = ["auth", "cookie", "token", "secret", "session", "password", "api-key", "apikey"];
-    let name = name.to_ascii_lowercase();
-    SIGNS.iter().any(|sign| name.contains(sign))
 }
 
 #[cfg(test)]

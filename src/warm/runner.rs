@@ -148,6 +148,8 @@ pub(crate) struct Runner {
     ahead: Ahead,
     /// A hot copy that is due and waits for its turn.
     due_ahead: Option<(Ask, Arc<Stored>)>,
+    /// Whether the last request that went was for a hot copy: then it is the turn of the runs.
+    ahead_went: bool,
     /// Groups whose time came while they ran.
     owed: HashMap<Arc<str>, Owed>,
     startup: Option<Instant>,
@@ -196,6 +198,7 @@ impl Runner {
             timers: Timers::default(),
             ahead: Ahead::default(),
             due_ahead: None,
+            ahead_went: false,
             owed: HashMap::new(),
             startup,
             comebacks: HashMap::new(),
@@ -396,9 +399,10 @@ impl Runner {
         if let Some(task) = &group.task {
             let running = task.run(fetcher);
             let serial = self.serial;
-            let id = self.back.spawn(async move { Back::Task { serial, result: running.await } }).id();
-            self.duties.insert(id, Duty::Task(serial));
+            let handle = self.back.spawn(async move { Back::Task { serial, result: running.await } });
+            self.duties.insert(handle.id(), Duty::Task(serial));
             active.task_runs = true;
+            active.task = Some(handle);
             active = active.with_channels(None, wanted);
         } else {
             let (blocks, drawn) = mpsc::channel(1);
@@ -442,9 +446,13 @@ impl Runner {
                 Step::At(then) => return Some(then),
                 Step::Go => {}
             }
-            if let Some((ask, stored)) = self.due_ahead.take() {
+            // In turn: there may be more hot copies than the pace allows for, without end.
+            let runs_turn = self.ahead_went && place.is_some();
+            if let Some((ask, stored)) = self.due_ahead.take_if(|_| !runs_turn) {
+                self.ahead_went = true;
                 self.refresh(ask, &stored);
             } else if let Some(place) = place {
+                self.ahead_went = false;
                 self.send(place, now);
             }
         }
@@ -601,6 +609,8 @@ impl Runner {
     fn finish(&mut self, mut active: Active) {
         let run = &active.run;
         run.close(self.pace.backoff().slowed - active.slowed_before);
+        // One that was cancelled may still be at something else than its requests: the next run of the group must not meet it.
+        active.task.take().into_iter().for_each(|task| task.abort());
         if let Some(account) = &active.account {
             account.end(run);
         }

@@ -120,3 +120,21 @@ async fn it_can_be_switched_off_and_groups_still_run() {
     assert_eq!(guard.handle().report().ahead.waiting, 0);
     assert_eq!(world.origin.calls(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn hot_keys_without_end_do_not_keep_groups_from_their_turn() {
+    let world = world(Origin::always(fresh("x")));
+    let settings = WarmSettings { max_rate: 10, ..WarmSettings::default() };
+    let group = (0..20).fold(Group::new("g").only_on_demand(), |group, at| group.request(&format!("/planned/{at}")).unwrap());
+    let guard = world.warm(world.plan().settings(settings).host("example.com".parse().unwrap()).group(group));
+    for at in 0..2000 {
+        for _ in 0..3 {
+            world.get(&format!("/hot/{at}")).await;
+        }
+    }
+    tokio::time::sleep(seconds(61)).await;
+    let job = guard.handle().run(None, false).await.unwrap().unwrap();
+    assert!(guard.handle().report().ahead.waiting > 500, "more is due than may go");
+    tokio::time::sleep(seconds(6)).await;
+    assert!(job.has_ended(), "{:?}", job.fates());
+}

@@ -238,3 +238,24 @@ async fn what_was_read_before_a_change_is_warmed_again_by_the_next_one_too_and_n
     }
     assert_eq!(world.get("/channels/list").await.text(), "/channels/list v4");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_an_api_key_selects_is_neither_asked_for_again_nor_told() {
+    let rule = Rule::path("/channels/**").unwrap().ttl(seconds(600)).tag("channels");
+    let change = Invalidation::path("/channels/**").unwrap().tag("channels").warm();
+    let settings = Settings { rules: vec![rule], invalidations: vec![change], ..Settings::default() };
+    for (field, calls) in [("x-api-key", 2), ("x-tenant", 3)] {
+        let origin = Origin::by(move |asked: &Asked| if asked.method == "GET" { ok("x").h("vary", field) } else { status(204) });
+        let world = World::running(settings.clone(), origin);
+        let guard = world.warm(world.plan());
+        for _ in 0..2 {
+            world.send(get("/channels/1").h(field, "sesame")).await;
+        }
+        world.send(method("PUT", "/channels/2").body("x")).await;
+        tokio::time::sleep(seconds(1)).await;
+        assert_eq!(world.origin.calls(), calls, "{field}");
+        let told: Vec<_> =
+            guard.handle().jobs().iter().flat_map(|job| job.runs().map(|run| run.outcomes(0, 9).0).collect::<Vec<_>>()).collect();
+        assert!(!format!("{told:?}").contains("sesame"), "{field}: {told:?}");
+    }
+}

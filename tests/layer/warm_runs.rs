@@ -423,3 +423,47 @@ async fn every_identity_has_a_partition_and_a_warm_run_without_one_reaches_none(
     let alice = world.send(get("/me").h("authorization", "Bearer alice")).await;
     assert!(!alice.is_hit() && alice.text() == "for \"Bearer alice\"");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_host_whose_readers_find_everything_stored_stays_the_one_that_is_warmed() {
+    let world = world(Origin::by(
+        |asked: &Asked| if asked.target() == "/health" { ok("up").cc("no-store") } else { fresh("x").cc("max-age=86400") },
+    ));
+    let guard = world.warm(Plan::new(&world.cache).group(group("g", &["/a"])));
+    for _ in 0..10 {
+        for _ in 0..1000 {
+            world.get("/reader").await;
+        }
+        // A probe of another name, which nothing stored ever answers.
+        for _ in 0..30 {
+            world.send(get("/health").uri("http://10.0.0.7:8080/health")).await;
+        }
+        run(&guard, true).await;
+    }
+    assert_eq!(world.origin.last().h("host"), "example.com");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_whose_run_is_cancelled_ends_with_it() {
+    let ticks = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let count = std::sync::Arc::clone(&ticks);
+    let task = Group::task("clock", move |_| {
+        let count = std::sync::Arc::clone(&count);
+        async move {
+            loop {
+                tokio::time::sleep(seconds(1)).await;
+                count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+            #[expect(unreachable_code, reason = "names the type")]
+            Ok::<(), BoxError>(())
+        }
+    });
+    let world = world(Origin::always(fresh("x")));
+    let guard = world.warm(world.plan().group(task.only_on_demand()));
+    let job = guard.handle().run(None, false).await.unwrap().unwrap();
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    assert!(guard.handle().cancel(job.id()));
+    job.ended().await;
+    tokio::time::sleep(seconds(60)).await;
+    assert_eq!(ticks.load(std::sync::atomic::Ordering::Relaxed), 2);
+}
