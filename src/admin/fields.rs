@@ -17,7 +17,8 @@ impl Fields {
     pub(super) fn parse(body: &[u8]) -> Result<Self, Problem> {
         let text = std::str::from_utf8(body)
             .map_err(|error| Problem::at("", &format!("the body is not UTF-8: it breaks off after {} bytes", error.valid_up_to())))?;
-        if text.trim().is_empty() {
+        // RFC 8259 section 2: what JSON calls white space, and nothing else.
+        if text.trim_matches([' ', '\t', '\r', '\n']).is_empty() {
             return Ok(Self::new(String::new(), Map::new()));
         }
         let value = serde_json::from_str(text).map_err(|error| Problem::at("", &format!("the body is not JSON: {error}")))?;
@@ -173,7 +174,9 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_told_and_nothing_overflows() {
-        assert!(fault("{").starts_with("the body is not JSON: "));
+        for body in ["{", "\u{b}", "\u{a0}"] {
+            assert!(fault(body).starts_with("the body is not JSON: "), "{body:?}");
+        }
         assert!(fault(&"[".repeat(1 << 20)).contains("recursion limit"));
         assert!(fault(r#"{"ms":1e999}"#).starts_with("the body is not JSON: "));
         assert!(fault(r#"{"ms":123456789012345678901234567890}"#).starts_with("/ms: expected"));

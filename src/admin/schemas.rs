@@ -147,12 +147,28 @@ pub(super) fn warm_order(groups: &[Arc<str>]) -> Value {
     }))
 }
 
+// What a host, a path and a query are made of, as crate `http` reads them; hosts in brackets are taken too.
+const HOST: &str = "[A-Za-z0-9.-]*[A-Za-z0-9](:[0-9]{1,4})?";
+const PATH: &str = r"/[^\x00-\x20#<>?`\x7F]*";
+const QUERY: &str = r##"(\?[^\x00-\x20"#<>\x7F]*)?"##;
+const FRAGMENT: &str = r"(#[\s\S]*)?";
+
+/// A path with its query, or a URL; the fragment is no matter.
+fn url() -> Value {
+    json!({ "type": "string", "pattern": format!("^({PATH}|https?://{HOST}({PATH})?){QUERY}{FRAGMENT}$") })
+}
+
+/// How paths or URLs begin.
+fn prefix() -> Value {
+    json!({ "type": "string", "pattern": format!(r"^(/[\s\S]*|https?://{HOST}({PATH})?{QUERY}{FRAGMENT})$") })
+}
+
 pub(super) fn invalidate_order(groups: &[Arc<str>]) -> Value {
     let mut schema = order(&json!({
         "type": group_name(groups, true),
         "tag": { "type": "string", "minLength": 1 },
-        "prefix": { "type": "string", "pattern": "^/" },
-        "url": { "type": "string", "pattern": "^/[A-Za-z0-9/_.-]*(\\?[A-Za-z0-9=&_.-]*)?$" },
+        "prefix": prefix(),
+        "url": url(),
         "soft": { "type": "boolean", "description": "stale from now on, instead of gone" },
     }));
     one_of_what(&mut schema);
@@ -161,8 +177,7 @@ pub(super) fn invalidate_order(groups: &[Arc<str>]) -> Value {
 
 /// Of `type`, `tag`, `prefix` and `url` at most one.
 fn one_of_what(schema: &mut Value) {
-    schema["description"] =
-        "one of type, tag, prefix and url, or none of them for everything; type may also be a tag, prefix and url absolute".into();
+    schema["description"] = "one of type, tag, prefix and url, or none of them for everything; type may also be a tag".into();
     schema["not"] = json!({ "anyOf": [
         { "required": ["type", "tag"] }, { "required": ["type", "prefix"] }, { "required": ["type", "url"] },
         { "required": ["tag", "prefix"] }, { "required": ["tag", "url"] }, { "required": ["prefix", "url"] },
@@ -173,8 +188,8 @@ pub(super) fn replace_order(groups: &[Arc<str>]) -> Value {
     let mut schema = order(&json!({
         "type": group_name(groups, true),
         "tag": { "type": "string", "minLength": 1 },
-        "prefix": { "type": "string", "pattern": "^/" },
-        "url": { "type": "string", "pattern": "^/[A-Za-z0-9/_.-]*(\\?[A-Za-z0-9=&_.-]*)?$" },
+        "prefix": prefix(),
+        "url": url(),
         "async": boolean(),
     }));
     one_of_what(&mut schema);
@@ -186,11 +201,7 @@ pub(super) fn group_filter(groups: &[Arc<str>]) -> Value {
 }
 
 pub(super) fn target_url(_: &[Arc<str>]) -> Value {
-    json!({
-        "type": "string",
-        "pattern": "^(https?://[A-Za-z0-9.-]*[A-Za-z0-9](:[0-9]{1,4})?)?/[A-Za-z0-9/_.~%-]*(\\?[A-Za-z0-9=&_.~%-]*)?$",
-        "description": "a path with its query, or a URL of http or https; what else of printable ASCII a target may hold is taken too",
-    })
+    url()
 }
 
 pub(super) fn header_lines(_: &[Arc<str>]) -> Value {
@@ -271,7 +282,7 @@ pub(super) fn plan(_: &[Arc<str>]) -> Value {
         "enabled": boolean(),
         "task": boolean(),
         "schedule": list(text()),
-        "nextRuns": list(object(&json!({ "at": text(), "inSeconds": count(), "trigger": text() }))),
+        "nextRuns": list(object(&json!({ "at": text(), "inSeconds": count(), "trigger": or_null(text()) }))),
         "running": boolean(),
         "maxItems": count(),
         "counts": { "type": "object" },

@@ -25,8 +25,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 REQUIREMENTS = HERE / "requirements.txt"
 TOKEN = "schemathesis"
 # Cases of one call in each phase.
-EXAMPLES = 40
-# Seconds. What is usual is half a minute; a call that takes longer than one request may is a finding.
+EXAMPLES = 100
+# Seconds. What is usual is three quarters of a minute; a call that takes longer than one request may is a finding.
 WHOLE, REQUEST, START = 240, 10, 30
 
 
