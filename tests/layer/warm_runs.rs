@@ -486,3 +486,18 @@ async fn what_is_purged_while_it_is_validated_is_not_reported_as_unchanged() {
     assert_eq!((counts(&job.fates()), world.origin.calls()), (vec![1, 0, 0, 0, 0, 0], 3), "asked once more");
     assert!(world.get("/a").await.is_hit());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_task_has_warmed_is_its_groups_though_the_counts_began_anew() {
+    let world = world(Origin::always(fresh("x")));
+    let task = Group::task("t", |fetcher: Fetcher| async move {
+        fetcher.warm("/of/the/task").await;
+        Ok::<(), BoxError>(())
+    });
+    let guard = world.warm(world.plan().group(task.only_on_demand()));
+    run(&guard, false).await;
+    guard.handle().reset();
+    assert!(world.has_fresh("/of/the/task"));
+    assert_eq!(guard.handle().invalidate("t", Level::Dead), Ok(1));
+    assert!(!world.has_fresh("/of/the/task"));
+}
