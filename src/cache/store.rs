@@ -97,8 +97,8 @@ impl Store {
     }
 
     /// Replaces `old` by `new`, a version of the same body with other headers, unless `old` has been replaced or something that it belongs to purged
-    /// meanwhile.
-    pub(crate) fn freshen(&self, key: &Key, old: &Arc<Stored>, new: &Arc<Stored>, member: &Membership, max_variants: usize) {
+    /// meanwhile; `false` then.
+    pub(crate) fn freshen(&self, key: &Key, old: &Arc<Stored>, new: &Arc<Stored>, member: &Membership, max_variants: usize) -> bool {
         let mut stored = false;
         let landing = self.landing.read();
         self.moka.entry(key.clone()).and_compute_with(|entry| {
@@ -119,6 +119,7 @@ impl Store {
             enrol(new);
         }
         self.moka.run_pending_tasks();
+        stored
     }
 
     /// moka weighs in u32: a resource stays below that, whatever its variants.

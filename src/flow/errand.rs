@@ -3,7 +3,7 @@
 use crate::cache::admit::{Asked, Kept, NotStored, admit};
 use crate::cache::budget::Reserved;
 use crate::cache::entry::{Head, Lineage, Stored};
-use crate::cache::fate::Fate;
+use crate::cache::fate::{Failing, Fate};
 use crate::cache::freshness::Timing;
 use crate::cache::groups::{Level, Membership};
 use crate::cache::intent::Intent;
@@ -217,7 +217,9 @@ impl Errand {
                 // What a hit on it saves is a whole fetch, as before.
                 let fresh = fresh.costing(stored.cost_millis).warmed(self.warmth(stored.cost_millis)).after(self.replaced());
                 let fresh = Arc::new(fresh);
-                self.shared.store.freshen(&self.key, stored, &fresh, &self.member, self.settings.max_variants);
+                if !self.shared.store.freshen(&self.key, stored, &fresh, &self.member, self.settings.max_variants) {
+                    self.settle(|| Fate::Failed(Failing::Purged)); // a warm request has warmed nothing then
+                }
                 Answer::Confirmed { stored: fresh, extra, shared: true }
             }
             Err(why) => {

@@ -56,6 +56,8 @@ impl Belongings {
 struct Book {
     totals: RunTotals,
     last: Option<Arc<Run>>,
+    /// The same, whatever was reset: what its task has warmed is stored still.
+    latest: Option<Arc<Run>>,
     running: Option<Arc<Run>>,
     next_run: Option<Stamp>,
 }
@@ -77,6 +79,7 @@ impl Account {
             book.totals.fates.merge(&report.fates);
         }
         book.last = Some(Arc::clone(run));
+        book.latest = Some(Arc::clone(run));
     }
 
     pub(crate) fn keep_lists(&self, lists: Arc<Vec<Vec<String>>>) {
@@ -88,7 +91,7 @@ impl Account {
     }
 
     pub(crate) fn belongings(&self) -> Belongings {
-        Belongings { lists: self.lists(), last: self.last() }
+        Belongings { lists: self.lists(), last: self.book.lock().latest.clone() }
     }
 
     pub(crate) fn plan_next(&self, next: Option<Stamp>) {

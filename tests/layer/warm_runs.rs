@@ -467,3 +467,37 @@ async fn a_task_whose_run_is_cancelled_ends_with_it() {
     tokio::time::sleep(seconds(60)).await;
     assert_eq!(ticks.load(std::sync::atomic::Ordering::Relaxed), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_purged_while_it_is_validated_is_not_reported_as_unchanged() {
+    let gate = Gate::new();
+    let door = gate.clone();
+    let world = world(Origin::by(move |asked: &Asked| {
+        let known = asked.headers.contains_key("if-none-match");
+        if known { status(304).cc("max-age=60").etag("\"1\"").first(Step::Gate(door.clone())) } else { fresh("x").etag("\"1\"") }
+    }));
+    let guard = world.warm(world.plan().group(group("g", &["/a"])));
+    run(&guard, false).await;
+    let job = guard.handle().run(None, true).await.unwrap().unwrap();
+    world.settle().await;
+    world.cache.invalidate_all(Level::Dead);
+    gate.open();
+    job.ended().await;
+    assert_eq!((counts(&job.fates()), world.origin.calls()), (vec![1, 0, 0, 0, 0, 0], 3), "asked once more");
+    assert!(world.get("/a").await.is_hit());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_task_has_warmed_is_its_groups_though_the_counts_began_anew() {
+    let world = world(Origin::always(fresh("x")));
+    let task = Group::task("t", |fetcher: Fetcher| async move {
+        fetcher.warm("/of/the/task").await;
+        Ok::<(), BoxError>(())
+    });
+    let guard = world.warm(world.plan().group(task.only_on_demand()));
+    run(&guard, false).await;
+    guard.handle().reset();
+    assert!(world.has_fresh("/of/the/task"));
+    assert_eq!(guard.handle().invalidate("t", Level::Dead), Ok(1));
+    assert!(!world.has_fresh("/of/the/task"));
+}
