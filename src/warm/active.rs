@@ -39,8 +39,6 @@ pub(crate) struct Active {
     pub(crate) manner: Manner,
     pub(crate) flying: usize,
     pub(crate) slowed_before: u64,
-    /// It ends by then at the latest.
-    pub(crate) deadline: Option<Instant>,
     pub(crate) afterwards: Option<Afterwards>,
     /// Whether its task, if it has one, is still running.
     pub(crate) task_runs: bool,
@@ -74,7 +72,6 @@ impl Active {
             manner,
             flying: 0,
             slowed_before: 0,
-            deadline: None,
             afterwards: None,
             task_runs: false,
             task: None,
@@ -152,7 +149,7 @@ impl Active {
 
     /// When it has something to do that it has not now. What is due already waits for the pace, which says itself when to look again.
     pub(crate) fn wakes(&self, now: Instant) -> Option<Instant> {
-        self.retries.iter().map(|(then, ..)| *then).filter(|then| *then > now).chain(self.deadline).min()
+        self.retries.iter().map(|(then, ..)| *then).filter(|then| *then > now).min()
     }
 
     /// Puts an item back for another try, if it is worth one; `false` if not. `chance` is from 0 to 1.

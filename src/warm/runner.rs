@@ -261,7 +261,7 @@ impl Runner {
         self.active.iter_mut().for_each(Active::take_in);
         self.owed.extract_if(|_, owed| owed.run.is_cancelled()).for_each(|(_, owed)| owed.give_up());
         let held_until = self.dispatch(now);
-        self.finish_what_is_done(now);
+        self.finish_what_is_done();
         if now >= self.published + PULSE && !self.active.is_empty() {
             self.publish();
         }
@@ -591,14 +591,7 @@ impl Runner {
         self.pace.heard(group, heard, flown.took, retry_after, Instant::now());
     }
 
-    fn finish_what_is_done(&mut self, now: Instant) {
-        for active in &mut self.active {
-            if active.deadline.is_some_and(|deadline| deadline <= now) {
-                active.run.problem("it took too long".into());
-                active.run.cancel();
-                active.clear();
-            }
-        }
+    fn finish_what_is_done(&mut self) {
         while let Some(at) = self.active.iter().position(Active::is_done) {
             let active = self.active.remove(at);
             self.finish(active);

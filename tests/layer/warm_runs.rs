@@ -362,9 +362,14 @@ async fn copies_that_nobody_hits_are_counted_as_wasted() {
     world.get("/a").await;
     world.cache.invalidate_all(Level::Dead);
     run(&guard, false).await;
-    let gain = guard.handle().report().groups[0].gain;
-    assert_eq!((gain.useful, gain.saved_millis, gain.live), (1, 200, 3), "{gain:?}");
-    assert_eq!(gain.wasted, 2);
+    let gain = || guard.handle().report().groups[0].gain;
+    // A thread takes out what is gone, in its own time.
+    let began = std::time::Instant::now();
+    while (gain().wasted, gain().live, world.cache.stats().entries) != (2, 3, 3) && began.elapsed() < seconds(10) {
+        std::thread::yield_now();
+    }
+    let gain = gain();
+    assert_eq!((gain.useful, gain.saved_millis, gain.live, gain.wasted), (1, 200, 3, 2), "{gain:?}");
 }
 
 #[tokio::test(start_paused = true)]
