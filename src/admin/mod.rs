@@ -46,15 +46,10 @@ pub use secret::Secret;
 pub use server::{Admin, Bound, Serving};
 pub use settings::AdminSettings;
 
-#[cfg_attr(not(test), allow(dead_code, reason = "until the listener calls it"))]
 mod bad;
-#[cfg_attr(not(test), allow(dead_code, reason = "until the listener calls it"))]
 pub(crate) mod explain;
-#[cfg_attr(not(test), allow(dead_code, reason = "until the listener calls it"))]
 mod exposition;
-#[cfg_attr(not(test), allow(dead_code, reason = "until the listener calls it"))]
 pub(crate) mod keys;
-#[cfg_attr(not(test), allow(dead_code, reason = "until the listener calls it"))]
 pub(crate) mod metrics;
 mod process;
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! The runner: one task that owns everything that moves in warming. It starts runs when their time has come or somebody asks, sends their requests
 //! at the common pace, the most urgent first, and writes down what became of them.
 
-use crate::cache::admit::NotStored;
+mod changes;
+mod jobs;
+mod landing;
+
 use crate::cache::entry::Stored;
 use crate::cache::intent::Need;
 use crate::cache::wish::{Rewarm, Wish};
-use crate::cache::{Failing, Fate};
 use crate::clock::{Clock, Stamp};
 use crate::error::BoxError;
 use crate::layer::Cache;
@@ -14,21 +16,19 @@ use crate::warm::active::{Active, Work};
 use crate::warm::ahead::Ahead;
 use crate::warm::ask::{Ask, Flown, Manner, fly};
 use crate::warm::books::{Belongings, Books, Job, Pulse, Run};
-use crate::warm::draw::Drawing;
 use crate::warm::fetch::Fetch;
 use crate::warm::group::Group;
-use crate::warm::pace::{Heard, Pace, Step};
+use crate::warm::pace::{Pace, Step};
 use crate::warm::report::Cause;
-use crate::warm::rewarm::{self, Dropping};
 use crate::warm::settings::WarmSettings;
-use crate::warm::task::{Fetcher, Wanted};
+use crate::warm::task::Wanted;
 use crate::warm::timers::Timers;
-use http::{HeaderValue, StatusCode};
+use http::HeaderValue;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 /// The longest time between two looks at the wall clock.
@@ -284,137 +284,6 @@ impl Runner {
         moments.into_iter().flatten().map(|then| then.max(now + Duration::from_millis(1))).min().unwrap_or(now + LOOK)
     }
 
-    fn start_what_is_due(&mut self, now: Instant) {
-        if self.startup.is_some_and(|startup| startup <= now) {
-            self.startup = None;
-            let groups = self.scheduled_at_startup();
-            if !groups.is_empty() {
-                self.start_job(&groups, How::Gently, &Cause::Startup);
-            }
-        }
-        let back: Vec<Arc<str>> = self.comebacks.iter().filter(|(_, (then, _))| *then <= now).map(|(name, _)| Arc::clone(name)).collect();
-        for name in back {
-            let is_running = self.books.account(&name).running().is_some();
-            if let Some((then, _)) = self.comebacks.get_mut(&name) {
-                *then = now + if is_running { COMEBACK[0] } else { LOOK * 60 }; // set anew when it ends
-            }
-            if is_running {
-                continue;
-            }
-            self.start_job(&[name], How::Gently, &Cause::Startup);
-        }
-        let due = self.timers.due(self.clock.wall());
-        if due.is_empty() {
-            return;
-        }
-        for due in due {
-            let cause = Cause::Schedule(due.words);
-            if self.books.account(&due.group).running().is_some() {
-                self.owe(&due.group, self.near(), &cause);
-            } else {
-                self.start_job(&[due.group], How::Gently, &cause);
-            }
-        }
-        self.timers.publish(&self.books);
-    }
-
-    fn scheduled_at_startup(&self) -> Vec<Arc<str>> {
-        let at_startup = self.groups.iter().filter(|group| group.enabled && group.schedule.runs_at_startup());
-        at_startup.map(|group| Arc::clone(&group.name)).collect()
-    }
-
-    /// Starts runs of these groups, or joins those that are going on.
-    fn start_job(&mut self, groups: &[Arc<str>], how: How, cause: &Cause) -> Arc<Job> {
-        // What is asked of the origin from here on is new enough for all groups of the job.
-        let sequence = self.cache.shared().sequence();
-        let need = if how == How::Gently { self.near() } else { Need::BornSince(sequence) };
-        let rewarm = Rewarm { groups: groups.to_vec(), sequence, warm: true, ..Rewarm::default() };
-        let change = (how == How::Replacing).then(|| self.change(rewarm));
-        let runs = self.runs_of(groups, need, cause);
-        let job = self.books.enter(cause.clone(), self.clock.wall(), runs);
-        if let Some(change) = change {
-            self.drop_when_replaced(change, Arc::clone(&job));
-        }
-        self.publish();
-        job
-    }
-
-    /// A run for each group: one that is going on if it does what is needed, else one of its own, which waits until the other has ended.
-    fn runs_of(&mut self, groups: &[Arc<str>], need: Need, cause: &Cause) -> Vec<(Arc<Run>, bool)> {
-        let mut runs = Vec::new();
-        for name in groups {
-            match self.books.account(name).running() {
-                Some(running) if matches!(need, Need::Fresh { .. }) && !running.is_cancelled() => runs.push((running, true)),
-                Some(_) => runs.push(self.owe(name, need, cause)),
-                None => {
-                    let run = Run::new(Arc::clone(name), cause.clone(), self.clock.wall());
-                    if self.start(&run, need) {
-                        runs.push((run, false));
-                    }
-                }
-            }
-        }
-        runs
-    }
-
-    /// A run of the group for when the one that is going on has ended, and whether somebody wanted it before; one for all who want one meanwhile, as
-    /// demanding as the most demanding.
-    fn owe(&mut self, name: &Arc<str>, need: Need, cause: &Cause) -> (Arc<Run>, bool) {
-        let now = self.clock.wall();
-        if self.owed.get(name).is_some_and(|owed| owed.run.is_cancelled()) {
-            self.owed.remove(name).into_iter().for_each(Owed::give_up);
-        }
-        let joined = self.owed.contains_key(name);
-        let owed = self.owed.entry(Arc::clone(name));
-        let owed = owed.or_insert_with(|| Owed { run: Run::new(Arc::clone(name), cause.clone(), now), need });
-        owed.need = match (owed.need, need) {
-            (Need::BornSince(one), Need::BornSince(other)) => Need::BornSince(one.max(other)),
-            (Need::Fresh { .. }, other) => other,
-            (one, Need::Fresh { .. }) => one,
-        };
-        (Arc::clone(&owed.run), joined)
-    }
-
-    fn near(&self) -> Need {
-        Need::Fresh { near: self.settings.refresh_ahead.before }
-    }
-
-    /// Starts a run of its group; `false` if there is none of that name.
-    fn start(&mut self, run: &Arc<Run>, need: Need) -> bool {
-        let name = &run.group;
-        let Some(group) = self.groups.iter().find(|group| group.name == *name).map(Arc::clone) else { return false };
-        let account = self.books.account(name);
-        run.begin(self.clock.wall());
-        account.begin(run);
-        let hosts = self.hosts();
-        self.books.hosts.store(Arc::new(hosts.clone()));
-        let host = hosts.first().cloned().unwrap_or_else(|| self.default_host.clone());
-        let (wants, wanted) = mpsc::channel(WANTS);
-        let fetcher = Fetcher { host, wants, bell: Arc::clone(&self.bell) };
-        let ledger = Some(Arc::clone(&account.ledger));
-        let manner = Manner { source: Source::Warm, need, ledger, timeout: self.settings.timeout, keep: 0 };
-        self.serial += 1;
-        let mut active = Active::new(self.serial, Arc::clone(run), Some(Arc::clone(&account)), group.priority, manner);
-        active.slowed_before = self.pace.backoff().slowed;
-        if let Some(task) = &group.task {
-            let running = task.run(fetcher);
-            let serial = self.serial;
-            let handle = self.back.spawn(async move { Back::Task { serial, result: running.await } });
-            self.duties.insert(handle.id(), Duty::Task(serial));
-            active.task_runs = true;
-            active.task = Some(handle);
-            active = active.with_channels(None, wanted);
-        } else {
-            let (blocks, drawn) = mpsc::channel(1);
-            let drawing = Drawing { group, hosts, cache: self.cache.clone(), run: Arc::clone(run), account, fetcher };
-            tokio::spawn(drawing.draw(blocks));
-            active = active.with_channels(Some(drawn), wanted);
-        }
-        self.activate(active);
-        tracing::debug!(group = %name, cause = %run.cause, "warm run begins");
-        true
-    }
-
     pub(super) fn activate(&mut self, active: Active) {
         let at = self.active.partition_point(|other| other.priority >= active.priority);
         self.active.insert(at, active);
@@ -503,94 +372,6 @@ impl Runner {
         self.duties.insert(id.id(), Duty::Request(0, None));
     }
 
-    /// Takes in what has come back.
-    fn land(&mut self, joined: Result<(Id, Back), JoinError>) {
-        let (id, back) = match joined {
-            Ok((id, back)) => (id, Some(back)),
-            Err(error) => (error.id(), None),
-        };
-        let Some(duty) = self.duties.remove(&id) else { return };
-        if matches!(duty, Duty::Request(..)) {
-            self.in_flight -= 1;
-        }
-        match (back, duty) {
-            (Some(Back::Changed { asks, reply }), Duty::Change(change)) => self.replace(change, asks, reply),
-            (_, Duty::Change(change)) => self.make_up_for(&change),
-            (Some(Back::Item { serial, ask, tried, flown }), _) => self.land_item(serial, ask, tried, &flown),
-            (Some(Back::Wanted { serial, wanted, flown }), _) => self.land_wanted(serial, wanted, flown),
-            (Some(Back::Ahead { ask, flown }), _) => {
-                self.learn(&Arc::from(""), &flown, &Cause::Startup);
-                tracing::debug!(target = ask.target(), fate = flown.fate.as_str(), "refreshed ahead");
-                self.books.ahead_fates.lock().add(flown.fate, flown.length, flown.took);
-            }
-            (Some(Back::Task { serial, result }), _) => self.land_task(serial, result),
-            // A panic, in a service or in a task: theirs, and no reason to stop.
-            (_, Duty::Request(serial, item)) => self.land_panic(serial, true, item),
-            (_, Duty::Task(serial)) => self.land_panic(serial, false, None),
-        }
-    }
-
-    fn land_item(&mut self, serial: u64, ask: Ask, tried: u32, flown: &Flown) {
-        let Some(active) = self.active.iter_mut().find(|active| active.serial == serial) else { return };
-        active.flying -= 1;
-        active.reached(flown.fate);
-        let (group, cause) = (Arc::clone(&active.run.group), active.run.cause.clone());
-        let again = active.retry(ask, tried, flown.fate, flown.retry_after, rand::random(), Instant::now());
-        if let Some(ask) = again {
-            active.run.note(&ask, flown);
-        }
-        self.learn(&group, flown, &cause);
-    }
-
-    fn land_wanted(&mut self, serial: u64, wanted: Wanted, flown: Flown) {
-        if let Some(active) = self.active.iter_mut().find(|active| active.serial == serial) {
-            active.flying -= 1;
-            active.reached(flown.fate);
-            let (group, cause) = (Arc::clone(&active.run.group), active.run.cause.clone());
-            if wanted.is_item {
-                active.run.note(&wanted.ask, &flown);
-            }
-            self.learn(&group, &flown, &cause);
-        }
-        // Whoever has gone needs no answer.
-        let _ = wanted.reply.send(flown);
-    }
-
-    fn land_task(&mut self, serial: u64, result: Result<(), BoxError>) {
-        let Some(active) = self.active.iter_mut().find(|active| active.serial == serial) else { return };
-        active.task_runs = false;
-        if let Err(error) = result {
-            active.run.problem(format!("the task failed: {error}"));
-        }
-    }
-
-    fn land_panic(&mut self, serial: u64, is_request: bool, item: Option<Ask>) {
-        let Some(active) = self.active.iter_mut().find(|active| active.serial == serial) else { return };
-        active.run.problem(if is_request { "a request panicked".into() } else { "the task panicked".into() });
-        item.iter().for_each(|ask| active.run.note_untried(ask, Fate::Failed(Failing::Service)));
-        if is_request {
-            active.flying -= 1;
-        } else {
-            active.task_runs = false;
-        }
-    }
-
-    /// Learns from a request how the origin does.
-    fn learn(&mut self, group: &Arc<str>, flown: &Flown, cause: &Cause) {
-        let heard = match flown.fate {
-            // The limit of one user is nobody else's.
-            Fate::Failed(Failing::Status(StatusCode::TOO_MANY_REQUESTS)) if *cause == Cause::User => return,
-            Fate::Skipped | Fate::Uncacheable(NotStored::Pass) => Heard::Nothing,
-            Fate::Failed(Failing::Cancelled | Failing::Malformed) => Heard::Nothing,
-            Fate::Failed(Failing::TimedOut) => Heard::Trouble,
-            fate if fate.may_pass() => Heard::Trouble,
-            _ => Heard::Well,
-        };
-        // Nor may one user have everybody wait.
-        let retry_after = flown.retry_after.filter(|_| *cause != Cause::User);
-        self.pace.heard(group, heard, flown.took, retry_after, Instant::now());
-    }
-
     fn finish_what_is_done(&mut self) {
         while let Some(at) = self.active.iter().position(Active::is_done) {
             let active = self.active.remove(at);
@@ -621,21 +402,6 @@ impl Runner {
         {
             Owed { run, need }.give_up();
         }
-    }
-
-    /// A start-up run that could not reach the origin tries again, less and less often.
-    fn plan_comeback(&mut self, active: &Active) {
-        let (run, name) = (&active.run, &active.run.group);
-        let failed = active.is_unreachable() && !run.is_cancelled();
-        if active.account.is_none() || failed && run.cause != Cause::Startup {
-            return; // it changes nothing about one that is planned
-        }
-        let before = self.comebacks.remove(name).map(|(_, wait)| wait);
-        if !failed {
-            return;
-        }
-        let wait = before.map_or(COMEBACK[0], |wait| (wait * 2).min(COMEBACK[1]));
-        self.comebacks.insert(Arc::clone(name), (Instant::now() + wait, wait));
     }
 
     fn obey(&mut self, command: Command) {
@@ -711,149 +477,9 @@ impl Runner {
         self.publish();
     }
 
-    fn hear(&mut self, wish: Wish) {
-        match wish {
-            Wish::Ahead(nominee) if self.settings.enabled => self.ahead.nominate(nominee, self.settings.refresh_ahead, rand::random()),
-            Wish::Ahead(_) => {}
-            Wish::Rewarm(rewarm) if self.settings.enabled && rewarm.warm => {
-                let change = self.change(rewarm);
-                if self.duties.values().filter(|duty| matches!(duty, Duty::Change(_))).count() < MOST_CHANGES {
-                    self.look_up(change, None);
-                } else if let Some(later) = &mut self.later {
-                    later.merge(change);
-                } else {
-                    self.later = Some(change);
-                }
-            }
-            Wish::Rewarm(rewarm) => self.drop_the_rest(&Rewarm { warm: false, ..rewarm }, &[]),
-        }
-    }
-
-    /// A change that comes now.
-    fn change(&self, rewarm: Rewarm) -> Change {
-        let past = rewarm.groups.iter().map(|name| (Arc::clone(name), self.books.account(name).belongings())).collect();
-        Change { rewarm, past, until: Instant::now() + rewarm::PATIENCE, job: None }
-    }
-
-    /// Looks up, off the runtime's threads, what a change concerns.
-    fn look_up(&mut self, change: Change, reply: Option<oneshot::Sender<Arc<Job>>>) {
-        let (cache, rewarm) = (self.cache.clone(), change.rewarm.clone());
-        let id = self.back.spawn_blocking(move || Back::Changed { asks: rewarm::asks(&cache, &rewarm), reply });
-        self.duties.insert(id.id(), Duty::Change(change));
-    }
-
-    /// Fetches again what a change has put out of date, and then drops what could not be replaced.
-    fn replace(&mut self, change: Change, asks: Vec<Ask>, reply: Option<oneshot::Sender<Arc<Job>>>) {
-        if !self.settings.enabled && reply.is_none() {
-            return self.make_up_for(&change); // it was switched off meanwhile
-        }
-        let rewarm = &change.rewarm;
-        let need = Need::BornSince(rewarm.sequence);
-        let known: Vec<Arc<str>> =
-            rewarm.groups.iter().filter(|name| self.groups.iter().any(|group| group.name == **name)).cloned().collect();
-        let mut runs = self.runs_of(&known, need, &Cause::Change);
-        if !asks.is_empty() {
-            let run = Run::new("change".into(), Cause::Change, self.clock.wall());
-            run.begin(self.clock.wall());
-            let manner = Manner { source: Source::Refresh, need, ledger: None, timeout: self.settings.timeout, keep: 0 };
-            self.serial += 1;
-            self.activate(Active::new(self.serial, Arc::clone(&run), None, u64::MAX, manner).with_items(asks));
-            runs.push((run, false));
-        }
-        let job = self.books.enter(Cause::Change, self.clock.wall(), runs);
-        self.drop_when_replaced(change, Arc::clone(&job));
-        if let Some(reply) = reply {
-            let _ = reply.send(job); // whoever has gone needs no answer
-        }
-    }
-
-    fn drop_when_replaced(&mut self, mut change: Change, job: Arc<Job>) {
-        let until = change.until;
-        job.drops(true);
-        change.job = Some(Arc::clone(&job));
-        let id = self.back.spawn(async move {
-            // What takes longer goes on; the old copies are not served for ever.
-            let _ = tokio::time::timeout_at(until, job.runs_ended()).await;
-            Back::Replaced
-        });
-        self.duties.insert(id.id(), Duty::Change(change));
-    }
-
-    /// Everything of a change that can be replaced has been; the next may come.
-    fn make_up_for(&mut self, change: &Change) {
-        self.drop_and_tell(&change.rewarm, &change.past, change.job.clone());
-        if let Some(later) = self.later.take() {
-            self.look_up(later, None);
-        }
-    }
-
-    fn drop_the_rest(&self, rewarm: &Rewarm, past: &[(Arc<str>, Belongings)]) {
-        self.drop_and_tell(rewarm, past, None);
-    }
-
-    fn drop_and_tell(&self, rewarm: &Rewarm, past: &[(Arc<str>, Belongings)], job: Option<Arc<Job>>) {
-        let dropping = self.dropping(rewarm, past);
-        let is_large = dropping.is_large();
-        let drop = move || {
-            dropping.run();
-            job.into_iter().for_each(|job| job.drops(false));
-        };
-        // A large plan is not walked through on the thread that all warming waits for.
-        if is_large {
-            tokio::task::spawn_blocking(drop);
-        } else {
-            drop();
-        }
-    }
-
-    /// What a change has put out of date and is to be dropped.
-    fn dropping(&self, rewarm: &Rewarm, past: &[(Arc<str>, Belongings)]) -> Dropping {
-        let hosts = rewarm::hosts(&self.cache, &self.books);
-        let mut groups = Vec::new();
-        for group in self.groups.iter().filter(|group| rewarm.groups.contains(&group.name)) {
-            let present = self.books.account(&group.name).belongings();
-            let before = past.iter().find(|(name, before)| *name == group.name && !before.is_same(&present));
-            groups.extend(before.map(|(_, before)| (Arc::clone(group), before.clone())));
-            groups.push((Arc::clone(group), present));
-        }
-        Dropping { cache: self.cache.clone(), rewarm: rewarm.clone(), groups, hosts }
-    }
-
     fn publish(&mut self) {
         *self.books.pulse.lock() = Pulse { backoff: self.pace.backoff(), in_flight: self.in_flight, waiting_ahead: self.ahead.waiting() };
         self.books.publish();
         self.published = Instant::now();
-    }
-}
-
-impl Owed {
-    /// It will not run.
-    fn give_up(self) {
-        self.run.cancel();
-        self.run.close(0);
-        self.run.announce();
-    }
-}
-
-impl Change {
-    /// Takes in one that came later: what both have put out of date has been so since the later one, and is dropped by the time of the earlier one.
-    fn merge(&mut self, other: Self) {
-        fn add(names: &mut Vec<Arc<str>>, others: Vec<Arc<str>>) {
-            others.into_iter().for_each(|name| {
-                if !names.contains(&name) {
-                    names.push(name)
-                }
-            });
-        }
-        add(&mut self.rewarm.tags, other.rewarm.tags);
-        add(&mut self.rewarm.prefixes, other.rewarm.prefixes);
-        add(&mut self.rewarm.groups, other.rewarm.groups);
-        self.rewarm.sequence = self.rewarm.sequence.max(other.rewarm.sequence);
-        let known = |past: &[(Arc<str>, Belongings)], name: &Arc<str>| past.iter().any(|(known, _)| known == name);
-        other.past.into_iter().for_each(|(name, past)| {
-            if !known(&self.past, &name) {
-                self.past.push((name, past))
-            }
-        });
     }
 }
