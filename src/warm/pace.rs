@@ -30,8 +30,10 @@ pub(crate) enum Step {
 /// How a request went, seen from the origin's strength.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
-    /// It answered.
+    /// It answered, as long as such answers take.
     Well,
+    /// It answered, but how long that took tells nothing: a 304 is quick, and requests of all kinds have no usual time.
+    Unmeasured,
     /// It failed, or asked to be left alone.
     Trouble,
     /// It was not asked.
@@ -134,6 +136,7 @@ impl Pace {
         match heard {
             Heard::Nothing => self.due = self.due.and_then(|due| due.checked_sub(self.interval)),
             Heard::Trouble => self.cut(0.5, now, Duration::from_millis(250)),
+            Heard::Unmeasured => self.widen(),
             Heard::Well => {
                 let millis = took.as_secs_f64() * 1000.0;
                 let usual = self.usual.entry(Arc::clone(group)).or_insert(Usual { smooth: millis, base: millis, samples: 0 });
@@ -142,10 +145,14 @@ impl Pace {
                 if slow {
                     self.cut(0.7, now, Duration::from_secs_f64(smooth / 1000.0).max(Duration::from_millis(100)));
                 } else {
-                    self.width = (self.width + 1.0 / self.width).min(self.most as f64);
+                    self.widen();
                 }
             }
         }
+    }
+
+    fn widen(&mut self) {
+        self.width = (self.width + 1.0 / self.width).min(self.most as f64);
     }
 
     fn pause(&mut self, wait: Duration, now: Instant) {
@@ -245,6 +252,17 @@ mod tests {
             pace.heard(&group, Heard::Well, millis(400), None, start + millis(at * 500));
         }
         assert!(pace.backoff().slowed > 3 && pace.backoff().width < 8, "{:?}", pace.backoff());
+    }
+
+    #[test]
+    fn quick_confirmations_do_not_make_whole_answers_look_slow() {
+        let (start, mut pace) = (Instant::now(), Pace::new(8, 0));
+        let group = Arc::from("g");
+        for at in 0..200 {
+            let (heard, took) = if at % 2 == 0 { (Heard::Unmeasured, 5) } else { (Heard::Well, 900) };
+            pace.heard(&group, heard, millis(took), None, start + millis(at * 1000));
+        }
+        assert_eq!((pace.backoff().slowed, pace.backoff().width), (0, 8));
     }
 
     #[test]

@@ -95,6 +95,9 @@ impl Runner {
             Fate::Failed(Failing::Cancelled | Failing::Malformed) => Heard::Nothing,
             Fate::Failed(Failing::TimedOut) => Heard::Trouble,
             fate if fate.may_pass() => Heard::Trouble,
+            // Requests for a change, of users and of hot copies are of all kinds.
+            Fate::Unchanged => Heard::Unmeasured,
+            _ if group.is_empty() || matches!(cause, Cause::Change | Cause::User) => Heard::Unmeasured,
             _ => Heard::Well,
         };
         // Nor may one user have everybody wait.
