@@ -1,6 +1,6 @@
 //! Under which host readers ask. A warmed copy is found only under the host of its key, and a warm list has paths only.
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 /// Hosts that are counted at a time.
 const MOST: usize = 8;
@@ -16,32 +16,17 @@ pub(crate) struct Hosts(Mutex<Vec<(Box<str>, u64)>>);
 impl Hosts {
     /// A reader has asked under `host`, and the origin is asked.
     pub(crate) fn note(&self, host: &str) {
-        self.add(host, 1);
+        add(self.0.lock(), host, 1);
     }
 
     /// Readers have hit one copy for the `hits`-th time. Without hits a host would be forgotten for being warm; few of them take the lock.
     pub(crate) fn note_hit<'a>(&self, hits: u64, host: impl FnOnce() -> &'a str) {
         if hits == 1 || hits.is_multiple_of(STRIDE) {
-            self.add(host(), if hits == 1 { 1 } else { STRIDE });
-        }
-    }
-
-    fn add(&self, host: &str, weight: u64) {
-        let mut hosts = self.0.lock();
-        if let Some((_, count)) = hosts.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(host)) {
-            *count += weight;
-            return;
-        }
-        if hosts.len() >= MOST {
-            let Some(rarest) = (0..hosts.len()).min_by_key(|at| hosts[*at].1) else { return };
-            // Space-saving would give the newcomer the old count; here a flood of new names must not push out the ones in use.
-            if hosts[rarest].1 > weight {
-                hosts[rarest].1 -= weight;
-                return;
+            // A hit waits for nobody: a sample that finds the lock taken is left out.
+            if let Some(hosts) = self.0.try_lock() {
+                add(hosts, host(), if hits == 1 { 1 } else { STRIDE });
             }
-            hosts.swap_remove(rarest);
         }
-        hosts.push((host.to_ascii_lowercase().into(), weight));
     }
 
     /// The host that readers have named most of late. What was counted stays.
@@ -65,6 +50,24 @@ impl Hosts {
     pub(crate) fn seen(&self) -> Vec<Box<str>> {
         self.0.lock().iter().map(|(host, _)| host.clone()).filter(|host| !host.is_empty()).collect()
     }
+}
+
+/// Counts `host`; the rarest makes room for a new one.
+fn add(mut hosts: MutexGuard<'_, Vec<(Box<str>, u64)>>, host: &str, weight: u64) {
+    if let Some((_, count)) = hosts.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(host)) {
+        *count += weight;
+        return;
+    }
+    if hosts.len() >= MOST {
+        let Some(rarest) = (0..hosts.len()).min_by_key(|at| hosts[*at].1) else { return };
+        // Space-saving would give the newcomer the old count; here a flood of new names must not push out the ones in use.
+        if hosts[rarest].1 > weight {
+            hosts[rarest].1 -= weight;
+            return;
+        }
+        hosts.swap_remove(rarest);
+    }
+    hosts.push((host.to_ascii_lowercase().into(), weight));
 }
 
 #[cfg(test)]
