@@ -2,6 +2,7 @@
 
 use crate::error::BodyError;
 use crate::flow::spool::{Piece, Reader};
+use crate::flow::thin::{MayBeThin, Thin};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
@@ -17,6 +18,8 @@ pin_project! {
     pub struct CacheBody<B> {
         #[pin]
         kind: Kind<B>,
+        // The head of the response, if its fields are not in the response.
+        thin: Option<Thin>,
     }
 }
 
@@ -46,25 +49,34 @@ impl Pieces {
 }
 
 impl<B> CacheBody<B> {
+    const fn of(kind: Kind<B>) -> Self {
+        Self { kind, thin: None }
+    }
+
+    /// The stored body of a response without its fields.
+    pub(crate) fn thin(bytes: Bytes, thin: Thin) -> Self {
+        Self { thin: Some(thin), ..Self::stored(bytes, None) }
+    }
+
     pub(crate) fn empty() -> Self {
         Self::stored(Bytes::new(), None)
     }
 
     pub(crate) fn stored(bytes: Bytes, trailers: Option<HeaderMap>) -> Self {
         let next = (!bytes.is_empty()).then_some(bytes);
-        Self { kind: Kind::Bytes { pieces: Pieces { next, rest: VecDeque::new(), trailers } } }
+        Self::of(Kind::Bytes { pieces: Pieces { next, rest: VecDeque::new(), trailers } })
     }
 
     pub(crate) fn pieces(rest: VecDeque<Bytes>) -> Self {
-        Self { kind: Kind::Bytes { pieces: Pieces { next: None, rest, trailers: None } } }
+        Self::of(Kind::Bytes { pieces: Pieces { next: None, rest, trailers: None } })
     }
 
     pub(crate) fn follow(reader: Reader) -> Self {
-        Self { kind: Kind::Follow { reader } }
+        Self::of(Kind::Follow { reader })
     }
 
     pub(crate) fn pass(inner: B) -> Self {
-        Self { kind: Kind::Pass { inner } }
+        Self::of(Kind::Pass { inner })
     }
 }
 
@@ -110,6 +122,12 @@ where
             Kind::Follow { reader } => reader.left().map_or_else(SizeHint::new, SizeHint::with_exact),
             Kind::Pass { inner } => inner.size_hint(),
         }
+    }
+}
+
+impl<B> MayBeThin for CacheBody<B> {
+    fn take_thin(&mut self) -> Option<Thin> {
+        self.thin.take()
     }
 }
 

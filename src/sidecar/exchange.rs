@@ -1,5 +1,6 @@
 //! What the two ends of one connection tell each other: the [`Wire`](super::wire::Wire) under hyper and the service above it.
 
+use crate::flow::thin::Thin;
 use crate::sidecar::tunnel::Tunnel;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -14,6 +15,8 @@ pub(super) struct Exchange {
     unfinished: AtomicBool,
     switched: AtomicBool,
     tunnel: Mutex<Option<Tunnel>>,
+    has_thin: AtomicBool,
+    thin: Mutex<Option<Thin>>,
 }
 
 impl Exchange {
@@ -26,6 +29,21 @@ impl Exchange {
     /// The service has a response head: from now on hyper writes, and nobody else may.
     pub(super) fn begin(&self) {
         self.begun.store(true, Ordering::Release);
+    }
+
+    /// The response that is about to begin leaves these fields to the wire.
+    pub(super) fn leave(&self, thin: Thin) {
+        *self.thin.lock() = Some(thin);
+        self.has_thin.store(true, Ordering::Relaxed);
+    }
+
+    /// The fields that the wire must write into the head that comes next.
+    pub(super) fn take_thin(&self) -> Option<Thin> {
+        if !self.has_thin.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.has_thin.store(false, Ordering::Relaxed);
+        self.thin.lock().take()
     }
 
     /// Whether the response has begun.

@@ -2,6 +2,7 @@
 
 use crate::body::RequestBody;
 use crate::error::BoxError;
+use crate::flow::thin::MayBeThin;
 use crate::problem;
 use crate::rfc::hop;
 use crate::sidecar::admission::{self, Stop, Way};
@@ -17,7 +18,7 @@ use crate::sidecar::tunnel::Tunnel;
 use crate::sidecar::upstream::{Upstream, UpstreamBody};
 use crate::telemetry::Refusal;
 use bytes::Bytes;
-use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue};
+use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
@@ -26,6 +27,7 @@ use hyper::upgrade::OnUpgrade;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 use tower_service::Service;
 
 /// What all requests of one connection have in common.
@@ -49,7 +51,7 @@ struct Asked {
 pub(super) async fn forward<S, B>(service: S, seat: Arc<Seat>, request: Request<Incoming>) -> Response<Reply<EitherBody<B>>>
 where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + MayBeThin,
     B::Error: Into<BoxError>,
 {
     let (mut parts, body) = request.into_parts();
@@ -86,7 +88,7 @@ impl Asked {
 async fn serve<S, B>(mut service: S, seat: &Seat, parts: Parts, body: Incoming, limit: u64, asked: &Asked) -> Response<Reply<EitherBody<B>>>
 where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + MayBeThin,
     B::Error: Into<BoxError>,
 {
     let outgrown = Outgrown::default();
@@ -103,7 +105,22 @@ where
     if response.status().is_informational() {
         return stopped(seat, bad_response("an interim response that nobody asked for"), asked);
     }
-    passed(seat, response.map(http_body_util::Either::Left), asked)
+    thin_or_full(seat, response, asked)
+}
+
+/// A response of the service: the head of a hit is left to the wire, any other is made fit for the client.
+fn thin_or_full<B>(seat: &Seat, mut response: Response<B>, asked: &Asked) -> Response<Reply<EitherBody<B>>>
+where
+    B: Body<Data = Bytes> + MayBeThin,
+    B::Error: Into<BoxError>,
+{
+    match response.body_mut().take_thin() {
+        Some(thin) => {
+            seat.exchange.leave(thin);
+            response.map(|body| Reply::service(http_body_util::Either::Left(body), false, UntilWritten(seat.exchange.clone())))
+        }
+        None => passed(seat, response.map(http_body_util::Either::Left), asked),
+    }
 }
 
 /// Asks the upstream to switch protocols. Only its 101 makes a tunnel; any other answer is a response like all others.
@@ -115,7 +132,7 @@ async fn upgrade<B>(
     asked: &Asked,
 ) -> Response<Reply<EitherBody<B>>>
 where
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + MayBeThin,
     B::Error: Into<BoxError>,
 {
     let (response, upstream) = seat.upstream.upgrade(parts, offered).await;
@@ -126,6 +143,16 @@ where
     response.map(|body| Reply::service(http_body_util::Either::Right(body), false, UntilWritten(seat.exchange.clone())))
 }
 
+/// RFC 9110 section 6.6.1: what has no Date gets one. hyper is not asked to: it cannot see the Date of a head that is left to the wire.
+fn date(seat: &Seat, headers: &mut HeaderMap) {
+    if !headers.contains_key(DATE) {
+        let now = UNIX_EPOCH + Duration::from_secs(seat.live.clock.now().seconds());
+        if let Ok(now) = HeaderValue::try_from(httpdate::fmt_http_date(now)) {
+            headers.insert(DATE, now);
+        }
+    }
+}
+
 fn bad_response(detail: &'static str) -> Stop {
     Stop::Refuse(Refusal::BadResponse, detail.into())
 }
@@ -133,7 +160,7 @@ fn bad_response(detail: &'static str) -> Stop {
 /// A response of the service, made fit for the client.
 fn passed<B>(seat: &Seat, response: Response<EitherBody<B>>, asked: &Asked) -> Response<Reply<EitherBody<B>>>
 where
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + MayBeThin,
     B::Error: Into<BoxError>,
 {
     let (mut parts, body) = response.into_parts();
@@ -141,6 +168,7 @@ where
         hop::strip_unstorable(&mut parts.headers);
     }
     admission::via(&mut parts.headers, parts.version);
+    date(seat, &mut parts.headers);
     parts.version = Version::HTTP_11; // a proxy speaks its own version (RFC 9110 section 2.5)
     let exact = body.size_hint().exact();
     if let Some(length) = parts.headers.get(CONTENT_LENGTH) {
@@ -162,10 +190,10 @@ where
 /// A response of our own.
 fn stopped<B>(seat: &Seat, stop: Stop, asked: &Asked) -> Response<Reply<EitherBody<B>>>
 where
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + MayBeThin,
     B::Error: Into<BoxError>,
 {
-    let response = match stop {
+    let mut response = match stop {
         Stop::Answer(response) => *response,
         Stop::Refuse(refusal, detail) => {
             seat.live.count(refusal);
@@ -179,6 +207,7 @@ where
             response
         }
     };
+    date(seat, response.headers_mut());
     let until = UntilWritten(seat.exchange.clone());
     response.map(|text| Reply::ours(text, until))
 }
