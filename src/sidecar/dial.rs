@@ -63,10 +63,12 @@ impl Dial {
     /// Opens as many connections as are missing from `upstream.preconnect` (more than `upstream.max_in_flight` are of no use), and lays them by. Nothing is
     /// sent over them.
     pub(super) async fn ahead(mut self) {
-        let (authority, wanted) = {
+        let (plain, wanted) = {
             let upstream = &self.live.settings.load().upstream;
-            (upstream.authority.clone(), upstream.preconnect.min(upstream.max_in_flight))
+            let plain = upstream.origins.iter().find(|origin| !origin.tls).map(|origin| origin.authority.clone());
+            (plain, upstream.preconnect.min(upstream.max_in_flight))
         };
+        let Some(authority) = plain else { return };
         self.stash.tidy();
         let missing = wanted.saturating_sub(self.stash.len());
         if missing == 0 {

@@ -1,5 +1,9 @@
 //! What can be set about the listener and the upstream.
 
+mod origin;
+
+pub use origin::Origin;
+
 use ipnet::IpNet;
 use std::fmt;
 use std::net::SocketAddr;
@@ -65,11 +69,11 @@ impl Default for ServerSettings {
     }
 }
 
-/// `[upstream]`: the origin.
+/// `[upstream]`: the origins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamSettings {
-    /// `host:port` of the upstream (`http://` only in this version), as it is connected to.
-    pub authority: http::uri::Authority,
+    /// The origins, at least one; without any all requests that must be asked for fail. Any of them may answer any request.
+    pub origins: Vec<Origin>,
     /// How long connecting may take, DNS included: 504. Default 2 s.
     pub connect_timeout: Duration,
     /// How long the response head may take: 504. Default 30 s.
@@ -134,11 +138,11 @@ pub enum Forwarded {
 }
 
 impl UpstreamSettings {
-    /// The defaults, for the upstream at `authority`.
+    /// The defaults, for one `origin`.
     #[must_use]
-    pub fn new(authority: http::uri::Authority) -> Self {
+    pub fn new(origin: Origin) -> Self {
         Self {
-            authority,
+            origins: vec![origin],
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(30),
             idle_body_timeout: Duration::from_secs(60),
@@ -150,6 +154,12 @@ impl UpstreamSettings {
             preconnect: 8,
             warm_share: Share::new(0.25),
         }
+    }
+
+    /// The name that stands in where a request names no host: that of the first origin.
+    #[must_use]
+    pub fn host(&self) -> Option<&http::uri::Authority> {
+        self.origins.first().map(|origin| &origin.authority)
     }
 }
 

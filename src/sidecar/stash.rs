@@ -2,6 +2,7 @@
 
 use crate::sidecar::dial::Line;
 use crate::sidecar::live::Live;
+use crate::sidecar::settings::UpstreamSettings;
 use http::uri::Authority;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -55,7 +56,7 @@ impl Stash {
     pub(super) fn put(&self, line: Line, authority: &Authority) {
         let mut spares = self.spares.lock();
         let settings = self.live.settings.load();
-        if *authority == settings.upstream.authority && spares.len() < settings.upstream.preconnect {
+        if leads_to(authority, &settings.upstream) && spares.len() < settings.upstream.preconnect {
             spares.push_back(Spare { line, authority: authority.clone(), since: Instant::now() });
         }
     }
@@ -64,7 +65,7 @@ impl Stash {
     pub(super) fn tidy(&self) {
         let mut spares = self.spares.lock();
         let settings = self.live.settings.load();
-        spares.retain(|spare| spare.is_young() && spare.authority == settings.upstream.authority);
+        spares.retain(|spare| spare.is_young() && leads_to(&spare.authority, &settings.upstream));
         spares.truncate(settings.upstream.preconnect);
     }
 
@@ -77,4 +78,9 @@ impl Stash {
     pub(super) fn len(&self) -> usize {
         self.spares.lock().len()
     }
+}
+
+/// Whether a plain connection to `authority` is of use.
+fn leads_to(authority: &Authority, upstream: &UpstreamSettings) -> bool {
+    upstream.origins.iter().any(|origin| !origin.tls && origin.authority == *authority)
 }
