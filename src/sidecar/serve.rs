@@ -139,6 +139,7 @@ where
     B::Error: Into<BoxError>,
 {
     let (live, exchange) = (sidecar.live().clone(), Arc::new(Exchange::default()));
+    let Some(_place) = live.place(ip) else { return };
     let seat = Seat {
         live: live.clone(),
         exchange: exchange.clone(),
