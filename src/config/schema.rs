@@ -98,7 +98,11 @@ pub(super) const KEYS: &[Key] = &[
     key("server.max_header_bytes", size(1024, 16 * MIB), "the largest request head, over it 431"),
     key("server.header_timeout", TIMEOUT, "how long a request head may take"),
     key("server.idle_timeout", TIMEOUT, "how long a connection may stay idle"),
-    key("server.max_connections", Integer { min: 1, max: 10_000_000 }, "open connections, beyond it accepting waits"),
+    key(
+        "server.max_connections",
+        Integer { min: 1, max: 10_000_000 },
+        "open connections, beyond it idle ones are closed, then accepting waits",
+    ),
     key("server.max_connections_per_client", Integer { min: 0, max: 10_000_000 }, "open connections of one client, 0 = no limit"),
     key("server.min_body_rate", size(0, MIB), "bytes per second below which an upload or a reader is given up, 0 = only silence counts"),
     key("server.rate_limit.per_second", RATE, "requests per second of one client, 0 = no limit"),

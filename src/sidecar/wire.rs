@@ -169,6 +169,7 @@ impl<T: Socket> Wire<T> {
         } else {
             buf.set_filled(start);
         }
+        self.exchange.stir();
         if !matches!(self.wait, Wait::Head(_)) {
             self.wait = Wait::Head(Instant::now());
         }
@@ -228,6 +229,9 @@ impl<T: Socket> Wire<T> {
         };
         if !self.surplus.is_empty() || self.ended.is_some() {
             cx.waker().wake_by_ref(); // hyper waits for the socket, which has nothing new to say
+        }
+        if matches!(wait, Wait::Idle(_)) {
+            self.exchange.rest(now);
         }
         self.wait = if self.scan.at_head() { wait } else { Wait::Nothing };
         self.alarm.set(cx, now + limit);
