@@ -31,9 +31,11 @@ mod forwarded;
 mod gate;
 mod head;
 mod limited;
+mod limits;
 mod listen;
 mod live;
 mod notable;
+mod offer;
 mod open;
 mod refuse;
 mod reply;
@@ -111,7 +113,7 @@ impl Sidecar {
             server.max_connections = old.server.max_connections;
         }
         self.upstream.resize(&upstream);
-        self.live.settings.store(Arc::new(Settings { server, upstream }));
+        self.live.settings.store(Arc::new(Settings::after(Some(&old), server, upstream)));
         self.upstream.stash().tidy();
         restart
     }
