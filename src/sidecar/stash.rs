@@ -1,7 +1,7 @@
 //! Connections to the upstream that were opened ahead and have not carried a request yet.
 
-use crate::sidecar::dial::Line;
 use crate::sidecar::live::Live;
+use crate::sidecar::pool::line::Line;
 use http::uri::Authority;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -40,15 +40,13 @@ impl Stash {
     }
 
     /// The connection to `authority` that has lain here longest and is still good. The first that was opened is the first that the upstream has accepted:
-    /// where it serves few connections at a time, the later ones still wait for that.
-    pub(super) fn take(&self, authority: &Authority) -> Option<Line> {
+    /// where it serves few connections at a time, the later ones still wait for that. With it comes whether it has lain here long enough to have been
+    /// closed meanwhile.
+    pub(super) fn take(&self, authority: &Authority) -> Option<(Line, bool)> {
         let mut spares = self.spares.lock();
         let good = |spare: &Spare| spare.is_young() && spare.authority == *authority && spare.line.is_quiet();
         let spare = std::iter::from_fn(|| spares.pop_front()).find(good)?;
-        if spare.since.elapsed() > STALE_AFTER {
-            spare.line.proven().prove();
-        }
-        Some(spare.line)
+        Some((spare.line, spare.since.elapsed() > STALE_AFTER))
     }
 
     /// Keeps `line` if it still leads to the upstream and there is room.

@@ -11,6 +11,7 @@ mod forwarding;
 mod framing;
 mod lifecycle;
 mod origin;
+mod pool;
 mod priority;
 mod random;
 mod rig;

@@ -1,0 +1,77 @@
+//! A response body on its way in, and with it the connection that brings it.
+
+use crate::sidecar::pool::Home;
+use crate::sidecar::pool::connection::Connection;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+/// The body of a response. At a clean end its connection goes back to the pool; dropped before, it is closed.
+#[derive(Debug)]
+pub(in crate::sidecar) struct Arriving {
+    body: Incoming,
+    /// The connection that must be driven for more of it, if that is our part.
+    rest: Option<(Box<Connection>, Home)>,
+}
+
+impl Arriving {
+    /// A body that needs no driving: it is here, or somebody else does it.
+    pub(super) const fn driven(body: Incoming) -> Self {
+        Self { body, rest: None }
+    }
+
+    /// A body that `connection` brings.
+    pub(super) fn over(connection: Box<Connection>, home: Home, body: Incoming) -> Self {
+        let mut arriving = Self { body, rest: Some((connection, home)) };
+        // A short body has come with its head.
+        if arriving.rest.as_ref().is_some_and(|(connection, _)| connection.is_done()) {
+            arriving.settle();
+        }
+        arriving
+    }
+
+    fn settle(&mut self) {
+        if let Some((connection, home)) = self.rest.take()
+            && let Some(settled) = connection.settle()
+        {
+            home.keep(settled);
+        }
+    }
+}
+
+impl Body for Arriving {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = self.get_mut();
+        let Some((connection, _)) = &mut this.rest else { return Pin::new(&mut this.body).poll_frame(cx) };
+        // What drives the connection is woken by it: the way from there to here wakes nobody.
+        let mut quietly = Context::from_waker(Waker::noop());
+        let mut polled = Pin::new(&mut this.body).poll_frame(&mut quietly);
+        if polled.is_pending() {
+            if connection.poll(cx).is_ready() {
+                this.rest = None; // it was closed after its response, or it broke: the body knows
+                return Pin::new(&mut this.body).poll_frame(cx);
+            }
+            polled = Pin::new(&mut this.body).poll_frame(&mut quietly);
+        }
+        match &polled {
+            Poll::Ready(Some(Err(_))) => this.rest = None,
+            Poll::Ready(None) => this.settle(),
+            Poll::Ready(Some(Ok(_))) if this.body.is_end_stream() => this.settle(),
+            _ => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
