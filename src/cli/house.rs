@@ -3,7 +3,7 @@
 use crate::RequestBody;
 use crate::admin::{Admin, AdminSettings, Bound as BoundAdmin, Control, Rooms};
 use crate::config::Config;
-use crate::sidecar::settings::ListenAddr;
+use crate::sidecar::settings::{ListenAddr, Origin};
 use crate::sidecar::{Drained, Sidecar};
 use crate::warm::{Plan, UserWarmup, Warm, Warmer};
 use crate::{Cache, CacheLayer};
@@ -118,6 +118,11 @@ impl Knobs {
         restart.extend(self.admin.reload(config.admin));
         Ok(restart)
     }
+}
+
+/// The origins on one line, as `http://a and http://b`.
+pub(super) fn names(origins: &[Origin]) -> String {
+    origins.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
 }
 
 /// An address as it is written in the configuration.

@@ -5,7 +5,7 @@ use crate::cache::rules::Rule;
 use crate::cache::settings::Settings;
 use crate::config::AdminSettings;
 use crate::config::units::{show_duration, show_size};
-use crate::sidecar::settings::{Forwarded, ServerSettings, UpstreamSettings};
+use crate::sidecar::settings::{Forwarded, Origin, ServerSettings, UpstreamSettings};
 use crate::warm::{Group, UserSettings, WarmSettings};
 use http::uri::Authority;
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ impl Defaults {
         Self {
             server: ServerSettings::default(),
             admin: AdminSettings::default(),
-            upstream: UpstreamSettings::new(Authority::from_static("localhost")),
+            upstream: UpstreamSettings::new(Origin::http(Authority::from_static("localhost"))),
             cache: Settings::default(),
             warm: WarmSettings::default(),
             user: UserSettings::default(),

@@ -104,7 +104,7 @@ pub(super) const KEYS: &[Key] = &[
     key("admin.hosts", List, "further names by which the admin API may be called"),
     key("admin.ready_when_warm", Fraction, "the share of the start-up plan that must be warm before /readyz says so"),
     key("admin.ready_deadline", WAIT, "when /readyz says so at the latest"),
-    key("upstream.urls", OneOrMore, "the upstream, as \"http://127.0.0.1:9000\""),
+    key("upstream.urls", OneOrMore, "the upstreams, as \"http://127.0.0.1:9000\""),
     key("upstream.connect_timeout", TIMEOUT, "how long connecting may take"),
     key("upstream.response_timeout", TIMEOUT, "how long the response head may take"),
     key("upstream.idle_body_timeout", TIMEOUT, "how long a body may be silent"),

@@ -2,12 +2,14 @@
 
 use crate::error::BoxError;
 use crate::sidecar::live::Live;
-use crate::sidecar::pool::Way;
-use crate::sidecar::pool::line::Line;
+use crate::sidecar::pool::line::{Line, Socket};
+use crate::sidecar::pool::tls::Tls;
+use crate::sidecar::pool::{Carrier, Many, carry};
 use crate::sidecar::resolve::Resolve;
+use crate::sidecar::settings::{Http2, Origin};
 use crate::sidecar::stash::Stash;
 use http::Uri;
-use http::uri::{Authority, PathAndQuery, Scheme};
+use http::uri::{Authority, PathAndQuery};
 use hyper_util::client::legacy::connect::HttpConnector;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -16,12 +18,13 @@ use std::task::Poll;
 use std::time::Duration;
 use tower_service::Service;
 
-/// Opens connections. Clones share the memory of names and the stash.
+/// Opens connections. Clones share the memory of names, the stash and the sessions of TLS.
 #[derive(Clone, Debug)]
 pub(super) struct Dial {
     http: HttpConnector<Resolve>,
     live: Arc<Live>,
     stash: Arc<Stash>,
+    tls: Tls,
 }
 
 /// `upstream.connect_timeout` passed before there was a connection.
@@ -42,7 +45,7 @@ impl Dial {
         http.set_nodelay(true);
         http.set_keepalive(Some(Duration::from_secs(60)));
         http.enforce_http(false); // the scheme names the default port
-        Self { http, stash: Arc::new(Stash::new(live.clone())), live }
+        Self { http, stash: Arc::new(Stash::new(live.clone())), live, tls: Tls::default() }
     }
 
     /// What was opened ahead.
@@ -50,68 +53,90 @@ impl Dial {
         &self.stash
     }
 
-    /// Opens as many connections as are missing from `upstream.preconnect` (more than `upstream.max_in_flight` are of no use), and lays them by. Nothing is
-    /// sent over them.
-    pub(super) async fn ahead(self) {
-        let (authority, wanted) = {
-            let upstream = &self.live.settings.load().upstream;
-            (upstream.authority.clone(), upstream.preconnect.min(upstream.max_in_flight))
-        };
+    /// Opens as many connections as are missing from `upstream.preconnect` (more than `upstream.max_in_flight` are of no use), the same share to each
+    /// origin, and lays them by. Nothing is sent over them.
+    pub(super) async fn ahead(&self, many: &Many) {
         self.stash.tidy();
-        let missing = wanted.saturating_sub(self.stash.len());
+        let (origins, wanted) = {
+            let upstream = &self.live.settings.load().upstream;
+            (upstream.origins.clone(), upstream.preconnect.min(upstream.max_in_flight))
+        };
+        let share = wanted.div_ceil(origins.len().max(1));
+        for origin in origins {
+            self.ahead_to(&origin, share, many).await;
+        }
+    }
+
+    async fn ahead_to(&self, origin: &Origin, wanted: usize, many: &Many) {
+        let missing = wanted.saturating_sub(self.stash.count(origin));
         if missing == 0 {
             return;
         }
         // One goes alone: it asks for the name, and an upstream that is down or slow to say so is met once.
-        let first = self.open(Way { tls: false, authority: &authority }).await;
-        let Some(found) = self.lay_by(first, &authority) else { return };
-        let Ok(found) = Authority::try_from(found.to_string()) else { return };
+        let first = self.open(origin, None, false).await;
+        let Some(found) = self.lay_by(first, origin, many).await else { return };
         // The others set out together, each begun before the next: the stash has them in the order in which the upstream accepts them.
         let mut begun = Vec::new();
         for _ in 1..missing {
-            let mut opening = Box::pin(self.open(Way { tls: false, authority: &found }));
+            let mut opening = Box::pin(self.open(origin, Some(found), false));
             let polled = poll_fn(|cx| Poll::Ready(opening.as_mut().poll(cx))).await;
             begun.push((opening, polled));
         }
         for (opening, polled) in begun {
             let opened = if let Poll::Ready(opened) = polled { opened } else { opening.await };
-            self.lay_by(opened, &authority);
+            self.lay_by(opened, origin, many).await;
         }
     }
 
-    /// Lays a connection to the upstream `authority` by; where it leads. A failure is only told.
-    fn lay_by(&self, opened: Result<Line, BoxError>, authority: &Authority) -> Option<SocketAddr> {
-        match opened {
-            Ok(line) => {
-                let found = line.peer_addr();
-                self.stash.put(line, authority);
+    /// Lays a connection to `origin` by; where it leads, if there shall be more of its kind. A failure is only told.
+    async fn lay_by(&self, opened: Result<Line, BoxError>, origin: &Origin, many: &Many) -> Option<SocketAddr> {
+        let found = opened.as_ref().ok().and_then(Line::peer);
+        let laid = match opened {
+            Ok(line) => carry(many, origin, line).await.map_err(BoxError::from),
+            Err(error) => Err(error),
+        };
+        match laid {
+            Ok(Carrier::One(connection)) => {
+                self.stash.put(connection.settle()?, origin);
                 found
             }
+            Ok(Carrier::Two(_)) => None, // one carries all
             Err(error) => {
-                tracing::debug!(%authority, %error, "no connection ahead of need");
+                tracing::debug!(%origin, %error, "no connection ahead of need");
                 None
             }
         }
     }
 
-    /// Opens one connection within `upstream.connect_timeout`.
-    pub(super) fn open(&self, way: Way<'_>) -> impl Future<Output = Result<Line, BoxError>> + use<> {
-        let limit = self.live.settings.load().upstream.connect_timeout;
-        let connecting = self.http.clone().call(address(way));
-        async move {
-            match tokio::time::timeout(limit, connecting).await {
-                Ok(Ok(io)) => Ok(Line::plain(io.into_inner())),
-                Ok(Err(error)) => Err(error.into()),
-                Err(_) => Err(ConnectTimeout(limit).into()),
+    /// Opens one connection within `upstream.connect_timeout`, and shakes hands over it; `at` this address, if the name is resolved already. `one`: HTTP/1.1
+    /// alone may be spoken over it.
+    pub(super) fn open(
+        &self,
+        origin: &Origin,
+        at: Option<SocketAddr>,
+        one: bool,
+    ) -> impl Future<Output = Result<Line, BoxError>> + Send + use<> {
+        let settings = self.live.settings.load_full();
+        let limit = settings.upstream.connect_timeout;
+        let connecting = self.http.clone().call(address(origin, at));
+        let (tls, origin) = (self.tls.clone(), origin.clone());
+        let opening = async move {
+            let socket = Socket::from(connecting.await?.into_inner());
+            let http2 = settings.upstream.http2;
+            if !origin.tls {
+                return Ok(Line::plain(socket, http2 == Http2::Always && !one));
             }
-        }
+            tls.secure(socket, &origin, (settings.upstream.tls.clone(), http2), one).await
+        };
+        async move { tokio::time::timeout(limit, opening).await.unwrap_or_else(|_| Err(ConnectTimeout(limit).into())) }
     }
 }
 
-/// What a connector asks for to go that way.
-fn address(way: Way<'_>) -> Uri {
+/// What a connector asks for to reach `origin`.
+fn address(origin: &Origin, at: Option<SocketAddr>) -> Uri {
     let mut uri = http::uri::Parts::default();
-    uri.scheme = Some(if way.tls { Scheme::HTTPS } else { Scheme::HTTP });
-    (uri.authority, uri.path_and_query) = (Some(way.authority.clone()), Some(PathAndQuery::from_static("/")));
+    let found = at.and_then(|at| Authority::try_from(at.to_string()).ok());
+    uri.scheme = Some(origin.scheme());
+    (uri.authority, uri.path_and_query) = (Some(found.unwrap_or_else(|| origin.authority.clone())), Some(PathAndQuery::from_static("/")));
     Uri::from_parts(uri).unwrap_or_default() // all parts of a URI are there
 }

@@ -2,6 +2,8 @@
 
 use crate::sidecar::dial::ConnectTimeout;
 use crate::sidecar::pool::Unanswered;
+use crate::sidecar::pool::tls::{self, TlsFailed};
+use crate::sidecar::pool::two::{self, Verdict};
 use crate::telemetry::Refusal;
 use std::error::Error;
 
@@ -28,15 +30,22 @@ impl Failure {
     }
 
     fn to_connect(error: &(dyn Error + 'static)) -> Self {
-        match error.downcast_ref::<ConnectTimeout>() {
-            Some(timeout) => Self::new(Refusal::ConnectTimeout, timeout.to_string()),
-            None => Self::new(Refusal::UpstreamConnect, format!("no connection to the upstream: {}", cause(error))),
+        if let Some(timeout) = error.downcast_ref::<ConnectTimeout>() {
+            return Self::new(Refusal::ConnectTimeout, timeout.to_string());
         }
+        if let Some(failed) = error.downcast_ref::<TlsFailed>() {
+            return Self::new(Refusal::UpstreamTls, failed.to_string());
+        }
+        Self::new(Refusal::UpstreamConnect, format!("no connection to the upstream: {}", cause(error)))
     }
 
     fn to_answer(error: &hyper::Error, stale: bool) -> Self {
+        // With TLS 1.3 the upstream refuses our certificate only after the handshake.
+        if let Some(reason) = tls::reason(error) {
+            return Self::new(Refusal::UpstreamTls, reason);
+        }
         let cause = cause(error);
-        if error.is_parse() || error.is_parse_too_large() {
+        if error.is_parse() || error.is_parse_too_large() || two::verdict(error) == Verdict::Malformed {
             return Self::new(Refusal::BadResponse, format!("the upstream's response cannot be read: {cause}"));
         }
         if error.is_user() {

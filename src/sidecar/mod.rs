@@ -112,9 +112,9 @@ impl Sidecar {
             restart.push("server.max_connections");
             server.max_connections = old.server.max_connections;
         }
-        self.upstream.resize(&upstream);
-        self.live.settings.store(Arc::new(Settings { server, upstream }));
-        self.upstream.stash().tidy();
+        let new = Arc::new(Settings { server, upstream });
+        self.live.settings.store(new.clone());
+        self.upstream.follow(&old.upstream, &new.upstream);
         restart
     }
 

@@ -18,7 +18,7 @@ use crate::sidecar::upload::{Monitor, Upload};
 use crate::telemetry::{Refusal, Source};
 use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, DATE, HOST, HeaderMap, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
-use http::uri::{PathAndQuery, Scheme};
+use http::uri::PathAndQuery;
 use http::{Extensions, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
 use hyper::upgrade::OnUpgrade;
@@ -54,10 +54,11 @@ impl Upstream {
         Self { pool: Pool::new(live.clone()), live, gate }
     }
 
-    /// Follows new limits.
-    pub(super) fn resize(&self, settings: &UpstreamSettings) {
+    /// Follows new settings, which are in force already.
+    pub(super) fn follow(&self, old: &UpstreamSettings, settings: &UpstreamSettings) {
         let (limit, share) = limits(settings);
         self.gate.resize(limit, share);
+        self.pool.follow(old, settings);
     }
 
     /// Opens connections before anybody needs them.
@@ -241,13 +242,15 @@ fn full(refusal: Refusal, priority: Option<&Priority>, settings: &Settings) -> F
 /// The request as the upstream gets it: its address in the URI for the pool, the client's Host, one framing.
 fn prepare(parts: &mut Parts, body: &RequestBody, settings: &Settings) -> Result<(), Failure> {
     if !parts.headers.contains_key(HOST) {
-        let authority = parts.uri.authority().unwrap_or(&settings.upstream.authority);
-        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Failure::new(Refusal::BadRequest, "invalid authority"))?;
+        let host = parts.uri.authority().or_else(|| settings.upstream.host()).and_then(|host| HeaderValue::from_str(host.as_str()).ok());
+        let host = host.ok_or_else(|| Failure::new(Refusal::BadRequest, "invalid authority"))?;
         parts.headers.insert(HOST, host);
     }
     let mut uri = http::uri::Parts::default();
-    uri.scheme = Some(Scheme::HTTP);
-    uri.authority = Some(settings.upstream.authority.clone());
+    let origin =
+        settings.upstream.origins.first().ok_or_else(|| Failure::new(Refusal::UpstreamConnect, "upstream.urls names no upstream"))?;
+    uri.scheme = Some(origin.scheme());
+    uri.authority = Some(origin.authority.clone());
     uri.path_and_query = Some(parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
     parts.uri = Uri::from_parts(uri).map_err(|_| Failure::new(Refusal::BadRequest, "invalid request target"))?;
     parts.version = Version::HTTP_11;

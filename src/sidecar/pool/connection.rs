@@ -17,29 +17,30 @@ use tokio::task::coop::unconstrained;
 
 /// A connection in somebody's hand.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(in crate::sidecar) struct Connection {
     send: SendRequest<Upload>,
     /// None when it has ended.
     drive: Option<http1::Connection<TokioIo<Line>, Upload>>,
     socket: Socket,
     /// It was good before: it has brought a response, or lain unused for a while. One that was, and now ends without a word, was merely stale.
-    pub(super) proven: bool,
+    pub(in crate::sidecar) proven: bool,
+    tls: bool,
 }
 
 /// A connection that is ready for the next request: the last one is fully written, its response is fully read, nothing came after it, and it is
 /// open. Only [`Connection::settle`] makes one, and the pool takes nothing else.
 #[derive(Debug)]
-pub(super) struct Settled(Box<Connection>);
+pub(in crate::sidecar) struct Settled(Box<Connection>);
 
 /// What a request came to that brought no response head: the error, and the request if nothing of it was written.
 pub(super) type Unanswered = TrySendError<Request<Upload>>;
 
 impl Connection {
     /// Speaks HTTP/1 over `line`.
-    pub(super) async fn new(line: Line, proven: bool) -> hyper::Result<Box<Self>> {
-        let socket = line.socket().clone();
+    pub(super) async fn new(line: Line) -> hyper::Result<Box<Self>> {
+        let (socket, tls) = (line.socket().clone(), line.is_tls());
         let (send, drive) = http1::Builder::new().handshake(TokioIo::new(line)).await?; // sends nothing, and is ready at once
-        let mut connection = Box::new(Self { send, drive: Some(drive), socket, proven });
+        let mut connection = Box::new(Self { send, drive: Some(drive), socket, proven: false, tls });
         let _ = connection.rest(); // from the first poll on hyper says when it wants a request
         Ok(connection)
     }
@@ -67,7 +68,7 @@ impl Connection {
     }
 
     /// The way back to the pool. Whatever is not settled is closed.
-    pub(super) fn settle(mut self: Box<Self>) -> Option<Settled> {
+    pub(in crate::sidecar) fn settle(mut self: Box<Self>) -> Option<Settled> {
         (self.rest().is_pending() && self.is_done()).then_some(Settled(self))
     }
 
@@ -119,7 +120,12 @@ impl Connection {
 
 impl Settled {
     /// The connection for the next request, if nothing has come over it meanwhile: neither an end nor bytes that nobody asked for.
-    pub(super) fn take(self) -> Option<Box<Connection>> {
-        self.0.socket.is_quiet().then_some(self.0)
+    pub(in crate::sidecar) fn take(mut self) -> Option<Box<Connection>> {
+        if self.0.socket.is_quiet() {
+            return Some(self.0);
+        }
+        // TLS has words of its own, as the tickets that follow a handshake: when it has read them there must be nothing left.
+        let only_tls = self.0.tls && self.0.rest().is_pending() && self.0.is_done() && self.0.socket.is_quiet();
+        only_tls.then_some(self.0)
     }
 }

@@ -1,10 +1,10 @@
 //! Connections that wait for their next request.
 
 use crate::sidecar::pool::connection::{Connection, Settled};
+use crate::sidecar::settings::Origin;
 use crate::telemetry::shard::{SHARDS, mine};
-use http::uri::Authority;
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -19,47 +19,34 @@ const MAX_IDLE: usize = 256;
 /// How often it is looked for those that are too old.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// A connection leads to one of these.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::sidecar) struct Way<'a> {
-    /// Whether it speaks TLS.
-    pub(in crate::sidecar) tls: bool,
-    pub(in crate::sidecar) authority: &'a Authority,
-}
-
 /// All of them. Each worker has a shelf of its own, and looks on those of others before it opens a connection.
 #[derive(Debug, Default)]
 pub(super) struct Idle {
     shelves: [Mutex<Vec<Lane>>; SHARDS],
     swept: AtomicBool,
+    /// Grows when the settings change in a way that makes older connections useless.
+    epoch: AtomicU64,
 }
 
 /// Those to one origin; the last that came is the first that goes, so that what is not needed grows old.
 #[derive(Debug)]
 struct Lane {
-    tls: bool,
-    authority: Authority,
+    origin: Origin,
     resting: Vec<(Settled, Instant)>,
-}
-
-impl Lane {
-    fn leads(&self, way: Way<'_>) -> bool {
-        self.tls == way.tls && self.authority == *way.authority
-    }
 }
 
 impl Idle {
     /// One that is good for a request.
-    pub(super) fn take(&self, way: Way<'_>) -> Option<Box<Connection>> {
+    pub(super) fn take(&self, origin: &Origin) -> Option<Box<Connection>> {
         let first = mine();
-        (first..first + SHARDS).find_map(|shelf| self.take_from(shelf % SHARDS, way))
+        (first..first + SHARDS).find_map(|shelf| self.take_from(shelf % SHARDS, origin))
     }
 
-    fn take_from(&self, shelf: usize, way: Way<'_>) -> Option<Box<Connection>> {
+    fn take_from(&self, shelf: usize, origin: &Origin) -> Option<Box<Connection>> {
         loop {
             let (settled, since) = {
                 let mut lanes = self.shelves[shelf].lock();
-                lanes.iter_mut().find(|lane| lane.leads(way))?.resting.pop()?
+                lanes.iter_mut().find(|lane| lane.origin == *origin)?.resting.pop()?
             };
             if since.elapsed() < POOL_IDLE
                 && let Some(connection) = settled.take()
@@ -69,19 +56,27 @@ impl Idle {
         }
     }
 
+    /// Which settings a connection was made under.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
     /// Keeps one for [`POOL_IDLE`].
-    pub(super) fn put(self: &Arc<Self>, way: Way<'_>, settled: Settled) {
+    pub(super) fn put(self: &Arc<Self>, origin: &Origin, epoch: u64, settled: Settled) {
         // Somebody must close it in its time.
         let Ok(runtime) = Handle::try_current() else { return };
+        if epoch != self.epoch() {
+            return;
+        }
         {
             let mut lanes = self.shelves[mine()].lock();
             let now = Instant::now();
-            if let Some(lane) = lanes.iter_mut().find(|lane| lane.leads(way)) {
+            if let Some(lane) = lanes.iter_mut().find(|lane| lane.origin == *origin) {
                 if lane.resting.len() < MAX_IDLE {
                     lane.resting.push((settled, now));
                 }
             } else {
-                lanes.push(Lane { tls: way.tls, authority: way.authority.clone(), resting: vec![(settled, now)] });
+                lanes.push(Lane { origin: origin.clone(), resting: vec![(settled, now)] });
             }
         }
         if !self.swept.load(Ordering::Relaxed) && !self.swept.swap(true, Ordering::Relaxed) {
@@ -90,10 +85,16 @@ impl Idle {
     }
 
     /// Closes those to one origin: something has happened to one of them that has probably happened to all.
-    pub(super) fn forget(&self, way: Way<'_>) {
+    pub(super) fn forget(&self, origin: &Origin) {
         for shelf in &self.shelves {
-            shelf.lock().retain(|lane| !lane.leads(way));
+            shelf.lock().retain(|lane| lane.origin != *origin);
         }
+    }
+
+    /// Closes all of them, and what is under way when it is done.
+    pub(super) fn outdate(&self) {
+        self.epoch.fetch_add(1, Ordering::Relaxed);
+        self.clear();
     }
 
     /// Closes all of them.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 /// A socket that can be asked what it holds while hyper has it. The lock is never waited for: hyper and whoever asks are the same task.
 #[derive(Clone, Debug)]
@@ -19,6 +20,9 @@ pub(in crate::sidecar) struct Socket(Arc<Mutex<TcpStream>>);
 #[derive(Debug)]
 pub(in crate::sidecar) struct Line {
     socket: Socket,
+    tls: Option<Box<TlsStream<Socket>>>,
+    /// HTTP/2 is spoken over it.
+    pub(super) two: bool,
 }
 
 impl Socket {
@@ -30,21 +34,33 @@ impl Socket {
     }
 }
 
+impl From<TcpStream> for Socket {
+    fn from(stream: TcpStream) -> Self {
+        Self(Arc::new(Mutex::new(stream)))
+    }
+}
+
 impl Line {
-    pub(in crate::sidecar) fn plain(stream: TcpStream) -> Self {
-        Self { socket: Socket(Arc::new(Mutex::new(stream))) }
+    /// Over which nobody but the network watches.
+    pub(in crate::sidecar) const fn plain(socket: Socket, two: bool) -> Self {
+        Self { socket, tls: None, two }
+    }
+
+    /// The `stream` over `socket` after its handshake.
+    pub(super) fn tls(stream: TlsStream<Socket>, socket: Socket, two: bool) -> Self {
+        Self { socket, tls: Some(Box::new(stream)), two }
+    }
+
+    pub(super) const fn is_tls(&self) -> bool {
+        self.tls.is_some()
     }
 
     pub(super) const fn socket(&self) -> &Socket {
         &self.socket
     }
 
-    /// Whether nothing has come over it that nobody has read.
-    pub(in crate::sidecar) fn is_quiet(&self) -> bool {
-        self.socket.is_quiet()
-    }
-
-    pub(in crate::sidecar) fn peer_addr(&self) -> Option<SocketAddr> {
+    /// Where it leads.
+    pub(in crate::sidecar) fn peer(&self) -> Option<SocketAddr> {
         self.socket.0.lock().peer_addr().ok()
     }
 }
@@ -79,28 +95,43 @@ impl AsyncWrite for Socket {
 
 impl AsyncRead for Line {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(cx, buf)
+        match &mut self.tls {
+            None => Pin::new(&mut self.socket).poll_read(cx, buf),
+            Some(tls) => Pin::new(tls).poll_read(cx, buf),
+        }
     }
 }
 
 impl AsyncWrite for Line {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, buf)
+        match &mut self.tls {
+            None => Pin::new(&mut self.socket).poll_write(cx, buf),
+            Some(tls) => Pin::new(tls).poll_write(cx, buf),
+        }
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(cx, bufs)
+        match &mut self.tls {
+            None => Pin::new(&mut self.socket).poll_write_vectored(cx, bufs),
+            Some(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+        match &mut self.tls {
+            None => Pin::new(&mut self.socket).poll_flush(cx),
+            Some(tls) => Pin::new(tls).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+        match &mut self.tls {
+            None => Pin::new(&mut self.socket).poll_shutdown(cx),
+            Some(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
     }
 }
