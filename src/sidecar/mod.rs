@@ -37,8 +37,10 @@ mod live;
 mod notable;
 mod offer;
 mod open;
+mod pool;
 mod refuse;
 mod reply;
+mod resolve;
 mod scan;
 mod serve;
 pub mod settings;
@@ -112,9 +114,9 @@ impl Sidecar {
             restart.push("server.max_connections");
             server.max_connections = old.server.max_connections;
         }
-        self.upstream.resize(&upstream);
-        self.live.settings.store(Arc::new(Settings::after(Some(&old), server, upstream)));
-        self.upstream.stash().tidy();
+        let new = Arc::new(Settings::after(Some(&old), server, upstream));
+        self.live.settings.store(new.clone());
+        self.upstream.follow(&old.upstream, &new.upstream);
         restart
     }
 

@@ -5,7 +5,7 @@ mod histogram;
 mod outcome;
 mod refusal;
 mod requests;
-mod shard;
+pub(crate) mod shard;
 mod source;
 mod trigger;
 
