@@ -4,12 +4,15 @@ use super::house::{House, Knobs, address};
 use super::signals::{Request, Signals};
 use super::{Failure, args, report};
 use crate::config::{Sources, load, units::show_duration, units::show_size};
+use crate::telemetry::log::Logs;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
-/// What is logged where nobody says: trouble, and who changed something through the admin API.
-const USUAL_LOG: &str = "warn,warmfront::audit=info";
+/// What is logged where nobody says: trouble, requests, who changed something through the admin API, and the few events of a life.
+const USUAL_LOG: &str = "warn,warmfront::request=info,warmfront::audit=info,warmfront::life=info";
+/// How long writing the last events may take.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: args::RunArgs) -> ExitCode {
     match start(args.sources()) {
@@ -20,14 +23,15 @@ pub(super) fn run(args: args::RunArgs) -> ExitCode {
 
 fn start(sources: Sources) -> Result<(), Failure> {
     let config = load(sources.clone())?;
-    log();
     report::warnings(&config.warnings);
+    let logs = Logs::start(&config.logs).map_err(|error| Failure::Work(error.to_string()))?;
+    listen(&logs);
     let runtime = runtime(config.server.workers)?;
     let result = runtime.block_on(async {
         let signals = Signals::take().map_err(|error| Failure::Work(format!("cannot take signals: {error}")))?;
         let drain = config.server.drain_timeout;
         let behind = format!("upstream http://{}, cache {}", config.upstream.authority, show_size(config.cache.max_bytes));
-        let house = House::open(config).await.map_err(Failure::Work)?;
+        let house = House::open(config, logs.clone()).await.map_err(Failure::Work)?;
         let addresses: Vec<String> = house.addresses.iter().map(address).collect();
         report::line(&format!(
             "warmfront {} listening on {}, admin http://{}, {behind}",
@@ -39,6 +43,7 @@ fn start(sources: Sources) -> Result<(), Failure> {
     });
     // What still blocks (a name being looked up) shall not keep the process.
     runtime.shutdown_background();
+    logs.close(LAST_WORDS);
     result
 }
 
@@ -77,6 +82,7 @@ pub(super) async fn serve(
             request = signals.next() => match request {
                 Request::Reload if stop.is_some() => drain = reload(&house.knobs).await.unwrap_or(drain),
                 Request::Reload => {}
+                Request::Reopen => house.knobs.logs().reopen(),
                 Request::Stop(name) => match stop.take() {
                     Some(stop) => {
                         report::note(&format!("{name}: finishing requests under way, at most {}; again to end at once", show_duration(drain)));
@@ -115,15 +121,15 @@ async fn reload(knobs: &Knobs, sources: Sources) -> Option<Duration> {
     Some(drain)
 }
 
-/// Events of the crate on stderr, as `WARMFRONT_LOG` says.
-fn log() {
-    use tracing_subscriber::EnvFilter;
+/// Has the events that `WARMFRONT_LOG` lets through go to `logs`.
+pub(super) fn listen(logs: &Logs) {
+    use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::{EnvFilter, util::SubscriberInitExt as _};
     let said = std::env::var("WARMFRONT_LOG").ok().filter(|said| !said.is_empty());
     let filter = EnvFilter::try_new(said.as_deref().unwrap_or(USUAL_LOG)).unwrap_or_else(|error| {
-        report::note(&format!("WARMFRONT_LOG: {error}; logging warnings"));
+        report::note(&format!("WARMFRONT_LOG: {error}; logging what is usual"));
         EnvFilter::new(USUAL_LOG)
     });
-    let colour = report::colour_on(&std::io::stderr());
     // A second subscriber is not possible here: this is the only place that sets one.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).try_init();
+    let _ = tracing_subscriber::registry().with(filter).with(logs.layer()).try_init();
 }
