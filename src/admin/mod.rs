@@ -41,6 +41,7 @@ mod server;
 mod settings;
 mod shapes;
 mod stall;
+mod stream;
 
 pub use desk::Control;
 pub use secret::Secret;

@@ -9,15 +9,25 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
-/// What is logged where nobody says: trouble, requests, who changed something through the admin API, and the few events of a life.
-const USUAL_LOG: &str = "warn,warmfront::request=info,warmfront::audit=info,warmfront::life=info";
+/// What is logged where nobody says: trouble, requests, warm runs, invalidations, who changed something through the admin API, and the few events
+/// of a life.
+const USUAL_LOG: &str =
+    "warn,warmfront::request=info,warmfront::audit=info,warmfront::life=info,warmfront::warm=info,warmfront::invalidation=info";
+/// The target of the events of a life: started, reloaded, draining, ended.
+const LIFE: &str = "warmfront::life";
 /// How long writing the last events may take.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: args::RunArgs) -> ExitCode {
     match start(args.sources()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.exit(),
+        Err(failure) => {
+            let code = failure.code();
+            report::briefly(move || {
+                failure.exit();
+            });
+            code
+        }
     }
 }
 
@@ -39,6 +49,7 @@ fn start(sources: Sources) -> Result<(), Failure> {
             addresses.join(" and "),
             house.admin
         ));
+        tracing::info!(target: LIFE, version = env!("CARGO_PKG_VERSION"), listen = addresses.join(" "), admin = %house.admin, "started");
         serve(house, signals, drain, async |knobs: &Knobs| reload(knobs, sources.clone()).await).await
     });
     // What still blocks (a name being looked up) shall not keep the process.
@@ -73,6 +84,7 @@ pub(super) async fn serve(
     loop {
         tokio::select! {
             drained = &mut serving => {
+                tracing::info!(target: LIFE, cut = drained.open, "ended");
                 if drained.finished {
                     return Ok(());
                 }
@@ -85,7 +97,9 @@ pub(super) async fn serve(
                 Request::Reopen => house.knobs.logs().reopen(),
                 Request::Stop(name) => match stop.take() {
                     Some(stop) => {
-                        report::note(&format!("{name}: finishing requests under way, at most {}; again to end at once", show_duration(drain)));
+                        tracing::info!(target: LIFE, signal = name, "draining");
+                        let words = format!("{name}: finishing requests under way, at most {}; again to end at once", show_duration(drain));
+                        report::briefly(move || report::note(&words));
                         let _ = stop.send(());
                     }
                     None => return Err(Failure::Work(format!("{name}: ended at once"))),
@@ -100,24 +114,30 @@ async fn reload(knobs: &Knobs, sources: Sources) -> Option<Duration> {
     let config = match load(sources) {
         Ok(config) => config,
         Err(faults) => {
-            report::error(&format!("reload refused, nothing changed: {faults}"));
+            tracing::warn!(target: LIFE, faults = faults.as_slice().len(), "reload refused");
+            report::briefly(move || report::error(&format!("reload refused, nothing changed: {faults}")));
             return None;
         }
     };
     let drain = config.server.drain_timeout;
-    report::warnings(&config.warnings);
+    let warnings = config.warnings.clone();
+    report::briefly(move || report::warnings(&warnings));
     let source = config.source.as_ref().map_or_else(|| "the configuration (no file)".into(), |path| path.display().to_string());
     let restart = match knobs.apply(config).await {
         Ok(restart) => restart,
         Err(fault) => {
-            report::error(&format!("reload refused, nothing changed: {fault}"));
+            tracing::warn!(target: LIFE, fault, "reload refused");
+            report::briefly(move || report::error(&format!("reload refused, nothing changed: {fault}")));
             return None;
         }
     };
-    report::note(&format!("reloaded {source}"));
-    if !restart.is_empty() {
-        report::note(&format!("unchanged until the next start: {}", restart.join(", ")));
-    }
+    tracing::info!(target: LIFE, source, restart = restart.join(" "), "reloaded");
+    report::briefly(move || {
+        report::note(&format!("reloaded {source}"));
+        if !restart.is_empty() {
+            report::note(&format!("unchanged until the next start: {}", restart.join(", ")));
+        }
+    });
     Some(drain)
 }
 

@@ -180,7 +180,7 @@ pub(super) const KEYS: &[Key] = &[
     key("logs.format", Choice(&["json", "pretty"]), "how events are written"),
     key("logs.sample_rate", Fraction, "the share of requests that is told of; errors, refusals and slow ones always are"),
     key("logs.slow", WAIT, "from when a request counts as slow, 0s = none does"),
-    key("logs.batch_delay", duration(0, 60_000), "how long an event may wait for others"),
+    key("logs.batch_delay", WAIT, "how long an event may wait for others"),
     key("logs.batch_max", Integer { min: 1, max: 65_536 }, "events that are written together"),
     key("logs.queue", Integer { min: 1, max: 16 << 20 }, "events that may wait, in pieces of 512 bytes; beyond it they are dropped"),
     key("logs.file", Text, "the file of events, empty = stderr"),

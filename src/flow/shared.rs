@@ -122,6 +122,12 @@ impl Shared {
     /// Counts an invalidation: one call of the handle, or one change, however much it touches.
     pub(crate) fn count_invalidation(&self, trigger: Trigger) {
         self.invalidations.count(trigger);
+        // Changes are as many as clients please; the rest is said or set off by whoever operates this.
+        if matches!(trigger, Trigger::Change | Trigger::Rule | Trigger::Rewarm) {
+            tracing::debug!(target: "warmfront::invalidation", cause = trigger.as_str(), "invalidated");
+        } else {
+            tracing::info!(target: "warmfront::invalidation", cause = trigger.as_str(), "invalidated");
+        }
     }
 
     /// Counts a reader's request that came at `began` and has its answer now; how many nanoseconds it took.

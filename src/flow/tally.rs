@@ -191,6 +191,25 @@ pub(crate) fn answered_at_once<B: Body>(
     }
 }
 
+/// Tells of a request that neither the cache nor the origin had a part in.
+pub(crate) fn answered_here(shared: &Shared, request: &Request<()>, began: Moment, status: StatusCode, bytes: u64, reason: &'static str) {
+    let total = shared.clock.moment().nanos_since(began);
+    let facts = Facts {
+        asked: Some((request.method(), request.uri())),
+        rule: None,
+        outcome: if status.is_success() { Outcome::Pass } else { Outcome::Refused },
+        reason: Some(reason),
+        status: Some(status),
+        bytes,
+        lookup: 0,
+        upstream: None,
+        total,
+        key: None,
+        ending: Ending::Whole,
+    };
+    shared.log.tell(&facts, || Trace::of(request.headers()));
+}
+
 fn append<B>(response: &mut Response<B>, field: Option<(HeaderName, HeaderValue)>) {
     if let Some((name, value)) = field {
         response.headers_mut().append(name, value);
