@@ -77,14 +77,19 @@ pub(crate) fn from_stored<B>(stored: &Stored, client: &Client<'_>) -> Response<C
     response
 }
 
-/// The answer of a hit that leaves its fields to whoever writes them. `spare` is a map that is not needed any more; its room serves for the fields of the
-/// connection.
-pub(crate) fn thin<B>(stored: &Stored, thin: Thin, mut spare: HeaderMap) -> Response<CacheBody<B>> {
-    spare.clear();
+/// The answer of a hit that leaves its fields to whoever writes them.
+pub(crate) fn thin<B>(stored: &Stored, thin: Thin) -> Response<CacheBody<B>> {
     let mut response = Response::new(CacheBody::thin(stored.body.clone(), thin));
     *response.status_mut() = stored.head.status;
-    *response.headers_mut() = spare;
     response
+}
+
+/// Gives an answer without fields the map of its request, emptied: a server uses its room for the next request.
+pub(crate) fn lend_map<B>(response: &mut Response<B>, mut spare: HeaderMap) {
+    if response.headers().is_empty() {
+        spare.clear();
+        *response.headers_mut() = spare;
+    }
 }
 
 /// An answer from a fill under way.

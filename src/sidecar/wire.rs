@@ -10,12 +10,14 @@ use crate::flow::thin::Thin;
 use crate::sidecar::alarm::Alarm;
 use crate::sidecar::exchange::Exchange;
 use crate::sidecar::farewell::Farewell;
-use crate::sidecar::live::Live;
+use crate::sidecar::limits::Pace;
+use crate::sidecar::live::{Answer, Live};
+use crate::sidecar::offer::without_vain_offer;
 use crate::sidecar::refuse;
 use crate::sidecar::scan::{Progress, Scan};
 use crate::sidecar::splice::{Spliced, splice};
 use crate::sidecar::stream::Socket;
-use crate::telemetry::Refusal;
+use crate::telemetry::{Outcome, Refusal};
 use bytes::{Buf as _, BytesMut};
 use smallvec::SmallVec;
 use std::io::{self, IoSlice};
@@ -46,6 +48,10 @@ pub(super) struct Wire<T: Socket> {
     /// A head is with hyper and its response is not written yet.
     busy: bool,
     wait: Wait,
+    /// How slowly the body of the request under way comes.
+    upload: Pace,
+    /// How slowly its response is read.
+    reading: Pace,
     /// Since when the client has not read what we write.
     stuck: Option<Instant>,
     /// Since when the client has had nothing more to send.
@@ -73,6 +79,7 @@ impl<T: Socket> Wire<T> {
         let scan = Scan::new(live.settings.load().server.max_header_bytes);
         let (surplus, head, unsent) = (BytesMut::new(), BytesMut::new(), BytesMut::new());
         let wait = Wait::Head(Instant::now());
+        let (upload, reading, alarm) = (Pace::default(), Pace::default(), Alarm::new());
         Self {
             io,
             live,
@@ -83,9 +90,11 @@ impl<T: Socket> Wire<T> {
             unsent,
             busy: false,
             wait,
+            upload,
+            reading,
             stuck: None,
             ended: None,
-            alarm: Alarm::new(),
+            alarm,
             farewell: None,
         }
     }
@@ -123,7 +132,17 @@ impl<T: Socket> Wire<T> {
                 Progress::Held => self.hold(buf, start, from_surplus),
                 Progress::Head { used } => {
                     self.open();
-                    let held = self.scan.take_held();
+                    let mut held = self.scan.take_held();
+                    if let Some(empty) = self.scan.take_upgrade() {
+                        let whole = match (&*held, from_surplus) {
+                            ([], true) => &self.surplus[..used],
+                            ([], false) => &buf.filled()[start..start + used],
+                            (held, _) => held,
+                        };
+                        if let Some(kept) = without_vain_offer(whole, empty) {
+                            held = kept;
+                        }
+                    }
                     if !held.is_empty() {
                         // The last piece is in `held` as well.
                         self.split(buf, start, used, from_surplus, true);
@@ -134,7 +153,10 @@ impl<T: Socket> Wire<T> {
                     return Poll::Ready(Ok(()));
                 }
                 Progress::Body { used } => {
-                    self.wait = Wait::Nothing;
+                    if let Wait::Body(since) = std::mem::replace(&mut self.wait, Wait::Nothing) {
+                        let floor = self.live.settings.load().server.min_body_rate;
+                        self.upload.moved(since.elapsed(), used, floor);
+                    }
                     self.split(buf, start, used, from_surplus, false);
                     return Poll::Ready(Ok(()));
                 }
@@ -154,6 +176,7 @@ impl<T: Socket> Wire<T> {
         } else {
             buf.set_filled(start);
         }
+        self.exchange.stir();
         if !matches!(self.wait, Wait::Head(_)) {
             self.wait = Wait::Head(Instant::now());
         }
@@ -179,6 +202,7 @@ impl<T: Socket> Wire<T> {
     fn open(&mut self) {
         self.busy = true;
         self.wait = Wait::Nothing;
+        (self.upload, self.reading) = (Pace::default(), Pace::default());
         self.exchange.open();
     }
 
@@ -213,6 +237,9 @@ impl<T: Socket> Wire<T> {
         if !self.surplus.is_empty() || self.ended.is_some() {
             cx.waker().wake_by_ref(); // hyper waits for the socket, which has nothing new to say
         }
+        if matches!(wait, Wait::Idle(_)) {
+            self.exchange.rest(now);
+        }
         self.wait = if self.scan.at_head() { wait } else { Wait::Nothing };
         self.alarm.set(cx, now + limit);
     }
@@ -225,12 +252,14 @@ impl<T: Socket> Wire<T> {
         }
         let settings = self.live.settings.load();
         let (header_timeout, idle_timeout) = (settings.server.header_timeout, settings.server.idle_timeout);
+        let floor = settings.server.min_body_rate;
         drop(settings);
+        let silence = header_timeout * BODY_SILENCE;
         let due = match self.wait {
             Wait::Nothing => return Poll::Pending,
             Wait::Head(since) => since + header_timeout,
             Wait::Idle(since) => since + idle_timeout,
-            Wait::Body(since) => since + header_timeout * BODY_SILENCE,
+            Wait::Body(since) => since + self.upload.left(silence, floor),
         };
         if !self.alarm.passed(cx, due) {
             return Poll::Pending;
@@ -239,7 +268,8 @@ impl<T: Socket> Wire<T> {
             Wait::Idle(_) | Wait::Nothing => self.farewell = Some(Farewell::silent()),
             Wait::Head(_) => self.refuse(Refusal::HeaderTimeout, &format!("server.header_timeout ({header_timeout:?}) passed"), false),
             Wait::Body(_) => {
-                self.refuse(Refusal::HeaderTimeout, &format!("no request body for {:?}", header_timeout * BODY_SILENCE), true);
+                let detail = format!("{silence:?} (three times server.header_timeout) without server.min_body_rate ({floor} B/s)");
+                self.refuse(Refusal::BodyTimeout, &detail, true);
             }
         }
         Poll::Ready(())
@@ -251,11 +281,15 @@ impl<T: Socket> Wire<T> {
         self.live.count(refusal);
         tracing::debug!(reason = refusal.as_str(), detail, "request refused");
         self.surplus.clear();
-        self.farewell = Some(if (self.busy || in_body) && self.exchange.has_begun() {
-            Farewell::silent()
-        } else {
-            Farewell::with(refuse::response(refusal, detail, self.live.clock.now().seconds()))
-        });
+        let begun = (self.busy || in_body) && self.exchange.has_begun();
+        let response = (!begun).then(|| refuse::response(refusal, detail, self.live.clock.now().seconds()));
+        // The service tells of the request whose body is at fault.
+        if !in_body || !(begun || self.exchange.overrule(refusal)) {
+            let bytes = response.as_deref().map_or(0, refuse::body_length);
+            let status = response.as_ref().map(|_| refusal.status());
+            self.live.tell(None, &Answer { outcome: Outcome::Refused, reason: refusal.as_str(), status, bytes }, None);
+        }
+        self.farewell = Some(response.map_or_else(Farewell::silent, Farewell::with));
     }
 
     /// Says what is left to say and closes; for hyper that is the end of the client's bytes.
@@ -266,15 +300,21 @@ impl<T: Socket> Wire<T> {
         }
     }
 
-    /// What a write came to; a client that reads nothing for `server.idle_timeout` is given up.
+    /// What a write came to; a client that reads nothing for `server.idle_timeout`, or for so long in all less than `server.min_body_rate`, is given up.
     fn wrote(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
-            self.stuck = None;
+        if let Poll::Ready(outcome) = &written {
+            if let Some(since) = self.stuck.take() {
+                let floor = self.live.settings.load().server.min_body_rate;
+                self.reading.moved(since.elapsed(), outcome.as_ref().map_or(0, |bytes| *bytes), floor);
+            }
             return written;
         }
         let since = *self.stuck.get_or_insert_with(Instant::now);
-        let due = since + self.live.settings.load().server.idle_timeout;
+        let settings = self.live.settings.load();
+        let due = since + self.reading.left(settings.server.idle_timeout, settings.server.min_body_rate);
+        drop(settings);
         if !self.exchange.has_switched() && self.alarm.passed(cx, due) {
+            self.live.count(Refusal::StalledReader);
             self.exchange.break_off();
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
