@@ -35,6 +35,7 @@ mod listen;
 mod live;
 mod notable;
 mod open;
+mod origins;
 mod refuse;
 mod reply;
 mod scan;
@@ -48,6 +49,7 @@ mod upload;
 mod upstream;
 mod wire;
 
+pub use origins::OriginState;
 pub use serve::{Bound, Drained};
 pub use upstream::{Upstream, UpstreamBody};
 
@@ -110,7 +112,7 @@ impl Sidecar {
             restart.push("server.max_connections");
             server.max_connections = old.server.max_connections;
         }
-        self.upstream.resize(&upstream);
+        self.upstream.follow(&upstream);
         self.live.settings.store(Arc::new(Settings { server, upstream }));
         self.upstream.stash().tidy();
         restart
@@ -151,6 +153,18 @@ impl Sidecar {
     #[must_use]
     pub fn max_in_flight(&self) -> usize {
         self.live.settings.load().upstream.max_in_flight
+    }
+
+    /// What is known of each origin, in the order of `upstream.urls`.
+    #[must_use]
+    pub fn origins(&self) -> Vec<OriginState> {
+        self.upstream.origins().states(&self.live.settings.load().upstream)
+    }
+
+    /// How often origins were ejected or found unhealthy that are not in the settings any more.
+    #[must_use]
+    pub fn retired_ejections(&self) -> u64 {
+        self.upstream.origins().retired_ejections()
     }
 
     fn live(&self) -> &Arc<Live> {

@@ -1,6 +1,7 @@
 //! What happened, in words with one spelling each, and the counters that add them up. Knows nothing of caching.
 
 mod attempt;
+mod breaker;
 mod histogram;
 mod outcome;
 mod refusal;
@@ -10,6 +11,7 @@ mod source;
 mod trigger;
 
 pub use attempt::Attempt;
+pub use breaker::BreakerState;
 pub use histogram::{BOUNDS, Distribution, Histogram};
 pub use outcome::Outcome;
 pub use refusal::Refusal;

@@ -27,6 +27,10 @@ pub enum Refusal {
     QueueFull,
     /// Waited longer than `upstream.queue_timeout` for a place.
     QueueTimeout,
+    /// The queue for the upstream moves too slowly: the request would have waited longer than `upstream.queue_timeout` for nothing.
+    Overload,
+    /// Nearly everything fails at every upstream: the circuit breakers (`upstream.breaker`) are open.
+    CircuitOpen,
     /// No connection to the upstream: refused, unreachable, or its name did not resolve.
     UpstreamConnect,
     /// No connection to the upstream within `upstream.connect_timeout`.
@@ -45,7 +49,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All reasons, in the order of their discriminants.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::BadRequest,
         Self::HeaderTimeout,
         Self::HeadersTooLarge,
@@ -56,6 +60,8 @@ impl Refusal {
         Self::OnlyIfCached,
         Self::QueueFull,
         Self::QueueTimeout,
+        Self::Overload,
+        Self::CircuitOpen,
         Self::UpstreamConnect,
         Self::ConnectTimeout,
         Self::ResponseTimeout,
@@ -79,6 +85,8 @@ impl Refusal {
             Self::OnlyIfCached => "only-if-cached",
             Self::QueueFull => "queue-full",
             Self::QueueTimeout => "queue-timeout",
+            Self::Overload => "overload",
+            Self::CircuitOpen => "circuit-open",
             Self::UpstreamConnect => "upstream-connect",
             Self::ConnectTimeout => "connect-timeout",
             Self::ResponseTimeout => "response-timeout",
@@ -100,7 +108,7 @@ impl Refusal {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ConnectMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
-            Self::QueueFull | Self::QueueTimeout => StatusCode::SERVICE_UNAVAILABLE,
+            Self::QueueFull | Self::QueueTimeout | Self::Overload | Self::CircuitOpen => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamConnect | Self::UpstreamClosed | Self::BadResponse | Self::FillAborted => StatusCode::BAD_GATEWAY,
             Self::OnlyIfCached | Self::ConnectTimeout | Self::ResponseTimeout | Self::MustRevalidate => StatusCode::GATEWAY_TIMEOUT,
         }

@@ -5,12 +5,14 @@
 
 mod ahead;
 mod bodies;
+mod breaker;
 mod client;
 mod faults;
 mod forwarding;
 mod framing;
 mod lifecycle;
 mod origin;
+mod origins;
 mod priority;
 mod random;
 mod rig;
