@@ -8,14 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tower_layer::Layer as _;
 use warmfront::sidecar::Sidecar;
-use warmfront::sidecar::settings::{Counted, ListenAddr, Share, UpstreamSettings};
+use warmfront::sidecar::settings::{BreakerSettings, Counted, ListenAddr, Share, UpstreamSettings};
 use warmfront::telemetry::{BreakerState, Refusal};
 use warmfront::{Cache, CacheLayer, Rule, Settings};
 
 const OPEN_FOR: Duration = Duration::from_millis(200);
 
 fn touchy(upstream: &mut UpstreamSettings) {
-    (upstream.breaker.min_requests, upstream.breaker.open_for, upstream.retries) = (5, OPEN_FOR, 0);
+    upstream.breaker = BreakerSettings { min_requests: 5, open_for: OPEN_FOR, ..BreakerSettings::default() };
+    upstream.retries = 0;
 }
 
 /// An origin that does well until it is told otherwise.

@@ -4,7 +4,6 @@ use crate::origin::{Act, Origin, Then};
 use crate::rig::Rig;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use warmfront::sidecar::settings::Share;
 
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
 const LENGTH: &str = "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world";
@@ -19,8 +18,7 @@ async fn a_response_cut_at_any_byte_is_an_error_or_visibly_broken() {
                 Act::send(&whole.as_bytes()[..cut], then)
             })
             .await;
-            // Everything fails here, and is meant to reach the origin all the same.
-            let rig = Rig::with(origin.address, |_, upstream| upstream.breaker.errors = Share::new(0.0)).await;
+            let rig = Rig::before(&origin).await;
             for cut in 0..whole.len() {
                 for version in ["1.1", "1.0"] {
                     let mut client = rig.client().await;
