@@ -1,4 +1,4 @@
-//! The sidecar: warmfront as a process of its own, in front of one upstream.
+//! The sidecar: warmfront as a process of its own, in front of one upstream or several.
 //!
 //! From the outside in: `listen` accepts, `wire` hands hyper whole and unambiguous requests one at a time, `forward` makes each fit to be
 //! handed on and calls the service (the cache), and what the service cannot answer goes to the [`Upstream`].
