@@ -6,26 +6,24 @@ use crate::priority::Priority;
 use crate::problem;
 use crate::rfc::hop;
 use crate::sidecar::admission::tokens;
-use crate::sidecar::dial::{Dial, Proven};
 use crate::sidecar::download::Hold;
 pub use crate::sidecar::download::UpstreamBody;
 use crate::sidecar::failure::Failure;
 use crate::sidecar::gate::{Gate, Place, Refused};
 use crate::sidecar::live::{Asking, Live, Settings};
 use crate::sidecar::origins::{Attempt, Origins, Search};
+use crate::sidecar::pool::{Arriving, Pool};
 use crate::sidecar::settings::{Origin, UpstreamSettings};
 use crate::sidecar::stash::Stash;
 use crate::sidecar::upload::{Monitor, Upload};
+use crate::telemetry::log::{TRACEPARENT, TRACESTATE, Trace};
 use crate::telemetry::{Refusal, Source};
 use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, DATE, HOST, HeaderMap, HeaderValue, RETRY_AFTER, TE, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Extensions, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use smallvec::SmallVec;
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
@@ -34,11 +32,6 @@ use std::task::{Context, Poll};
 use std::time::{Duration, UNIX_EPOCH};
 use tower_service::Service;
 
-/// How long an unused connection is kept. Below the keep-alive of common servers (Node, Apache and uvicorn close after 5 s), so that we close
-/// first: a request that meets their close can only be repeated if it is idempotent.
-const POOL_IDLE: Duration = Duration::from_secs(4);
-/// Unused connections that are kept.
-const POOL_MAX_IDLE: usize = 256;
 /// No `Retry-After` of ours says more seconds: by then everything may be different.
 const MOST_RETRY_AFTER: f64 = 60.0;
 
@@ -48,13 +41,12 @@ pub struct Upstream {
     live: Arc<Live>,
     gate: Gate,
     origins: Arc<Origins>,
-    client: Client<Dial, Upload>,
-    dial: Dial,
+    pool: Pool,
 }
 
 /// An attempt that brought a head, and what it holds.
 struct Answered {
-    response: Response<Incoming>,
+    response: Response<Arriving>,
     hold: Hold,
 }
 
@@ -65,18 +57,15 @@ impl Upstream {
             let (limit, share) = limits(upstream);
             (Gate::new(limit, share), Arc::new(Origins::new(upstream)))
         };
-        let mut client = Client::builder(TokioExecutor::new());
-        client.pool_idle_timeout(POOL_IDLE).pool_max_idle_per_host(POOL_MAX_IDLE).pool_timer(TokioTimer::new());
-        let dial = Dial::new(live.clone());
-        let client = client.set_host(false).retry_canceled_requests(true).build(dial.clone());
-        Self { live, gate, origins, client, dial }
+        Self { pool: Pool::new(live.clone()), live, gate, origins }
     }
 
-    /// Follows new limits and origins.
-    pub(super) fn follow(&self, settings: &UpstreamSettings) {
+    /// Follows new settings, which are in force already.
+    pub(super) fn follow(&self, old: &UpstreamSettings, settings: &UpstreamSettings) {
         let (limit, share) = limits(settings);
         self.gate.resize(limit, share);
         self.origins.follow(settings);
+        self.pool.follow(old, settings);
     }
 
     /// The origins, and what is known of them.
@@ -86,12 +75,17 @@ impl Upstream {
 
     /// Opens connections before anybody needs them.
     pub(super) fn preconnect(&self) -> impl Future<Output = ()> + Send + use<> {
-        self.dial.clone().ahead()
+        self.pool.preconnect()
     }
 
     /// The connections that were opened ahead.
     pub(super) fn stash(&self) -> &Stash {
-        self.dial.stash()
+        self.pool.stash()
+    }
+
+    /// Closes the connections that nobody uses.
+    pub(super) fn rest(&self) {
+        self.pool.clear();
     }
 
     /// Requests that hold a place at the upstream.
@@ -141,7 +135,9 @@ impl Upstream {
         let place = entering.await.map_err(|refused| full(refused, priority.as_ref(), settings))?;
         let source = priority.map_or(Source::Live, |priority| priority.source());
         let mut search = Search::new(&parts, &upstream.balance);
+        let trace = Trace::of(&parts.headers).or_else(|| parts.extensions.get().copied());
         prepare(&mut parts, &body, settings)?;
+        self.trace(&mut parts.headers, trace);
         if !body.is_end_stream() || !parts.method.is_idempotent() {
             let attempt = self.origins.choose(&search, false, upstream)?;
             return self.attempt(parts, body, attempt, source, place, settings).await.map_err(|(failure, _)| failure);
@@ -157,18 +153,32 @@ impl Upstream {
             };
             if failure.stale && stale_left > 0 {
                 stale_left -= 1;
-                self.stash().clear(); // whatever closed that one has probably closed these
             } else {
                 search.failed_at(&origin, &self.origins);
-                // Waiting for a connection as long again is worth while elsewhere only.
-                let elsewhere = failure.refusal == Refusal::ConnectTimeout && self.origins.has_another(&search, upstream);
-                if left == 0 || !(failure.is_connection_level() || elsewhere) {
+                // Waiting for a connection or shaking hands again is worth while elsewhere only.
+                let elsewhere = matches!(failure.refusal, Refusal::ConnectTimeout | Refusal::UpstreamTls);
+                if left == 0 || !(failure.is_connection_level() || elsewhere && self.origins.has_another(&search, upstream)) {
                     return Err(failure);
                 }
                 left -= 1;
             }
             let Ok(next) = self.origins.choose(&search, left > 0, upstream) else { return Err(failure) };
             (attempt, place) = (next, again);
+        }
+    }
+
+    /// Has the request belong to the trace that its client named, with us as the parent; else to one of our own. It stays out of everything that
+    /// the cache has seen: neither keys nor variants know it.
+    fn trace(&self, headers: &mut HeaderMap, trace: Option<Trace>) {
+        if !headers.contains_key(&TRACEPARENT) || Trace::of(headers).is_none() {
+            headers.remove(&TRACESTATE); // it belongs to a trace that nobody can read (W3C Trace Context section 4.3)
+        }
+        let trace = trace.unwrap_or_else(|| {
+            let trace = Trace::random();
+            trace.sampled(self.live.log().sampler().would_keep(trace.dice()))
+        });
+        if let Some(value) = trace.child() {
+            headers.insert(&TRACEPARENT, value);
         }
     }
 
@@ -204,12 +214,8 @@ impl Upstream {
     }
 
     /// One request, whose URI names the origin, over a connection of the pool, and its answer.
-    pub(super) async fn exchange(&self, request: Request<Upload>) -> Result<Response<Incoming>, Failure> {
-        let response = self.client.request(request).await.map_err(|error| Failure::of(&error))?;
-        if let Some(proven) = response.extensions().get::<Proven>() {
-            proven.prove();
-        }
-        Ok(response)
+    pub(super) async fn exchange(&self, request: Request<Upload>) -> Result<Response<Arriving>, Failure> {
+        self.pool.ask(request).await.map_err(|unanswered| Failure::of(&unanswered))
     }
 
     /// A response as the rest of the house may see it: framed in one way, without fields of that connection, dated.
@@ -228,7 +234,7 @@ impl Upstream {
             }
         }
         parts.extensions = Extensions::new();
-        Ok(Response::from_parts(parts, UpstreamBody::incoming(body, settings.upstream.idle_body_timeout, answered.hold)))
+        Ok(Response::from_parts(parts, UpstreamBody::arriving(body, settings.upstream.idle_body_timeout, answered.hold)))
     }
 
     fn failed(&self, failure: &Failure, accept: Option<HeaderValue>) -> Response<UpstreamBody> {
@@ -356,7 +362,7 @@ fn is_registered(coding: &str) -> bool {
 }
 
 /// The 101 for the client, if it names one of the `offered` protocols (RFC 9110 section 7.8).
-fn switched(mut response: Response<Incoming>, offered: &HeaderValue) -> Option<(Response<UpstreamBody>, OnUpgrade)> {
+fn switched(mut response: Response<Arriving>, offered: &HeaderValue) -> Option<(Response<UpstreamBody>, OnUpgrade)> {
     let chosen = response.headers().get(UPGRADE)?.clone();
     let offered = offered.to_str().ok()?;
     let is_offered = |protocol: &str| offered.split(',').any(|offer| offer.trim().eq_ignore_ascii_case(protocol));

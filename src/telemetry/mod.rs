@@ -3,10 +3,11 @@
 mod attempt;
 mod breaker;
 mod histogram;
+pub mod log;
 mod outcome;
 mod refusal;
 mod requests;
-mod shard;
+pub(crate) mod shard;
 mod source;
 mod trigger;
 
