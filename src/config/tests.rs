@@ -2,7 +2,7 @@
 
 use super::kind::Kind;
 use super::{Config, Faults, Place, Sources, load, schema};
-use crate::sidecar::settings::{Forwarded, ListenAddr, ServerSettings, UpstreamSettings};
+use crate::sidecar::settings::{Balance, Counted, Forwarded, ListenAddr, ServerSettings, Share, UpstreamSettings};
 use crate::{Invalidation, Settings};
 use std::time::Duration;
 
@@ -52,6 +52,9 @@ fn other_value(key: &schema::Key) -> &'static str {
         ("admin.hosts", _) => "[\"warmfront.internal\"]",
         ("upstream.urls", _) => "\"http://api\"",
         ("upstream.forwarded", _) => "\"append\"",
+        ("upstream.balance", _) => "\"header:x-user\"",
+        ("upstream.breaker.counts", _) => "\"5xx\"",
+        ("upstream.health.path", _) => "\"/other\"",
         ("rules[].path" | "invalidate[].path", _) => "\"/other\"",
         ("invalidate[].methods", _) => "[\"PUT\"]",
         ("invalidate[].prefixes", _) => "[\"/other\"]",
@@ -197,7 +200,7 @@ fn tables_and_arrays_of_tables_are_told_apart() {
     assert_eq!(
         faults("cache = 1\n"),
         [
-            "1: upstream.cache: unknown key; remove it; known here: urls, connect_timeout, response_timeout, idle_body_timeout, forwarded, max_in_flight, max_queue, queue_timeout, preconnect, retries"
+            "1: upstream.cache: unknown key; remove it; known here: urls, connect_timeout, response_timeout, idle_body_timeout, forwarded, max_in_flight, max_queue, queue_timeout, preconnect, retries, balance, eject_after, eject_for, breaker, health"
         ]
     );
     assert_eq!(
@@ -311,6 +314,30 @@ fn several_upstreams_are_asked_each_named_once() {
     let flags = vec![("upstream.urls", "http://a:1".into(), "--upstream")];
     let config = load(Sources { flags, ..Sources::default() }).unwrap();
     assert_eq!((config.upstream.origins[0].to_string(), config.source), ("http://a:1".to_owned(), None));
+}
+
+#[test]
+fn how_upstreams_are_chosen_and_judged_is_said_in_words_and_figures() {
+    let config = good(
+        "balance = \"header:X-User\"\nbreaker = { errors = 0.5, counts = \"5xx\", slow = \"2s\" }\nhealth = { path = \"/healthz?full=1\" }\n",
+    );
+    let upstream = config.upstream;
+    assert_eq!(upstream.balance, Balance::Header(http::HeaderName::from_static("x-user")));
+    assert_eq!((upstream.breaker.errors, upstream.breaker.counted), (Share::new(0.5), Counted::ServerErrors));
+    assert_eq!(upstream.health.path.unwrap(), "/healthz?full=1");
+    assert_eq!(good("health.path = \"\"\nbalance = \"client\"\n").upstream.balance, Balance::Client);
+    for (text, found) in [
+        ("balance = \"round-robin\"\n", "1: upstream.balance: \"round-robin\" is no way to choose"),
+        ("balance = \"header:\"\n", "1: upstream.balance: \"\" is no name of a header"),
+        ("health.path = \"healthz\"\n", "1: upstream.health.path: \"healthz\" does not start with `/`"),
+        ("eject_for = \"0s\"\n", "1: upstream.eject_for: found \"0s\""),
+        ("breaker.errors = 2\n", "1: upstream.breaker.errors: found "),
+    ] {
+        let faults = faults(text);
+        assert!(faults.len() == 1 && faults[0].starts_with(found), "{faults:?}");
+    }
+    let idle = good("breaker = { errors = 0, slow = \"1s\" }\n");
+    assert!(idle.warnings[0].found.contains("is off"), "{:?}", idle.warnings);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The sidecar: warmfront as a process of its own, in front of one upstream.
+//! The sidecar: warmfront as a process of its own, in front of one upstream or several.
 //!
 //! From the outside in: `listen` accepts, `wire` hands hyper whole and unambiguous requests one at a time, `forward` makes each fit to be
 //! handed on and calls the service (the cache), and what the service cannot answer goes to the [`Upstream`].
@@ -38,6 +38,7 @@ mod live;
 mod notable;
 mod offer;
 mod open;
+mod origins;
 mod pool;
 mod refuse;
 mod reply;
@@ -54,6 +55,7 @@ mod upload;
 mod upstream;
 mod wire;
 
+pub use origins::OriginState;
 pub use serve::{Bound, Drained};
 pub use upstream::{Upstream, UpstreamBody};
 
@@ -164,6 +166,18 @@ impl Sidecar {
     #[must_use]
     pub fn max_in_flight(&self) -> usize {
         self.live.settings.load().upstream.max_in_flight
+    }
+
+    /// What is known of each origin, in the order of `upstream.urls`.
+    #[must_use]
+    pub fn origins(&self) -> Vec<OriginState> {
+        self.upstream.origins().states(&self.live.settings.load().upstream)
+    }
+
+    /// How often origins were ejected or found unhealthy that are not in the settings any more.
+    #[must_use]
+    pub fn retired_ejections(&self) -> u64 {
+        self.upstream.origins().retired_ejections()
     }
 
     fn live(&self) -> &Arc<Live> {

@@ -9,6 +9,7 @@ use crate::sidecar::forwarded::Peer;
 use crate::sidecar::full::Full;
 use crate::sidecar::listen::{Listener, accept, accept_waiting};
 use crate::sidecar::open::{Open, Ticket};
+use crate::sidecar::origins::keep_checking;
 use crate::sidecar::settings::ListenAddr;
 use crate::sidecar::stash::MAX_AGE;
 use crate::sidecar::stream::Stream;
@@ -99,6 +100,7 @@ impl Bound {
         };
         let mut ahead = JoinSet::new(); // ends with this run, however that ends
         ahead.spawn(look_ahead(sidecar.clone()));
+        ahead.spawn(keep_checking(sidecar.live().clone(), sidecar.upstream()));
         let mut hand = None;
         {
             let mut accepting = pin!(accept_all(&listeners, &room, &open, &mut hand, &welcome));

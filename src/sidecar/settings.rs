@@ -1,8 +1,10 @@
 //! What can be set about the listener and the upstream.
 
+mod choosing;
 mod origin;
 mod tls;
 
+pub use choosing::{Balance, BreakerSettings, Counted, Ejection, HealthSettings};
 pub use origin::Origin;
 pub(in crate::sidecar) use tls::Identity;
 pub use tls::{TlsFault, UpstreamTls};
@@ -135,13 +137,13 @@ pub struct UpstreamSettings {
     pub idle_body_timeout: Duration,
     /// Who writes `X-Forwarded-*` and `Forwarded`. Default overwrite.
     pub forwarded: Forwarded,
-    /// Requests under way at the upstream; beyond, they queue. Default 256.
+    /// Requests under way at all origins together; beyond, they queue. Default 256.
     pub max_in_flight: usize,
     /// Requests that may queue; beyond: 503. Default 1024.
     pub max_queue: usize,
     /// How long a request may queue; longer: 503. Default 5 s.
     pub queue_timeout: Duration,
-    /// Further tries after a connection-level failure, for idempotent requests without a body. Default 1.
+    /// Further tries after a connection-level failure, for idempotent requests without a body, at another origin if there is one. Default 1.
     pub retries: u32,
     /// Connections that are opened 100 ms after the start, before anybody asks, at most `max_in_flight`; they are kept for 50 s. 0 = none. Default 8.
     pub preconnect: usize,
@@ -152,6 +154,14 @@ pub struct UpstreamSettings {
     /// `warm.max_share`: the part of `max_in_flight` that requests may take which no reader waits for; at least one place, unless it is 0: then they are
     /// refused (503). Default 0.25.
     pub warm_share: Share,
+    /// By what an origin is chosen. Default load.
+    pub balance: Balance,
+    /// When an origin that fails is left alone.
+    pub eject: Ejection,
+    /// When an origin is not asked at all.
+    pub breaker: BreakerSettings,
+    /// Whether origins are asked for their health.
+    pub health: HealthSettings,
 }
 
 /// A part of something, from nothing to all of it, in millionths.
@@ -223,6 +233,10 @@ impl UpstreamSettings {
             tls: UpstreamTls::default(),
             http2: Http2::Never,
             warm_share: Share::new(0.25),
+            balance: Balance::default(),
+            eject: Ejection::default(),
+            breaker: BreakerSettings::default(),
+            health: HealthSettings::default(),
         }
     }
 

@@ -35,6 +35,10 @@ pub enum Refusal {
     QueueFull,
     /// Waited longer than `upstream.queue_timeout` for a place.
     QueueTimeout,
+    /// The queue for the upstream moves too slowly: the request would have waited longer than `upstream.queue_timeout` for nothing.
+    Overload,
+    /// Nearly everything fails at every upstream: the circuit breakers (`upstream.breaker`) are open.
+    CircuitOpen,
     /// No connection to the upstream: refused, unreachable, or its name did not resolve.
     UpstreamConnect,
     /// The upstream could not be recognised over TLS, or did not recognise us.
@@ -55,7 +59,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All reasons, in the order of their discriminants.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::BadRequest,
         Self::HeaderTimeout,
         Self::HeadersTooLarge,
@@ -70,6 +74,8 @@ impl Refusal {
         Self::OnlyIfCached,
         Self::QueueFull,
         Self::QueueTimeout,
+        Self::Overload,
+        Self::CircuitOpen,
         Self::UpstreamConnect,
         Self::UpstreamTls,
         Self::ConnectTimeout,
@@ -98,6 +104,8 @@ impl Refusal {
             Self::OnlyIfCached => "only-if-cached",
             Self::QueueFull => "queue-full",
             Self::QueueTimeout => "queue-timeout",
+            Self::Overload => "overload",
+            Self::CircuitOpen => "circuit-open",
             Self::UpstreamConnect => "upstream-connect",
             Self::UpstreamTls => "upstream-tls",
             Self::ConnectTimeout => "connect-timeout",
@@ -121,7 +129,9 @@ impl Refusal {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ConnectMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
-            Self::QueueFull | Self::QueueTimeout | Self::TooManyConnections => StatusCode::SERVICE_UNAVAILABLE,
+            Self::QueueFull | Self::QueueTimeout | Self::Overload | Self::CircuitOpen | Self::TooManyConnections => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::UpstreamConnect | Self::UpstreamTls | Self::UpstreamClosed | Self::BadResponse | Self::FillAborted => {
                 StatusCode::BAD_GATEWAY
             }

@@ -5,6 +5,7 @@
 
 mod ahead;
 mod bodies;
+mod breaker;
 mod client;
 mod faults;
 mod forwarding;
@@ -12,6 +13,7 @@ mod framing;
 mod lifecycle;
 mod limits;
 mod origin;
+mod origins;
 mod pool;
 mod priority;
 mod random;

@@ -1,5 +1,7 @@
 //! `[upstream]`
 
+mod choosing;
+
 use super::set;
 use crate::config::kind::quote;
 use crate::config::raw::{Findings, Table};
@@ -24,6 +26,8 @@ pub(super) fn check(root: &Table, findings: &mut Findings) -> Option<UpstreamSet
     set(&mut upstream.preconnect, root.integer("upstream.preconnect"));
     set(&mut upstream.warm_share, root.fraction("warm.max_share").map(Share::new));
     set(&mut upstream.retries, root.integer("upstream.retries").and_then(|retries| u32::try_from(retries).ok()));
+    set(&mut upstream.balance, choosing::balance(root, findings));
+    choosing::judging(root, &mut upstream, findings);
     if upstream.forwarded == Forwarded::Append && root.is_silent("server.trusted_proxies") {
         let fix = "name the networks of your proxies in server.trusted_proxies, or leave it at \"overwrite\"";
         let found = "\"append\" without server.trusted_proxies continues nobody's list";
