@@ -90,7 +90,7 @@ fn bind_admin(settings: AdminSettings, rooms: &Rooms) -> Result<BoundAdmin, Stri
 
 /// The host that a reader on this machine names.
 pub(super) fn host(address: &ListenAddr) -> Option<Authority> {
-    let ListenAddr::Tcp(address) = address else { return None };
+    let (ListenAddr::Tcp(address) | ListenAddr::Tls(address)) = address else { return None };
     let mut address = *address;
     if address.ip().is_unspecified() {
         address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
@@ -110,6 +110,7 @@ impl Knobs {
     }
 
     async fn apply_alone(&self, config: Config) -> Result<Vec<&'static str>, String> {
+        Sidecar::try_certificate(&config.server)?;
         self.warm.configure(config.warm).await.map_err(|fault| fault.to_string())?;
         let mut restart = self.sidecar.reload(config.server, config.upstream);
         if !self.cache.reload(config.cache) {

@@ -21,14 +21,14 @@ use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::future::poll_fn;
 use std::sync::Arc;
 use tower_service::Service;
 
-/// What all requests of one connection have in common.
+/// What all requests of one connection have in common. On one of HTTP/2 several share its exchange, which nobody looks at: their streams end themselves.
 pub(super) struct Seat {
     pub(super) live: Arc<Live>,
     pub(super) exchange: Arc<Exchange>,
@@ -39,18 +39,20 @@ pub(super) struct Seat {
 }
 
 /// What must be remembered of a request to answer it.
-struct Asked {
+pub(super) struct Asked {
     accept: Option<HeaderValue>,
     head: bool,
     old: bool,
 }
 
 /// Admits a request, has `service` answer it, and makes the answer fit for the client.
-pub(super) async fn forward<S, B>(service: S, seat: Arc<Seat>, request: Request<Incoming>) -> Response<Reply<EitherBody<B>>>
+pub(super) async fn forward<S, B, I>(service: S, seat: Arc<Seat>, request: Request<I>) -> Response<Reply<EitherBody<B>>>
 where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
+    I: Body<Data = Bytes> + Send + Unpin + 'static,
+    I::Error: Into<BoxError> + Display,
 {
     let (mut parts, body) = request.into_parts();
     // Only a 101 may use it, and only we decide that it is one.
@@ -77,17 +79,19 @@ where
 pub(super) type EitherBody<B> = http_body_util::Either<B, UpstreamBody>;
 
 impl Asked {
-    fn of(parts: &Parts) -> Self {
+    pub(super) fn of(parts: &Parts) -> Self {
         let accept = parts.headers.get(ACCEPT).cloned();
         Self { accept, head: parts.method == Method::HEAD, old: parts.version == Version::HTTP_10 }
     }
 }
 
-async fn serve<S, B>(mut service: S, seat: &Seat, parts: Parts, body: Incoming, limit: u64, asked: &Asked) -> Response<Reply<EitherBody<B>>>
+async fn serve<S, B, I>(mut service: S, seat: &Seat, parts: Parts, body: I, limit: u64, asked: &Asked) -> Response<Reply<EitherBody<B>>>
 where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
+    I: Body<Data = Bytes> + Send + Unpin + 'static,
+    I::Error: Into<BoxError> + Display,
 {
     let outgrown = Outgrown::default();
     let body = match body.size_hint().exact() {
@@ -160,7 +164,7 @@ where
 }
 
 /// A response of our own.
-fn stopped<B>(seat: &Seat, stop: Stop, asked: &Asked) -> Response<Reply<EitherBody<B>>>
+pub(super) fn stopped<B>(seat: &Seat, stop: Stop, asked: &Asked) -> Response<Reply<EitherBody<B>>>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,

@@ -3,7 +3,6 @@
 use crate::error::BoxError;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,19 +19,23 @@ impl Outgrown {
 }
 
 /// A body that errs as soon as it is larger than its limit.
-pub(super) struct Limited {
-    body: Incoming,
+pub(super) struct Limited<B> {
+    body: B,
     left: u64,
     outgrown: Outgrown,
 }
 
-impl Limited {
-    pub(super) const fn new(body: Incoming, limit: u64, outgrown: Outgrown) -> Self {
+impl<B> Limited<B> {
+    pub(super) const fn new(body: B, limit: u64, outgrown: Outgrown) -> Self {
         Self { body, left: limit, outgrown }
     }
 }
 
-impl Body for Limited {
+impl<B> Body for Limited<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
     type Data = Bytes;
     type Error = BoxError;
 

@@ -3,7 +3,7 @@
 use crate::clock::{Clock, Moment};
 use crate::sidecar::settings::{ServerSettings, UpstreamSettings};
 use crate::telemetry::{Attempt, Histogram, Refusal, Refusals, Source};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use http::StatusCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +20,8 @@ pub(super) struct Settings {
 pub(super) struct Live {
     pub(super) settings: ArcSwap<Settings>,
     pub(super) clock: Clock,
+    /// What TLS is spoken with; nothing before the data port listens.
+    pub(super) tls: ArcSwapOption<rustls::ServerConfig>,
     refused: Refusals,
     attempts: [[AtomicU64; Attempt::ALL.len()]; Source::ALL.len()],
     /// Of attempts that brought a response head: how long that took.
@@ -31,6 +33,7 @@ impl Live {
         Arc::new(Self {
             settings: ArcSwap::from_pointee(Settings { server, upstream }),
             clock: Clock::machine(),
+            tls: ArcSwapOption::empty(),
             refused: Refusals::default(),
             durations: Histogram::default(),
             attempts: Default::default(),

@@ -30,11 +30,14 @@ mod forward;
 mod forwarded;
 mod gate;
 mod head;
+mod http2;
 mod limited;
 mod listen;
 mod live;
 mod notable;
 mod open;
+mod opening;
+mod proxy_header;
 mod refuse;
 mod reply;
 mod scan;
@@ -43,6 +46,7 @@ pub mod settings;
 mod stash;
 mod stream;
 mod target;
+mod tls;
 mod tunnel;
 mod upload;
 mod upstream;
@@ -53,7 +57,7 @@ pub use upstream::{Upstream, UpstreamBody};
 
 use crate::sidecar::listen::Listener;
 use crate::sidecar::live::{Live, Settings};
-use crate::sidecar::settings::{ServerSettings, UpstreamSettings};
+use crate::sidecar::settings::{ListenAddr, ServerSettings, TlsSettings, UpstreamSettings};
 use crate::telemetry::{Attempt, Distribution, Refusal, Source};
 use std::io;
 use std::sync::Arc;
@@ -86,9 +90,13 @@ impl Sidecar {
     #[expect(clippy::unused_async, reason = "a reactor must be running, and binding may come to wait")]
     pub async fn bind(&self) -> io::Result<Bound> {
         let settings = self.live.settings.load();
+        if settings.server.listen.iter().any(ListenAddr::speaks_tls) {
+            let config = tls::load(&settings.server.tls, settings.server.http2).map_err(|unusable| invalid(unusable.to_string()))?;
+            self.live.tls.store(Some(Arc::new(config)));
+        }
         let listeners = settings.server.listen.iter().map(Listener::bind).collect::<io::Result<Vec<_>>>()?;
         if listeners.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "server.listen names no address"));
+            return Err(invalid("server.listen names no address".to_owned()));
         }
         Ok(Bound { sidecar: self.clone(), listeners })
     }
@@ -110,10 +118,40 @@ impl Sidecar {
             restart.push("server.max_connections");
             server.max_connections = old.server.max_connections;
         }
+        if server.listen.iter().any(ListenAddr::speaks_tls) {
+            if !self.read_certificate(&server.tls, server.http2) {
+                server.tls.clone_from(&old.server.tls);
+            }
+        }
         self.upstream.resize(&upstream);
         self.live.settings.store(Arc::new(Settings { server, upstream }));
         self.upstream.stash().tidy();
         restart
+    }
+
+    /// Whether the certificate of these settings can be used, if they need one.
+    ///
+    /// # Errors
+    /// What is wrong with it, by the key of the configuration that names the file.
+    pub(crate) fn try_certificate(server: &ServerSettings) -> Result<(), String> {
+        if !server.listen.iter().any(ListenAddr::speaks_tls) {
+            return Ok(());
+        }
+        tls::load(&server.tls, server.http2).map(drop).map_err(|unusable| unusable.to_string())
+    }
+
+    /// Puts the certificate of these settings in force, for the connections that follow. One that cannot be used changes nothing: `false`.
+    fn read_certificate(&self, settings: &TlsSettings, http2: bool) -> bool {
+        match tls::load(settings, http2) {
+            Ok(config) => {
+                self.live.tls.store(Some(Arc::new(config)));
+                true
+            }
+            Err(unusable) => {
+                tracing::warn!(%unusable, "the old certificate stays in force");
+                false
+            }
+        }
     }
 
     /// How often the sidecar itself, not the service, answered with `refusal`: malformed requests, limits, and failures of the upstream.
@@ -156,4 +194,8 @@ impl Sidecar {
     fn live(&self) -> &Arc<Live> {
         &self.live
     }
+}
+
+fn invalid(found: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, found)
 }

@@ -21,6 +21,12 @@ pub enum Refusal {
     ConnectMethod,
     /// An `Expect` other than `100-continue`.
     Expectation,
+    /// A TLS handshake that failed, or did not end within `server.header_timeout`; nobody was answered.
+    TlsHandshake,
+    /// A connection that did not begin with the PROXY header that its peer owes; nobody was answered.
+    ProxyHeader,
+    /// An HTTP/2 connection that asked for much and used little of it, and was closed: resets, pings, settings, empty frames.
+    Http2Flood,
     /// The request said `only-if-cached` and nothing stored may answer it.
     OnlyIfCached,
     /// `upstream.max_in_flight` requests are under way and `upstream.max_queue` wait already.
@@ -45,7 +51,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All reasons, in the order of their discriminants.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::BadRequest,
         Self::HeaderTimeout,
         Self::HeadersTooLarge,
@@ -53,6 +59,9 @@ impl Refusal {
         Self::BodyTooLarge,
         Self::ConnectMethod,
         Self::Expectation,
+        Self::TlsHandshake,
+        Self::ProxyHeader,
+        Self::Http2Flood,
         Self::OnlyIfCached,
         Self::QueueFull,
         Self::QueueTimeout,
@@ -76,6 +85,9 @@ impl Refusal {
             Self::BodyTooLarge => "body-too-large",
             Self::ConnectMethod => "connect-method",
             Self::Expectation => "expectation",
+            Self::TlsHandshake => "tls-handshake",
+            Self::ProxyHeader => "proxy-header",
+            Self::Http2Flood => "http2-flood",
             Self::OnlyIfCached => "only-if-cached",
             Self::QueueFull => "queue-full",
             Self::QueueTimeout => "queue-timeout",
@@ -93,7 +105,8 @@ impl Refusal {
     #[must_use]
     pub const fn status(self) -> StatusCode {
         match self {
-            Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::BadRequest | Self::TlsHandshake | Self::ProxyHeader => StatusCode::BAD_REQUEST,
+            Self::Http2Flood => StatusCode::TOO_MANY_REQUESTS,
             Self::HeaderTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,

@@ -5,14 +5,19 @@
 
 mod ahead;
 mod bodies;
+mod certificate;
 mod client;
 mod faults;
+mod floods;
 mod forwarding;
 mod framing;
+mod http2;
 mod lifecycle;
 mod origin;
 mod priority;
+mod proxy_protocol;
 mod random;
 mod rig;
 mod timing;
+mod tls;
 mod upgrades;
