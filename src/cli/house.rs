@@ -8,9 +8,12 @@ use crate::sidecar::{Drained, Sidecar};
 use crate::warm::{Plan, UserWarmup, Warm, Warmer};
 use crate::{Cache, CacheLayer};
 use http::uri::Authority;
+use http::{HeaderValue, Request};
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use tower_layer::Layer as _;
+use tower_service::Service;
 
 /// A future of its own.
 pub(super) type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -50,7 +53,10 @@ impl House {
         if let Some(host) = addresses.iter().find_map(host) {
             plan = plan.default_host(&host);
         }
-        let guard = Warmer::new::<_, RequestBody, _>(service.clone(), plan).spawn().map_err(|fault| fault.to_string())?;
+        let tls = addresses.iter().any(ListenAddr::speaks_tls);
+        let guard = Warmer::new::<_, RequestBody, _>(AsReaders { service: service.clone(), tls }, plan)
+            .spawn()
+            .map_err(|fault| fault.to_string())?;
         let warm = guard.handle();
         let service = UserWarmup::new(service, warm.clone());
         let rooms = Rooms { cache: cache.clone(), warm: warm.clone(), sidecar: sidecar.clone() };
@@ -96,6 +102,30 @@ pub(super) fn host(address: &ListenAddr) -> Option<Authority> {
         address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
     address.to_string().parse().ok()
+}
+
+/// What is warmed is asked for as readers over TLS ask: an origin that answers otherwise in clear would have its redirect to https stored for them.
+#[derive(Clone, Debug)]
+struct AsReaders<S> {
+    service: S,
+    tls: bool,
+}
+
+impl<S: Service<Request<RequestBody>>> Service<Request<RequestBody>> for AsReaders<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.service.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<RequestBody>) -> S::Future {
+        if self.tls {
+            request.headers_mut().entry("x-forwarded-proto").or_insert(HeaderValue::from_static("https"));
+        }
+        self.service.call(request)
+    }
 }
 
 impl Knobs {

@@ -118,10 +118,8 @@ impl Sidecar {
             restart.push("server.max_connections");
             server.max_connections = old.server.max_connections;
         }
-        if server.listen.iter().any(ListenAddr::speaks_tls) {
-            if !self.read_certificate(&server.tls, server.http2) {
-                server.tls.clone_from(&old.server.tls);
-            }
+        if server.listen.iter().any(ListenAddr::speaks_tls) && !self.read_certificate(&server.tls, server.http2) {
+            server.tls.clone_from(&old.server.tls);
         }
         self.upstream.resize(&upstream);
         self.live.settings.store(Arc::new(Settings { server, upstream }));

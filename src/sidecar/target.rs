@@ -68,7 +68,7 @@ fn is_reg_name(name: &[u8]) -> bool {
 /// The last Host seen on a connection: the next request nearly always has the same, and need not be validated again.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    /// Whether the connection is one of TLS, and its requests are for https.
+    /// Whether the connection is one of TLS: its default port is 443.
     https: bool,
     last: Mutex<Option<(HeaderValue, Host)>>,
 }
@@ -113,7 +113,8 @@ pub(super) fn resolve(parts: &mut Parts, memory: &Memory, upstream: &Authority) 
         _ => return Err("request target that is neither a path nor an http URL"),
     };
     let mut uri = http::uri::Parts::default();
-    uri.scheme = Some(if memory.https { Scheme::HTTPS } else { Scheme::HTTP });
+    // One scheme for all: what is warmed, purged and explained has no connection of its own, and the origin answers both alike or says Vary.
+    uri.scheme = Some(Scheme::HTTP);
     uri.authority = Some(host.authority.clone());
     uri.path_and_query = Some(path);
     parts.uri = Uri::from_parts(uri).map_err(|_| "invalid request target")?;
