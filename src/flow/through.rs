@@ -11,6 +11,7 @@ use crate::flow::answer::{self, CACHE_STATUS, Client};
 use crate::flow::body::CacheBody;
 use crate::flow::change::Change;
 use crate::flow::errand::{Errand, Keep, Phrasing, call, is_covered_status};
+use crate::flow::glance::Glance;
 use crate::flow::in_force::InForce;
 use crate::flow::pump::pump;
 use crate::flow::shared::Shared;
@@ -43,7 +44,7 @@ pub(crate) struct Handover<S, B> {
     pub(crate) stored: Option<Arc<Stored>>,
     pub(crate) request: Request<B>,
     pub(crate) inner: S,
-    pub(crate) tally: Tally,
+    pub(crate) tally: Arc<Tally>,
 }
 
 /// Hands a request on and draws the consequences of its answer.
@@ -54,7 +55,8 @@ where
     RB: Body<Data = Bytes> + Send + 'static,
     RB::Error: Display,
 {
-    let Handover { shared, settings, rule, why, detail, key, stored, request, mut inner, tally } = handover;
+    let Handover { shared, settings, rule, why, detail, key, stored, mut request, mut inner, tally } = handover;
+    tally.mark(request.extensions_mut());
     let method = request.method().clone();
     let learns = key.is_some() || !method::is_safe(&method);
     let asked = learns.then(|| (request.uri().clone(), request.headers().clone()));
@@ -65,22 +67,32 @@ where
     let mut response = match call(&mut inner, request).await {
         Ok(response) => response,
         Err(error) => {
-            tally.count(Outcome::Failed);
+            tally.count(Outcome::Failed, Some("service-error"));
             return Err(error);
         }
     };
-    let failed = response.extensions().get::<OriginFailure>().is_some();
+    let failure = response.extensions().get::<OriginFailure>().copied();
+    let failed = failure.is_some();
     if let (Some(stored), Some((_, headers))) = (stored.filter(|_| failed || is_covered_status(response.status())), &asked) {
         let fwd_status = (!failed).then(|| response.status().as_u16());
         let status =
             CacheStatus { name: super::NAME, fwd: Some(why), fwd_status, detail: Some("stale-if-error"), ..CacheStatus::default() };
-        let client = Client { method: &method, headers, now: shared.clock.now(), status: settings.cache_status.then_some(status) };
+        let client = Client {
+            method: &method,
+            headers,
+            now: shared.clock.now(),
+            conditional: true,
+            status: settings.cache_status.then_some(status),
+        };
         if let Some(covered) = covered(&shared, &stored, &client) {
-            tally.count(Outcome::Stale);
+            tally.count(Outcome::Stale, Some("stale-if-error"));
             return Ok(covered);
         }
     }
-    tally.count(if failed { Outcome::Failed } else { Outcome::Pass });
+    match failure {
+        Some(OriginFailure(refusal)) => tally.count(Outcome::Failed, Some(refusal.as_str())),
+        None => tally.count(Outcome::Pass, Some(detail.unwrap_or(why.as_str()))),
+    }
     let status = CacheStatus { name: super::NAME, fwd: Some(why), detail, ..CacheStatus::default() };
     let Some((uri, headers)) = asked.filter(|_| !failed) else {
         note(&settings, response.headers_mut(), status);
@@ -89,7 +101,7 @@ where
     let timing = Timing { requested, received: shared.clock.now() };
     let headers = Arc::new(headers);
     let mut errand = key.zip(member).map(|(key, member)| {
-        let directives = visit::directives(&headers);
+        let directives = visit::directives(&headers, Glance::at(&headers));
         errand(&shared, &settings, rule, key, member, born, &method, Arc::clone(&headers), directives, uri.clone())
     });
     if !method::is_safe(&method) && (response.status().is_success() || response.status().is_redirection()) {
@@ -121,7 +133,7 @@ where
 
 /// The stored response in place of an error, if its window allows it (RFC 5861 section 4).
 fn covered<RB>(shared: &Shared, stored: &Stored, client: &Client<'_>) -> Option<Response<CacheBody<RB>>> {
-    let directives = visit::directives(client.headers);
+    let directives = visit::directives(client.headers, Glance::at(client.headers));
     let allowed = stored.range.is_none() && may_cover_error(&stored.head.life, stored.level(&shared.groups), &directives, client.now);
     allowed.then(|| answer::from_stored(stored, client))
 }

@@ -10,10 +10,12 @@ use crate::cache::wish::{Nominee, Wish};
 use crate::clock::{Moment, Stamp};
 use crate::flow::answer::{self, Client};
 use crate::flow::body::CacheBody;
+use crate::flow::glance::Glance;
 use crate::flow::in_force::InForce;
 use crate::flow::serve::{Visit, serve};
 use crate::flow::shared::Shared;
-use crate::flow::tally::Tally;
+use crate::flow::tally::{Tally, answered_at_once, told};
+use crate::flow::thin::Thin;
 use crate::flow::through::{Handover, hand_over};
 use crate::flow::visit::{self, Found, Route};
 use crate::layer::{Cache, ResponseFuture};
@@ -22,7 +24,7 @@ use crate::rfc::directives::RequestDirectives;
 use crate::rfc::method;
 use crate::telemetry::Outcome;
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, Version};
 use http_body::Body;
 use std::fmt::Display;
 use std::sync::Arc;
@@ -37,12 +39,20 @@ use tower_service::Service;
 pub struct CacheService<S> {
     inner: S,
     shared: Arc<Shared>,
+    /// Whether hits leave the fields of their heads to whoever writes them.
+    thin: bool,
 }
 
 impl<S> CacheService<S> {
     /// Puts `cache` around `inner`.
     pub fn new(inner: S, cache: Cache) -> Self {
-        Self { inner, shared: cache.into_shared() }
+        Self { inner, shared: cache.into_shared(), thin: false }
+    }
+
+    /// The same, for a server that [takes the heads of hits](crate::flow::thin::MayBeThin) as they are stored.
+    #[cfg(feature = "sidecar")]
+    pub(crate) fn with_thin_heads(self) -> Self {
+        Self { thin: true, ..self }
     }
 }
 
@@ -70,7 +80,8 @@ where
         let intent = take_intent(&mut parts);
         let rule = visit::match_rule(&settings, parts.uri.path());
         let matched = rule.and_then(|rule| settings.rules.get(rule));
-        if let Route::Pass(why, detail) = visit::route(&parts, &settings, matched, !body.is_end_stream()) {
+        let glance = Glance::at(&parts.headers);
+        if let Route::Pass(why, detail) = visit::route(&parts, glance, &settings, matched, !body.is_end_stream()) {
             if let Some(intent) = intent {
                 intent.settle(Fate::Uncacheable(NotStored::Pass));
                 return ResponseFuture::ready(Response::new(CacheBody::empty()));
@@ -82,7 +93,7 @@ where
             return self.hand_over(&settings, Request::from_parts(parts, body), rule, handing);
         }
         let key = visit::key_for(&self.shared, &settings, matched, &mut parts);
-        let directives = visit::directives(&parts.headers);
+        let directives = visit::directives(&parts.headers, glance);
         let now = began.stamp();
         let found = visit::look_up(&self.shared, &key, &parts, &directives, now);
         if let Some(intent) = intent {
@@ -95,15 +106,24 @@ where
                 if self.shared.wishes.wants(hits) {
                     self.nominate(&key, &stored);
                 }
-                let response = answer::from_stored(&stored, &client(&settings, &parts, now, None));
-                self.shared.count(settings.counts(rule), Outcome::Hit, began);
+                let thin = (self.thin && parts.version != Version::HTTP_2)
+                    .then(|| Thin::of(&stored, &parts.method, glance, now, settings.cache_status))
+                    .flatten();
+                let mut response = match thin {
+                    Some(thin) => answer::thin(&stored, thin),
+                    None => answer::from_stored(&stored, &client(&settings, &parts, glance, now, None)),
+                };
+                let ending = (Outcome::Hit, None);
+                answered_at_once(&self.shared, &settings, rule, ending, began, &parts, key.hash_value(), &mut response);
+                answer::lend_map(&mut response, parts.headers);
                 ResponseFuture::ready(response)
             }
             Found::Stale(stored, refresh) => {
                 stored.touch(now);
                 let detail = if refresh { "stale-while-revalidate" } else { "max-stale" };
-                let response = answer::from_stored(&stored, &client(&settings, &parts, now, Some(detail)));
-                self.shared.count(settings.counts(rule), Outcome::Stale, began);
+                let mut response = answer::from_stored(&stored, &client(&settings, &parts, glance, now, Some(detail)));
+                let ending = (Outcome::Stale, Some(detail));
+                answered_at_once(&self.shared, &settings, rule, ending, began, &parts, key.hash_value(), &mut response);
                 if refresh {
                     let request = Request::from_parts(parts, body);
                     self.visit(&settings, request, rule, &key, directives, Found::Ask { why: Forward::Stale, stored: Some(stored) })
@@ -118,9 +138,10 @@ where
                 Handing { why, detail: None, key: Some(key), stored, began },
             ),
             found @ Found::Ask { .. } => {
-                let tally = Some(Tally::new(&self.shared, &settings, rule, began));
-                let visit = self.visit(&settings, Request::from_parts(parts, body), rule, &key, directives, found);
-                ResponseFuture::slow(serve(Visit { tally, ..visit }))
+                let request = Request::from_parts(parts, body);
+                let tally = Tally::new(&self.shared, &settings, rule, began, &request, Some(key.hash_value()));
+                let visit = self.visit(&settings, request, rule, &key, directives, found);
+                ResponseFuture::slow(told(serve(Visit { tally: Some(Arc::clone(&tally)), ..visit }), tally))
             }
         }
     }
@@ -198,7 +219,7 @@ impl<S> CacheService<S> {
             && intent.is_met_by(stored, now)
         {
             intent.settle(Fate::Skipped);
-            let client = Client { method: request.method(), headers: request.headers(), now, status: None };
+            let client = Client { method: request.method(), headers: request.headers(), now, conditional: true, status: None };
             return ResponseFuture::ready(answer::from_stored(stored, &client));
         }
         let visit = self.visit(settings, request, rule, key, directives, found);
@@ -234,6 +255,8 @@ impl<S> CacheService<S> {
         RB::Error: Display,
     {
         let changes = !method::is_safe(request.method());
+        let key = handing.key.as_ref().map(KeyBuf::hash_value);
+        let tally = Tally::new(&self.shared, settings, rule, handing.began, &request, key);
         let handover = hand_over(Handover {
             shared: Arc::clone(&self.shared),
             settings: Arc::clone(settings),
@@ -244,8 +267,9 @@ impl<S> CacheService<S> {
             stored: handing.stored,
             request,
             inner: self.inner.clone(),
-            tally: Tally::new(&self.shared, settings, rule, handing.began),
+            tally: Arc::clone(&tally),
         });
+        let handover = told(handover, tally);
         // What a change has changed must be invalidated even if its client does not wait for the answer.
         if changes { ResponseFuture::slow(to_its_end(handover)) } else { ResponseFuture::slow(handover) }
     }
@@ -262,7 +286,14 @@ async fn to_its_end<T: Send + 'static>(future: impl Future<Output = T> + Send + 
     }
 }
 
-fn client<'a>(settings: &Settings, parts: &'a http::request::Parts, now: Stamp, detail: Option<&'static str>) -> Client<'a> {
+fn client<'a>(
+    settings: &Settings,
+    parts: &'a http::request::Parts,
+    glance: Glance,
+    now: Stamp,
+    detail: Option<&'static str>,
+) -> Client<'a> {
     let status = CacheStatus { name: crate::flow::NAME, hit: true, detail, ..CacheStatus::default() };
-    Client { method: &parts.method, headers: &parts.headers, now, status: settings.cache_status.then_some(status) }
+    let status = settings.cache_status.then_some(status);
+    Client { method: &parts.method, headers: &parts.headers, now, conditional: glance.conditional, status }
 }

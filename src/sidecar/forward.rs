@@ -1,23 +1,26 @@
 //! One request on its way from hyper to the service, and its response on the way back.
 
 use crate::body::RequestBody;
-use crate::error::BoxError;
+use crate::clock::Moment;
+use crate::error::{BoxError, OriginFailure};
+use crate::flow::thin::MayBeThin;
 use crate::problem;
 use crate::rfc::hop;
 use crate::sidecar::admission::{self, Stop, Way};
 use crate::sidecar::exchange::{Exchange, UntilWritten};
 use crate::sidecar::forwarded::Peer;
-use crate::sidecar::limited::{Limited, Outgrown};
-use crate::sidecar::live::Live;
+use crate::sidecar::limited::Limited;
+use crate::sidecar::live::{Answer, Live};
 use crate::sidecar::notable::Notable;
 use crate::sidecar::open::Open;
 use crate::sidecar::reply::Reply;
 use crate::sidecar::target::Memory;
 use crate::sidecar::tunnel::Tunnel;
 use crate::sidecar::upstream::{Upstream, UpstreamBody};
-use crate::telemetry::Refusal;
+use crate::telemetry::log::Overruled;
+use crate::telemetry::{Outcome, Refusal};
 use bytes::Bytes;
-use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue};
+use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
@@ -26,6 +29,7 @@ use std::convert::Infallible;
 use std::fmt::Display;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 use tower_service::Service;
 
 /// What all requests of one connection have in common. On one of HTTP/2 several share its exchange, which nobody looks at: their streams end themselves.
@@ -49,7 +53,7 @@ pub(super) struct Asked {
 pub(super) async fn forward<S, B, I>(service: S, seat: Arc<Seat>, request: Request<I>) -> Response<Reply<EitherBody<B>>>
 where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + MayBeThin,
     B::Error: Into<BoxError>,
     I: Body<Data = Bytes> + Send + Unpin + 'static,
     I::Error: Into<BoxError> + Display,
@@ -64,7 +68,10 @@ where
         (admitted, settings.server.max_request_body)
     };
     let mut response = match admitted {
-        Err(stop) => stopped(&seat, stop, &asked),
+        Err(stop) => {
+            let told = Told { parts: &parts, began: seat.live.clock.moment() };
+            stopped(&seat, stop, &asked, Some(&told))
+        }
         Ok(Way::Service) => serve(service, &seat, parts, body, limit, &asked).await,
         Ok(Way::Upgrade(offered)) => Box::pin(upgrade(&seat, parts, on_upgrade, offered, &asked)).await, // rare, and large
     };
@@ -85,29 +92,52 @@ impl Asked {
     }
 }
 
-async fn serve<S, B, I>(mut service: S, seat: &Seat, parts: Parts, body: I, limit: u64, asked: &Asked) -> Response<Reply<EitherBody<B>>>
+async fn serve<S, B, I>(mut service: S, seat: &Seat, mut parts: Parts, body: I, limit: u64, asked: &Asked) -> Response<Reply<EitherBody<B>>>
 where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + MayBeThin,
     B::Error: Into<BoxError>,
     I: Body<Data = Bytes> + Send + Unpin + 'static,
     I::Error: Into<BoxError> + Display,
 {
-    let outgrown = Outgrown::default();
+    let mut overruled = None;
     let body = match body.size_hint().exact() {
         Some(0) => RequestBody::default(),
-        Some(_) => RequestBody::new(body), // its length was checked, and hyper holds it to that
-        None => RequestBody::new(Limited::new(body, limit, outgrown.clone())),
+        length => {
+            // Whatever is found wrong with the body, the request is told of once.
+            let overruled = overruled.insert(Overruled::default());
+            seat.exchange.overrule_with(overruled.clone());
+            parts.extensions.insert(overruled.clone());
+            match length {
+                Some(_) => RequestBody::new(body), // its length was checked, and hyper holds it to that
+                None => RequestBody::new(Limited::new(body, limit, overruled.clone())),
+            }
+        }
     };
     let Ok(()) = poll_fn(|cx| service.poll_ready(cx)).await;
     let Ok(response) = service.call(Request::from_parts(parts, body)).await;
-    if outgrown.get() {
-        return stopped(seat, admission::body_too_large(limit), asked);
+    if overruled.is_some_and(|overruled| overruled.get() == Some(Refusal::BodyTooLarge)) {
+        return stopped(seat, admission::body_too_large(limit), asked, None);
     }
     if response.status().is_informational() {
-        return stopped(seat, bad_response("an interim response that nobody asked for"), asked);
+        return stopped(seat, bad_response("an interim response that nobody asked for"), asked, None);
     }
-    passed(seat, response.map(http_body_util::Either::Left), asked)
+    thin_or_full(seat, response, asked)
+}
+
+/// A response of the service: the head of a hit is left to the wire, any other is made fit for the client.
+fn thin_or_full<B>(seat: &Seat, mut response: Response<B>, asked: &Asked) -> Response<Reply<EitherBody<B>>>
+where
+    B: Body<Data = Bytes> + MayBeThin,
+    B::Error: Into<BoxError>,
+{
+    match response.body_mut().take_thin() {
+        Some(thin) => {
+            seat.exchange.leave(thin);
+            response.map(|body| Reply::service(http_body_util::Either::Left(body), false, UntilWritten(seat.exchange.clone())))
+        }
+        None => passed(seat, response.map(http_body_util::Either::Left), asked),
+    }
 }
 
 /// Asks the upstream to switch protocols. Only its 101 makes a tunnel; any other answer is a response like all others.
@@ -119,15 +149,28 @@ async fn upgrade<B>(
     asked: &Asked,
 ) -> Response<Reply<EitherBody<B>>>
 where
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + MayBeThin,
     B::Error: Into<BoxError>,
 {
+    let told = Told { parts: &parts.clone(), began: seat.live.clock.moment() };
     let (response, upstream) = seat.upstream.upgrade(parts, offered).await;
+    let failure = response.extensions().get::<OriginFailure>().map(|failure| failure.0.as_str());
+    told.tell(seat, if failure.is_some() { Outcome::Failed } else { Outcome::Pass }, failure.unwrap_or("upgrade"), response.status(), 0);
     let (Some(upstream), Some(client)) = (upstream, client) else {
         return passed(seat, response.map(http_body_util::Either::Right), asked);
     };
     seat.exchange.switch(Tunnel { client, upstream });
     response.map(|body| Reply::service(http_body_util::Either::Right(body), false, UntilWritten(seat.exchange.clone())))
+}
+
+/// RFC 9110 section 6.6.1: what has no Date gets one. hyper is not asked to: it cannot see the Date of a head that is left to the wire.
+fn date(seat: &Seat, headers: &mut HeaderMap) {
+    if !headers.contains_key(DATE) {
+        let now = UNIX_EPOCH + Duration::from_secs(seat.live.clock.now().seconds());
+        if let Ok(now) = HeaderValue::try_from(httpdate::fmt_http_date(now)) {
+            headers.insert(DATE, now);
+        }
+    }
 }
 
 fn bad_response(detail: &'static str) -> Stop {
@@ -137,7 +180,7 @@ fn bad_response(detail: &'static str) -> Stop {
 /// A response of the service, made fit for the client.
 fn passed<B>(seat: &Seat, response: Response<EitherBody<B>>, asked: &Asked) -> Response<Reply<EitherBody<B>>>
 where
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + MayBeThin,
     B::Error: Into<BoxError>,
 {
     let (mut parts, body) = response.into_parts();
@@ -145,6 +188,7 @@ where
         hop::strip_unstorable(&mut parts.headers);
     }
     admission::via(&mut parts.headers, parts.version);
+    date(seat, &mut parts.headers);
     parts.version = Version::HTTP_11; // a proxy speaks its own version (RFC 9110 section 2.5)
     let exact = body.size_hint().exact();
     if let Some(length) = parts.headers.get(CONTENT_LENGTH) {
@@ -163,14 +207,37 @@ where
     Response::from_parts(parts, Reply::service(body, close_delimited, until))
 }
 
-/// A response of our own.
-pub(super) fn stopped<B>(seat: &Seat, stop: Stop, asked: &Asked) -> Response<Reply<EitherBody<B>>>
+/// A request that does not come to the service, which tells of all others.
+pub(super) struct Told<'a> {
+    pub(super) parts: &'a Parts,
+    pub(super) began: Moment,
+}
+
+impl Told<'_> {
+    fn tell(&self, seat: &Seat, outcome: Outcome, reason: &'static str, status: StatusCode, bytes: u64) {
+        let asked = (&self.parts.method, &self.parts.uri, &self.parts.headers);
+        seat.live.tell(Some(asked), &Answer { outcome, reason, status: Some(status), bytes }, Some(self.began));
+    }
+}
+
+/// A response of our own. `told`: unless the service tells of the request.
+pub(super) fn stopped<B>(seat: &Seat, stop: Stop, asked: &Asked, told: Option<&Told<'_>>) -> Response<Reply<EitherBody<B>>>
 where
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + MayBeThin,
     B::Error: Into<BoxError>,
 {
-    let response = match stop {
+    let (outcome, reason) = match &stop {
+        Stop::Answer(_) => (Outcome::Pass, "max-forwards"),
+        Stop::Wait(_) => (Outcome::Refused, Refusal::RateLimited.as_str()),
+        Stop::Refuse(refusal, _) => (Outcome::Refused, refusal.as_str()),
+    };
+    let mut response = match stop {
         Stop::Answer(response) => *response,
+        Stop::Wait(wait) => {
+            seat.live.count(Refusal::RateLimited);
+            let accept = asked.accept.clone().map(|accept| (ACCEPT, accept));
+            problem::rate_limited(wait, &accept.into_iter().collect::<HeaderMap>())
+        }
         Stop::Refuse(refusal, detail) => {
             seat.live.count(refusal);
             tracing::debug!(reason = refusal.as_str(), %detail, "request refused");
@@ -183,6 +250,10 @@ where
             response
         }
     };
+    date(seat, response.headers_mut());
+    if let Some(told) = told {
+        told.tell(seat, outcome, reason, response.status(), response.body().len() as u64);
+    }
     let until = UntilWritten(seat.exchange.clone());
     response.map(|text| Reply::ours(text, until))
 }

@@ -12,6 +12,7 @@ mod vitals;
 
 use crate::body::RequestBody;
 use crate::error::BoxError;
+use crate::flow::thin::MayBeThin;
 use crate::sidecar::alarm::Alarm;
 use crate::sidecar::forward::Seat;
 use crate::sidecar::http2::answer::{Ending, answer};
@@ -78,7 +79,7 @@ pub(super) async fn converse<S, B>(opened: Opened, seat: Arc<Seat>, service: S, 
 where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
-    B: Body<Data = Bytes> + Send + 'static,
+    B: Body<Data = Bytes> + MayBeThin + Send + 'static,
     B::Error: Into<BoxError>,
 {
     let since = opened.since;
@@ -100,10 +101,15 @@ where
         match poll_fn(|cx| talk.poll_turn(cx, &seat, ticket)).await {
             Turn::Request(request, respond) => {
                 talk.vitals.served();
+                seat.exchange.stir();
                 talk.streams.spawn(answer(service.clone(), seat.clone(), talk.traffic.clone(), request, respond));
             }
             Turn::Ended(ending) => {
-                talk.vitals.ended(Instant::now());
+                let now = Instant::now();
+                talk.vitals.ended(now);
+                if talk.streams.is_empty() {
+                    seat.exchange.rest(now);
+                }
                 if talk.is_abandoned_too_often(ending) {
                     talk.refuse(&seat);
                 }

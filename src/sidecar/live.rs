@@ -1,18 +1,35 @@
 //! What every part of the sidecar shares: the settings of this moment, the clock, and the counts of refusals and of attempts at the upstream.
 
 use crate::clock::{Clock, Moment};
+use crate::sidecar::limits::{Crowd, Limits, Place};
 use crate::sidecar::settings::{ServerSettings, UpstreamSettings};
-use crate::telemetry::{Attempt, Histogram, Refusal, Refusals, Source};
+use crate::telemetry::log::{Ending, Facts, RequestLog, Trace};
+use crate::telemetry::{Attempt, Histogram, Outcome, Refusal, Refusals, Source};
 use arc_swap::{ArcSwap, ArcSwapOption};
-use http::StatusCode;
-use std::sync::Arc;
+use http::{HeaderMap, Method, StatusCode, Uri};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// The settings in force.
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) server: ServerSettings,
     pub(super) upstream: UpstreamSettings,
+    /// The rates that follow from `server`; `None` if there are none.
+    pub(super) limits: Option<Arc<Limits>>,
+}
+
+impl Settings {
+    /// These settings in place of `old`. A rate that has not changed goes on counting.
+    pub(super) fn after(old: Option<&Self>, server: ServerSettings, upstream: UpstreamSettings) -> Self {
+        let rates = |server: &ServerSettings| (server.rate_limit.clone(), server.rule_limits.clone(), server.max_rate_clients);
+        let limits = match old {
+            Some(old) if rates(&old.server) == rates(&server) => old.limits.clone(),
+            _ => Limits::new(&server).map(Arc::new),
+        };
+        Self { server, upstream, limits }
+    }
 }
 
 /// Shared by the listener, every connection and the upstream.
@@ -22,20 +39,25 @@ pub(super) struct Live {
     pub(super) clock: Clock,
     /// What TLS is spoken with; nothing before the data port listens.
     pub(super) tls: ArcSwapOption<rustls::ServerConfig>,
+    /// The open connections of each client.
+    pub(super) crowd: Crowd,
     refused: Refusals,
     attempts: [[AtomicU64; Attempt::ALL.len()]; Source::ALL.len()],
     /// Of attempts that brought a response head: how long that took.
     pub(super) durations: Histogram,
+    log: OnceLock<RequestLog>,
 }
 
 impl Live {
     pub(super) fn new(server: ServerSettings, upstream: UpstreamSettings) -> Arc<Self> {
         Arc::new(Self {
-            settings: ArcSwap::from_pointee(Settings { server, upstream }),
+            settings: ArcSwap::from_pointee(Settings::after(None, server, upstream)),
             clock: Clock::machine(),
             tls: ArcSwapOption::empty(),
+            crowd: Crowd::default(),
             refused: Refusals::default(),
             durations: Histogram::default(),
+            log: OnceLock::new(),
             attempts: Default::default(),
         })
     }
@@ -45,15 +67,65 @@ impl Live {
         self.refused.count(refusal);
     }
 
+    /// A place for a connection from `ip` among those of its client; `None`, and counted, if there is none: then it is closed without a word.
+    pub(super) fn place(&self, ip: Option<IpAddr>) -> Option<Place> {
+        let settings = self.settings.load();
+        let place = self.crowd.enter(ip, settings.server.max_connections_per_client, &settings.server.trusted_proxies);
+        if place.is_none() {
+            self.count(Refusal::TooManyConnections);
+        }
+        place
+    }
+
     /// How often `refusal` was the answer.
     pub(super) fn refused(&self, refusal: Refusal) -> u64 {
         self.refused.of(refusal)
+    }
+
+    /// Tells of requests through `log` from now on; the first one counts.
+    pub(super) fn log_to(&self, log: &RequestLog) {
+        let _ = self.log.set(log.clone());
+    }
+
+    pub(super) fn log(&self) -> &RequestLog {
+        self.log.get_or_init(RequestLog::default)
+    }
+
+    /// Tells of a request that never came to the service. `began`: when its head was there.
+    pub(super) fn tell(&self, asked: Option<(&Method, &Uri, &HeaderMap)>, answer: &Answer, began: Option<Moment>) {
+        if !self.log().is_heard() {
+            return;
+        }
+        let facts = Facts {
+            asked: asked.map(|(method, uri, _)| (method, uri)),
+            rule: None,
+            outcome: answer.outcome,
+            reason: Some(answer.reason),
+            status: answer.status,
+            bytes: answer.bytes,
+            lookup: 0,
+            upstream: None,
+            total: began.map_or(0, |began| self.clock.moment().nanos_since(began)),
+            key: None,
+            ending: Ending::Whole,
+        };
+        self.log().tell(&facts, || Trace::of(asked?.2));
     }
 
     /// How often the upstream was asked on behalf of `source`, and it ended like this.
     pub(super) fn attempts(&self, source: Source, attempt: Attempt) -> u64 {
         self.attempts[source as usize][attempt as usize].load(Ordering::Relaxed)
     }
+}
+
+/// The answer to a request that never came to the service.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer {
+    pub(super) outcome: Outcome,
+    pub(super) reason: &'static str,
+    /// `None`: the connection ended without one.
+    pub(super) status: Option<StatusCode>,
+    pub(super) bytes: u64,
 }
 
 /// One attempt at the upstream, on behalf of a source. It is counted when this is dropped: as failed, unless a response came.

@@ -28,21 +28,27 @@ mod farewell;
 mod fault;
 mod forward;
 mod forwarded;
+mod full;
 mod gate;
 mod head;
 mod http2;
 mod limited;
+mod limits;
 mod listen;
 mod live;
 mod notable;
+mod offer;
 mod open;
 mod opening;
+mod pool;
 mod proxy_header;
 mod refuse;
 mod reply;
+mod resolve;
 mod scan;
 mod serve;
 pub mod settings;
+mod splice;
 mod stash;
 mod stream;
 mod target;
@@ -58,6 +64,7 @@ pub use upstream::{Upstream, UpstreamBody};
 use crate::sidecar::listen::Listener;
 use crate::sidecar::live::{Live, Settings};
 use crate::sidecar::settings::{ListenAddr, ServerSettings, TlsSettings, UpstreamSettings};
+use crate::telemetry::log::RequestLog;
 use crate::telemetry::{Attempt, Distribution, Refusal, Source};
 use std::io;
 use std::sync::Arc;
@@ -121,9 +128,9 @@ impl Sidecar {
         if server.listen.iter().any(ListenAddr::speaks_tls) && !self.read_certificate(&server.tls, server.http2) {
             server.tls.clone_from(&old.server.tls);
         }
-        self.upstream.resize(&upstream);
-        self.live.settings.store(Arc::new(Settings { server, upstream }));
-        self.upstream.stash().tidy();
+        let new = Arc::new(Settings::after(Some(&old), server, upstream));
+        self.live.settings.store(new.clone());
+        self.upstream.follow(&old.upstream, &new.upstream);
         restart
     }
 
@@ -150,6 +157,12 @@ impl Sidecar {
                 false
             }
         }
+    }
+
+    /// Has requests that never come to the service told of through `log`, as the cache's are; the first call counts. Without it all of them are
+    /// told of, to whoever subscribes to `tracing`.
+    pub fn log_to(&self, log: &RequestLog) {
+        self.live.log_to(log);
     }
 
     /// How often the sidecar itself, not the service, answered with `refusal`: malformed requests, limits, and failures of the upstream.

@@ -17,6 +17,14 @@ pub enum Refusal {
     TargetTooLong,
     /// The request body is larger than `server.max_request_body`.
     BodyTooLarge,
+    /// The request body came more slowly than `server.min_body_rate`, or not at all.
+    BodyTimeout,
+    /// A client read nothing for `server.idle_timeout`, or more slowly than `server.min_body_rate`: its response broke off.
+    StalledReader,
+    /// A client asked more often than `server.rate_limit` or its rule's allows.
+    RateLimited,
+    /// A client has `server.max_connections_per_client` connections: a further one was closed without an answer.
+    TooManyConnections,
     /// CONNECT: warmfront is no tunnel to anywhere.
     ConnectMethod,
     /// An `Expect` other than `100-continue`.
@@ -35,6 +43,8 @@ pub enum Refusal {
     QueueTimeout,
     /// No connection to the upstream: refused, unreachable, or its name did not resolve.
     UpstreamConnect,
+    /// The upstream could not be recognised over TLS, or did not recognise us.
+    UpstreamTls,
     /// No connection to the upstream within `upstream.connect_timeout`.
     ConnectTimeout,
     /// No response head from the upstream within `upstream.response_timeout`.
@@ -51,12 +61,16 @@ pub enum Refusal {
 
 impl Refusal {
     /// All reasons, in the order of their discriminants.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 25] = [
         Self::BadRequest,
         Self::HeaderTimeout,
         Self::HeadersTooLarge,
         Self::TargetTooLong,
         Self::BodyTooLarge,
+        Self::BodyTimeout,
+        Self::StalledReader,
+        Self::RateLimited,
+        Self::TooManyConnections,
         Self::ConnectMethod,
         Self::Expectation,
         Self::TlsHandshake,
@@ -66,6 +80,7 @@ impl Refusal {
         Self::QueueFull,
         Self::QueueTimeout,
         Self::UpstreamConnect,
+        Self::UpstreamTls,
         Self::ConnectTimeout,
         Self::ResponseTimeout,
         Self::UpstreamClosed,
@@ -83,6 +98,10 @@ impl Refusal {
             Self::HeadersTooLarge => "headers-too-large",
             Self::TargetTooLong => "target-too-long",
             Self::BodyTooLarge => "body-too-large",
+            Self::BodyTimeout => "body-timeout",
+            Self::StalledReader => "stalled-reader",
+            Self::RateLimited => "rate-limited",
+            Self::TooManyConnections => "too-many-connections",
             Self::ConnectMethod => "connect-method",
             Self::Expectation => "expectation",
             Self::TlsHandshake => "tls-handshake",
@@ -92,6 +111,7 @@ impl Refusal {
             Self::QueueFull => "queue-full",
             Self::QueueTimeout => "queue-timeout",
             Self::UpstreamConnect => "upstream-connect",
+            Self::UpstreamTls => "upstream-tls",
             Self::ConnectTimeout => "connect-timeout",
             Self::ResponseTimeout => "response-timeout",
             Self::UpstreamClosed => "upstream-closed",
@@ -106,15 +126,17 @@ impl Refusal {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::BadRequest | Self::TlsHandshake | Self::ProxyHeader => StatusCode::BAD_REQUEST,
-            Self::Http2Flood => StatusCode::TOO_MANY_REQUESTS,
-            Self::HeaderTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::HeaderTimeout | Self::BodyTimeout | Self::StalledReader => StatusCode::REQUEST_TIMEOUT,
+            Self::RateLimited | Self::Http2Flood => StatusCode::TOO_MANY_REQUESTS,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ConnectMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
-            Self::QueueFull | Self::QueueTimeout => StatusCode::SERVICE_UNAVAILABLE,
-            Self::UpstreamConnect | Self::UpstreamClosed | Self::BadResponse | Self::FillAborted => StatusCode::BAD_GATEWAY,
+            Self::QueueFull | Self::QueueTimeout | Self::TooManyConnections => StatusCode::SERVICE_UNAVAILABLE,
+            Self::UpstreamConnect | Self::UpstreamTls | Self::UpstreamClosed | Self::BadResponse | Self::FillAborted => {
+                StatusCode::BAD_GATEWAY
+            }
             Self::OnlyIfCached | Self::ConnectTimeout | Self::ResponseTimeout | Self::MustRevalidate => StatusCode::GATEWAY_TIMEOUT,
         }
     }

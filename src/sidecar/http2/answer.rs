@@ -2,8 +2,9 @@
 
 use crate::body::RequestBody;
 use crate::error::BoxError;
+use crate::flow::thin::MayBeThin;
 use crate::sidecar::admission::Stop;
-use crate::sidecar::forward::{Asked, Seat, forward, stopped};
+use crate::sidecar::forward::{Asked, Seat, Told, forward, stopped};
 use crate::sidecar::http2::SEND_BUFFER;
 use crate::sidecar::http2::incoming::{Incoming, News};
 use crate::sidecar::http2::line::Traffic;
@@ -12,7 +13,7 @@ use crate::telemetry::Refusal;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HeaderMap, HeaderValue};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use std::convert::Infallible;
@@ -20,7 +21,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 use tower_service::Service;
 
 /// How a request ended.
@@ -42,7 +43,7 @@ pub(super) async fn answer<S, B>(
 ) -> Ending
 where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + MayBeThin,
     B::Error: Into<BoxError>,
 {
     let (mut parts, stream) = request.into_parts();
@@ -53,7 +54,7 @@ where
     let news = Arc::new(News::default());
     let incoming = Incoming::new(stream, length, parts.headers.contains_key(EXPECT), seat.live.clone(), traffic, news.clone());
     let response = match checked {
-        Err(stop) => stopped(&seat, stop, &asked),
+        Err(stop) => stopped(&seat, stop, &asked, Some(&Told { parts: &parts, began: seat.live.clock.moment() })),
         Ok(()) => {
             let mut answering = pin!(forward(service, seat.clone(), Request::from_parts(parts, incoming)));
             let response = loop {
@@ -64,15 +65,15 @@ where
                     () = news.wanted.notified() => go_on(&mut respond),
                 }
             };
-            if news.is_silent() { stopped(&seat, silence(), &asked) } else { response }
+            if news.is_silent() { stopped(&seat, silence(), &asked, None) } else { response }
         }
     };
     let idle_timeout = seat.live.settings.load().server.idle_timeout;
-    send(response, head, respond, idle_timeout, || seat.live.clock.now().seconds()).await
+    send(response, head, respond, idle_timeout).await
 }
 
 fn silence() -> Stop {
-    Stop::Refuse(Refusal::HeaderTimeout, "no request body for three times server.header_timeout".into())
+    Stop::Refuse(Refusal::BodyTimeout, "no request body for three times server.header_timeout".into())
 }
 
 /// RFC 9110 section 10.1.1: the client waits for this before it sends the body.
@@ -83,20 +84,14 @@ fn go_on(respond: &mut SendResponse<Bytes>) {
 }
 
 /// Sends an answer at the pace of the client, who is given up when it credits nothing for `idle_timeout`.
-async fn send<B>(
-    response: Response<B>,
-    head: bool,
-    mut respond: SendResponse<Bytes>,
-    idle_timeout: Duration,
-    now: impl FnOnce() -> u64,
-) -> Ending
+async fn send<B>(response: Response<B>, head: bool, mut respond: SendResponse<Bytes>, idle_timeout: Duration) -> Ending
 where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
     let (mut parts, body) = response.into_parts();
     let silent = head || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    fit(&mut parts.headers, body.size_hint().exact().filter(|_| !silent), now);
+    fit(&mut parts.headers, body.size_hint().exact().filter(|_| !silent));
     let ends = silent || body.is_end_stream();
     let Ok(mut stream) = respond.send_response(Response::from_parts(parts, ()), ends) else { return Ending::Abandoned };
     if ends {
@@ -134,18 +129,13 @@ fn ended(sent: Result<(), h2::Error>) -> Ending {
     if sent.is_ok() { Ending::Answered } else { Ending::Abandoned }
 }
 
-/// The fields of an answer: none of a connection (RFC 9113 section 8.2.2), and those that hyper would have added.
-fn fit(headers: &mut HeaderMap, exact: Option<u64>, now: impl FnOnce() -> u64) {
+/// The fields of an answer: none of a connection (RFC 9113 section 8.2.2), and a length where it is known.
+fn fit(headers: &mut HeaderMap, exact: Option<u64>) {
     headers.remove(CONNECTION);
     if let Some(length) = exact
         && !headers.contains_key(CONTENT_LENGTH)
     {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-    }
-    if !headers.contains_key(DATE)
-        && let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(now())))
-    {
-        headers.insert(DATE, date);
     }
 }
 
