@@ -79,6 +79,10 @@ impl Defaults {
         let server = &self.server;
         Some(match name {
             "listen" => texts(&server.listen),
+            "tls.certificate" | "tls.key" => json!(""),
+            "http2" => json!(server.http2),
+            "max_streams" => json!(server.max_streams),
+            "proxy_protocol" => json!(server.proxy_protocol),
             "workers" => json!(server.workers),
             "max_request_body" => size(server.max_request_body),
             "max_header_bytes" => size(server.max_header_bytes as u64),

@@ -93,6 +93,11 @@ const ANY: Kind = Integer { min: 0, max: i64::MAX as u64 };
 /// Every key of the file, in the order of the contract.
 pub(super) const KEYS: &[Key] = &[
     key("server.listen", OneOrMore, "where the data port listens"),
+    key("server.tls.certificate", Text, "the PEM file of the certificate and those that vouch for it"),
+    key("server.tls.key", Text, "the PEM file of its private key"),
+    key("server.http2", Bool, "whether HTTP/2 is spoken, over TLS and by prior knowledge"),
+    key("server.max_streams", Integer { min: 1, max: 10_000 }, "requests under way on one HTTP/2 connection"),
+    key("server.proxy_protocol", Bool, "whether server.trusted_proxies begin connections with a PROXY header"),
     key("server.workers", Integer { min: 0, max: 1024 }, "worker threads, 0 = one per core"),
     key("server.max_request_body", size(0, 1 << 62), "the largest request body, over it 413"),
     key("server.max_header_bytes", size(1024, 16 * MIB), "the largest request head, over it 431"),
@@ -219,6 +224,7 @@ pub(super) const KEYS: &[Key] = &[
 /// What each table and each array of tables is about, by its path.
 pub(super) const TABLES: &[(&str, &str)] = &[
     ("server", "the data port: where readers come in, and what they may send"),
+    ("server.tls", "the certificate of addresses that begin with https://"),
     ("server.rate_limit", "how often one client may ask, beyond it 429; hits count too"),
     ("admin", "the admin API, on a port of its own"),
     ("upstream", "the API in front of which warmfront stands"),

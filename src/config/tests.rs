@@ -60,7 +60,7 @@ fn other_value(key: &schema::Key) -> &'static str {
         ("invalidate[].prefixes", _) => "[\"/other\"]",
         ("rules[].ignore", _) => "[\"private\"]",
         ("cache.max_object", _) => "\"1MiB\"",
-        ("cache.heuristic" | "cache.cache_status", _) => "false",
+        ("server.http2" | "cache.heuristic" | "cache.cache_status", _) => "false",
         ("warm.enabled" | "warm.on_startup" | "warm.groups[].enabled", _) => "false",
         ("warm.time_zone", _) => "\"Europe/Berlin\"",
         ("warm.hosts", _) => "[\"api\"]",
@@ -185,7 +185,7 @@ fn misspelt_and_misplaced_keys_are_told_where_they_belong() {
         [
             "2: cache.max_byte: unknown key; did you mean `max_bytes`?",
             "4: server.ttl: unknown key; `ttl` belongs elsewhere: rules[..].ttl",
-            "5: server.banana: unknown key; remove it; known here: listen, workers, max_request_body, max_header_bytes, header_timeout, idle_timeout, \
+            "5: server.banana: unknown key; remove it; known here: listen, tls, http2, max_streams, proxy_protocol, workers, max_request_body, max_header_bytes, header_timeout, idle_timeout, \
              max_connections, trusted_proxies, drain_timeout",
             "6: servr: unknown key; did you mean `server`?",
             "9: warm.concurency: unknown key; did you mean `concurrency`?",
@@ -475,4 +475,18 @@ proptest::proptest! {
     fn no_text_makes_it_panic(text in "([a-z_.\\[\\]{}= \"0-9,#\n]|server|cache|rules|\\[\\[rules\\]\\]\n|path = |upstream|per_identity){0,40}") {
         let _ = file(&text).map_err(|faults| faults.to_string());
     }
+}
+
+#[test]
+fn an_address_of_https_needs_a_certificate_and_a_certificate_an_address_of_https() {
+    let config = good("[server]\nlisten = [\"https://127.0.0.1:8443\", \"127.0.0.1:8080\"]\ntls = { certificate = \"c\", key = \"k\" }\n");
+    assert!(config.server.listen[0].speaks_tls() && config.server.tls.is_whole() && config.warnings.is_empty());
+    for said in ["", "tls.certificate = \"c\"\n", "tls.key = \"k\"\n"] {
+        let faults = faults(&format!("[server]\nlisten = \"https://127.0.0.1:8443\"\n{said}"));
+        assert!(faults.iter().any(|fault| fault.contains("https://127.0.0.1:8443 needs a certificate and its key")), "{faults:?}");
+    }
+    assert!(
+        warnings("[server]\ntls = { certificate = \"c\", key = \"k\" }\n")[0].contains("no address of server.listen begins with https://")
+    );
+    assert!(warnings("[server]\nproxy_protocol = true\n")[0].contains("nobody may send a PROXY header"));
 }

@@ -31,6 +31,7 @@ mod forwarded;
 mod full;
 mod gate;
 mod head;
+mod http2;
 mod limited;
 mod limits;
 mod listen;
@@ -38,8 +39,10 @@ mod live;
 mod notable;
 mod offer;
 mod open;
+mod opening;
 mod origins;
 mod pool;
+mod proxy_header;
 mod refuse;
 mod reply;
 mod resolve;
@@ -50,6 +53,7 @@ mod splice;
 mod stash;
 mod stream;
 mod target;
+mod tls;
 mod tunnel;
 mod upload;
 mod upstream;
@@ -61,7 +65,7 @@ pub use upstream::{Upstream, UpstreamBody};
 
 use crate::sidecar::listen::Listener;
 use crate::sidecar::live::{Live, Settings};
-use crate::sidecar::settings::{ServerSettings, UpstreamSettings};
+use crate::sidecar::settings::{ListenAddr, ServerSettings, TlsSettings, UpstreamSettings};
 use crate::telemetry::log::RequestLog;
 use crate::telemetry::{Attempt, Distribution, Refusal, Source};
 use std::io;
@@ -95,9 +99,13 @@ impl Sidecar {
     #[expect(clippy::unused_async, reason = "a reactor must be running, and binding may come to wait")]
     pub async fn bind(&self) -> io::Result<Bound> {
         let settings = self.live.settings.load();
+        if settings.server.listen.iter().any(ListenAddr::speaks_tls) {
+            let config = tls::load(&settings.server.tls, settings.server.http2).map_err(|unusable| invalid(unusable.to_string()))?;
+            self.live.tls.store(Some(Arc::new(config)));
+        }
         let listeners = settings.server.listen.iter().map(Listener::bind).collect::<io::Result<Vec<_>>>()?;
         if listeners.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "server.listen names no address"));
+            return Err(invalid("server.listen names no address".to_owned()));
         }
         Ok(Bound { sidecar: self.clone(), listeners })
     }
@@ -119,10 +127,38 @@ impl Sidecar {
             restart.push("server.max_connections");
             server.max_connections = old.server.max_connections;
         }
+        if server.listen.iter().any(ListenAddr::speaks_tls) && !self.read_certificate(&server.tls, server.http2) {
+            server.tls.clone_from(&old.server.tls);
+        }
         let new = Arc::new(Settings::after(Some(&old), server, upstream));
         self.live.settings.store(new.clone());
         self.upstream.follow(&old.upstream, &new.upstream);
         restart
+    }
+
+    /// Whether the certificate of these settings can be used, if they need one.
+    ///
+    /// # Errors
+    /// What is wrong with it, by the key of the configuration that names the file.
+    pub(crate) fn try_certificate(server: &ServerSettings) -> Result<(), String> {
+        if !server.listen.iter().any(ListenAddr::speaks_tls) {
+            return Ok(());
+        }
+        tls::load(&server.tls, server.http2).map(drop).map_err(|unusable| unusable.to_string())
+    }
+
+    /// Puts the certificate of these settings in force, for the connections that follow. One that cannot be used changes nothing: `false`.
+    fn read_certificate(&self, settings: &TlsSettings, http2: bool) -> bool {
+        match tls::load(settings, http2) {
+            Ok(config) => {
+                self.live.tls.store(Some(Arc::new(config)));
+                true
+            }
+            Err(unusable) => {
+                tracing::warn!(%unusable, "the old certificate stays in force");
+                false
+            }
+        }
     }
 
     /// Has requests that never come to the service told of through `log`, as the cache's are; the first call counts. Without it all of them are
@@ -183,4 +219,8 @@ impl Sidecar {
     fn live(&self) -> &Arc<Live> {
         &self.live
     }
+}
+
+fn invalid(found: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, found)
 }

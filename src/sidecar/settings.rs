@@ -22,6 +22,14 @@ use std::time::Duration;
 pub struct ServerSettings {
     /// Where to listen. Default `127.0.0.1:8080`.
     pub listen: Vec<ListenAddr>,
+    /// What addresses of the form `https://` prove themselves with. Default none.
+    pub tls: TlsSettings,
+    /// Whether HTTP/2 is spoken: over TLS where a client chooses it (ALPN), in clear where it begins with it. Default true.
+    pub http2: bool,
+    /// Requests under way on one HTTP/2 connection; one more is refused, and may be sent again. Default 128.
+    pub max_streams: u32,
+    /// Whether peers in `trusted_proxies` begin every TCP connection with a PROXY header (version 1 or 2), which names the client. Default false.
+    pub proxy_protocol: bool,
     /// Worker threads; 0 = one per core. Default 0.
     pub workers: usize,
     /// The largest request body in bytes; over it 413. Default 10 MiB.
@@ -51,6 +59,23 @@ pub struct ServerSettings {
     pub trusted_proxies: Vec<IpNet>,
     /// How long requests under way may take after SIGTERM. Default 30 s.
     pub drain_timeout: Duration,
+}
+
+/// `[server.tls]`: a certificate and its key, both as PEM. The files are read again when the settings are reloaded, and when they change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// The file of the certificate, followed by those that vouch for it. Empty = none.
+    pub certificate: PathBuf,
+    /// The file of its private key (PKCS#8, PKCS#1 or SEC1). Empty = none.
+    pub key: PathBuf,
+}
+
+impl TlsSettings {
+    /// Whether both files are named.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        !self.certificate.as_os_str().is_empty() && !self.key.as_os_str().is_empty()
+    }
 }
 
 /// How often one client may ask; beyond, 429 with `Retry-After`. Answers from the cache count too.
@@ -86,11 +111,22 @@ pub struct RuleLimit {
 
 /// One address of the data port.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ListenAddr {
     /// `127.0.0.1:8080`, `[::1]:8080`
     Tcp(SocketAddr),
+    /// `https://0.0.0.0:8443`: the same, and TLS is spoken there
+    Tls(SocketAddr),
     /// `unix:/run/wf.sock`
     Unix(PathBuf),
+}
+
+impl ListenAddr {
+    /// Whether it is an address of https.
+    #[must_use]
+    pub const fn speaks_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
 }
 
 /// As it is written in the configuration.
@@ -98,6 +134,7 @@ impl fmt::Display for ListenAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
+            Self::Tls(address) => write!(f, "https://{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -107,6 +144,10 @@ impl Default for ServerSettings {
     fn default() -> Self {
         Self {
             listen: vec![ListenAddr::Tcp(SocketAddr::from(([127, 0, 0, 1], 8080)))],
+            tls: TlsSettings::default(),
+            http2: true,
+            max_streams: 128,
+            proxy_protocol: false,
             workers: 0,
             max_request_body: 10 << 20,
             max_header_bytes: 32 << 10,

@@ -29,6 +29,12 @@ pub enum Refusal {
     ConnectMethod,
     /// An `Expect` other than `100-continue`.
     Expectation,
+    /// A TLS handshake that failed, or did not end within `server.header_timeout`; nobody was answered.
+    TlsHandshake,
+    /// A connection that did not begin with the PROXY header that its peer owes; nobody was answered.
+    ProxyHeader,
+    /// An HTTP/2 connection that asked for much and used little of it, and was closed: resets, pings, settings, empty frames.
+    Http2Flood,
     /// The request said `only-if-cached` and nothing stored may answer it.
     OnlyIfCached,
     /// `upstream.max_in_flight` requests are under way and `upstream.max_queue` wait already.
@@ -59,7 +65,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All reasons, in the order of their discriminants.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::BadRequest,
         Self::HeaderTimeout,
         Self::HeadersTooLarge,
@@ -71,6 +77,9 @@ impl Refusal {
         Self::TooManyConnections,
         Self::ConnectMethod,
         Self::Expectation,
+        Self::TlsHandshake,
+        Self::ProxyHeader,
+        Self::Http2Flood,
         Self::OnlyIfCached,
         Self::QueueFull,
         Self::QueueTimeout,
@@ -101,6 +110,9 @@ impl Refusal {
             Self::TooManyConnections => "too-many-connections",
             Self::ConnectMethod => "connect-method",
             Self::Expectation => "expectation",
+            Self::TlsHandshake => "tls-handshake",
+            Self::ProxyHeader => "proxy-header",
+            Self::Http2Flood => "http2-flood",
             Self::OnlyIfCached => "only-if-cached",
             Self::QueueFull => "queue-full",
             Self::QueueTimeout => "queue-timeout",
@@ -121,9 +133,9 @@ impl Refusal {
     #[must_use]
     pub const fn status(self) -> StatusCode {
         match self {
-            Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::BadRequest | Self::TlsHandshake | Self::ProxyHeader => StatusCode::BAD_REQUEST,
             Self::HeaderTimeout | Self::BodyTimeout | Self::StalledReader => StatusCode::REQUEST_TIMEOUT,
-            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Self::RateLimited | Self::Http2Flood => StatusCode::TOO_MANY_REQUESTS,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,

@@ -38,7 +38,7 @@ impl House {
         let cache = Cache::builder().settings(settings).clock(clock.clone()).build();
         let sidecar = Sidecar::new(server, upstream);
         let bound = sidecar.bind().await.unwrap();
-        let [ListenAddr::Tcp(address)] = bound.addresses()[..] else { panic!("one TCP address") };
+        let [ListenAddr::Tcp(address) | ListenAddr::Tls(address)] = bound.addresses()[..] else { panic!("one TCP address") };
         let (stop, stopped) = oneshot::channel::<()>();
         // The upstream dates by the machine's clock what comes without a date; here one clock rules.
         let dated = {

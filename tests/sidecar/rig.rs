@@ -32,7 +32,7 @@ impl Rig {
         adjust(&mut server, &mut upstream);
         let sidecar = Sidecar::new(server, upstream);
         let bound = sidecar.bind().await.unwrap();
-        let [ListenAddr::Tcp(address)] = bound.addresses()[..] else { panic!("one TCP address") };
+        let [ListenAddr::Tcp(address) | ListenAddr::Tls(address)] = bound.addresses()[..] else { panic!("one TCP address") };
         let (stop, stopped) = oneshot::channel::<()>();
         let service = sidecar.upstream();
         let running = tokio::spawn(async move {
