@@ -15,5 +15,8 @@ mod pool;
 mod priority;
 mod random;
 mod rig;
+mod secure;
 mod timing;
 mod upgrades;
+mod upstream_http2;
+mod upstream_tls;
