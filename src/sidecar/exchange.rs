@@ -3,11 +3,17 @@
 use crate::sidecar::tunnel::Tunnel;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// The state of the exchange under way on a connection. One allocation per connection, shared by its wire and its service.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Exchange {
+    /// When the connection was accepted.
+    born: Instant,
+    /// Since how many nanoseconds after that it has been idle; zero while it is not.
+    idle: AtomicU64,
     begun: AtomicBool,
     done: AtomicBool,
     broken: AtomicBool,
@@ -17,8 +23,33 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
+    /// Of a connection that has not said anything yet: that is idle too.
+    pub(super) fn new() -> Self {
+        let off = || AtomicBool::new(false);
+        let (begun, done, broken, unfinished, switched) = (off(), off(), off(), off(), off());
+        Self { born: Instant::now(), idle: AtomicU64::new(1), begun, done, broken, unfinished, switched, tunnel: Mutex::default() }
+    }
+
+    /// The connection waits for the first byte of a request.
+    pub(super) fn rest(&self, now: Instant) {
+        let since = u64::try_from(now.duration_since(self.born).as_nanos()).unwrap_or(u64::MAX);
+        self.idle.store(since.max(1), Ordering::Relaxed);
+    }
+
+    /// It does so no longer.
+    pub(super) fn stir(&self) {
+        self.idle.store(0, Ordering::Relaxed);
+    }
+
+    /// Since when it does so.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let since = self.idle.load(Ordering::Relaxed);
+        (since > 0).then(|| self.born + Duration::from_nanos(since))
+    }
+
     /// The wire has handed a head to hyper: a new exchange.
     pub(super) fn open(&self) {
+        self.stir();
         self.begun.store(false, Ordering::Relaxed);
         self.done.store(false, Ordering::Release);
     }

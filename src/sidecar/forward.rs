@@ -167,6 +167,11 @@ where
 {
     let response = match stop {
         Stop::Answer(response) => *response,
+        Stop::Wait(wait) => {
+            seat.live.count(Refusal::RateLimited);
+            let accept = asked.accept.clone().map(|accept| (ACCEPT, accept));
+            problem::rate_limited(wait, &accept.into_iter().collect::<HeaderMap>())
+        }
         Stop::Refuse(refusal, detail) => {
             seat.live.count(refusal);
             tracing::debug!(reason = refusal.as_str(), %detail, "request refused");

@@ -50,6 +50,11 @@ impl Peer {
         Self { ip, address, last: Mutex::new(None) }
     }
 
+    /// Its address; none for a Unix socket.
+    pub(super) const fn ip(&self) -> Option<IpAddr> {
+        self.ip
+    }
+
     fn is_trusted(&self, server: &ServerSettings) -> bool {
         self.ip.is_some_and(|ip| server.trusted_proxies.iter().any(|network| network.contains(&ip)))
     }

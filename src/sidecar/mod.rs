@@ -31,9 +31,11 @@ mod forwarded;
 mod gate;
 mod head;
 mod limited;
+mod limits;
 mod listen;
 mod live;
 mod notable;
+mod offer;
 mod open;
 mod pool;
 mod refuse;
@@ -119,7 +121,7 @@ impl Sidecar {
             restart.push("server.max_connections");
             server.max_connections = old.server.max_connections;
         }
-        let new = Arc::new(Settings { server, upstream });
+        let new = Arc::new(Settings::after(Some(&old), server, upstream));
         self.live.settings.store(new.clone());
         self.upstream.follow(&old.upstream, &new.upstream);
         restart

@@ -3,7 +3,6 @@
 use crate::body::RequestBody;
 use crate::error::BoxError;
 use crate::sidecar::Sidecar;
-use crate::sidecar::exchange::Exchange;
 use crate::sidecar::forward::{Seat, forward};
 use crate::sidecar::forwarded::Peer;
 use crate::sidecar::listen::{Listener, accept, accept_waiting};
@@ -26,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tower_service::Service;
 
 /// How long a connection that must close may still bring a request, which is answered with `Connection: close`: what a client sends just now is
@@ -33,6 +33,12 @@ use tower_service::Service;
 const LAST_REQUEST: Duration = Duration::from_millis(250);
 /// How long after the start connections to the upstream are opened ahead: what starts with the process goes first.
 const PRECONNECT_DELAY: Duration = Duration::from_millis(100);
+
+/// How long a connection has been idle at least before it makes room for another: who asks one thing after the other keeps its own.
+const LEAST_IDLE: Duration = Duration::from_millis(100);
+
+/// A connection, and where it comes from.
+type Accepted = (Stream, Option<IpAddr>);
 
 /// A sidecar that listens, and answers when it is [run](Bound::run).
 #[derive(Debug)]
@@ -70,7 +76,7 @@ impl Bound {
         let open = Open::default();
         let max = sidecar.live().settings.load().server.max_connections;
         let room = Arc::new(Semaphore::new(max.clamp(1, Semaphore::MAX_PERMITS)));
-        let welcome = |(stream, ip): (Stream, Option<IpAddr>), permit: OwnedSemaphorePermit| {
+        let welcome = |(stream, ip): Accepted, permit: Option<OwnedSemaphorePermit>| {
             let conversation = converse(sidecar.clone(), stream, ip, service.clone(), open.enter());
             // A panic in it ends this task, and nothing else.
             tokio::spawn(async move {
@@ -80,8 +86,9 @@ impl Bound {
         };
         let mut ahead = JoinSet::new(); // ends with this run, however that ends
         ahead.spawn(look_ahead(sidecar.clone()));
+        let mut hand = None;
         {
-            let mut accepting = pin!(accept_all(&listeners, &room, &welcome));
+            let mut accepting = pin!(accept_all(&listeners, &room, &open, &mut hand, &welcome));
             let mut shutdown = pin!(shutdown);
             tokio::select! {
                 biased;
@@ -90,11 +97,14 @@ impl Bound {
             }
         }
         drop(ahead);
-        // What the kernel has accepted for us has sent its request, and would be reset.
+        // What is accepted already, by us or by the kernel for us, has sent its request, and would be reset.
+        if let Some(connection) = hand {
+            welcome(connection, None);
+        }
         for listener in &listeners {
             while let Ok(permit) = room.clone().try_acquire_owned() {
                 let Some(connection) = accept_waiting(listener) else { break };
-                welcome(connection, permit);
+                welcome(connection, Some(permit));
             }
         }
         drop(listeners);
@@ -121,12 +131,38 @@ async fn look_ahead(sidecar: Sidecar) {
     sidecar.upstream.stash().tidy();
 }
 
-/// Takes connections for ever, as many at a time as there is `room` for (`server.max_connections`): beyond, they wait in the kernel.
-async fn accept_all(listeners: &[Listener], room: &Arc<Semaphore>, welcome: &impl Fn((Stream, Option<IpAddr>), OwnedSemaphorePermit)) {
+/// Takes connections for ever, as many at a time as there is `room` for (`server.max_connections`). When there is none, one waits in our `hand`, the
+/// others in the kernel, and those that have been idle longest make room: who holds connections and asks nothing shall not keep out who asks.
+async fn accept_all(
+    listeners: &[Listener],
+    room: &Arc<Semaphore>,
+    open: &Open,
+    hand: &mut Option<Accepted>,
+    welcome: &impl Fn(Accepted, Option<OwnedSemaphorePermit>),
+) {
     let mut last = 0;
     loop {
-        let Ok(permit) = room.clone().acquire_owned().await else { return };
-        welcome(accept(listeners, &mut last).await, permit);
+        *hand = Some(accept(listeners, &mut last).await);
+        let Some(permit) = make_room(room, open).await else { return };
+        if let Some(connection) = hand.take() {
+            welcome(connection, Some(permit));
+        }
+    }
+}
+
+/// A place for a connection that waits; `None` if there will be none any more.
+async fn make_room(room: &Arc<Semaphore>, open: &Open) -> Option<OwnedSemaphorePermit> {
+    if let Ok(permit) = room.clone().try_acquire_owned() {
+        return Some(permit);
+    }
+    let mut waiting = pin!(room.clone().acquire_owned());
+    loop {
+        open.shed(Instant::now(), LEAST_IDLE);
+        tokio::select! {
+            biased;
+            permit = &mut waiting => return permit.ok(),
+            () = tokio::time::sleep(LEAST_IDLE) => {}
+        }
     }
 }
 
@@ -138,7 +174,8 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let (live, exchange) = (sidecar.live().clone(), Arc::new(Exchange::default()));
+    let (live, exchange) = (sidecar.live().clone(), ticket.exchange.clone());
+    let Some(_place) = live.place(ip) else { return };
     let seat = Seat {
         live: live.clone(),
         exchange: exchange.clone(),

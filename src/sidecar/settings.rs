@@ -7,6 +7,8 @@ pub use origin::Origin;
 pub(in crate::sidecar) use tls::Identity;
 pub use tls::{TlsFault, UpstreamTls};
 
+use crate::cache::rules::PathPattern;
+use http::HeaderName;
 use ipnet::IpNet;
 use std::fmt;
 use std::net::SocketAddr;
@@ -29,12 +31,55 @@ pub struct ServerSettings {
     pub header_timeout: Duration,
     /// How long a connection may stay idle between requests, and how long a client may read nothing of a response. Default 75 s.
     pub idle_timeout: Duration,
-    /// Open connections; beyond, accepting waits. Default 10000.
+    /// Open connections; beyond, those that have been idle longest are closed for newcomers, and where none is idle accepting waits. Default 10000.
     pub max_connections: usize,
+    /// Open connections of one client address, an IPv6 one by its /64; beyond, a connection is closed at once. Those of `trusted_proxies` and of Unix
+    /// sockets are not counted. 0 = no such limit. Default 0.
+    pub max_connections_per_client: usize,
+    /// How slowly a client may send or read a body, in bytes per second, averaged over the time in which nothing but it is waited for: below it, it is given
+    /// up as if it were silent (an uploader after three times `header_timeout`, a reader after `idle_timeout`). 0 = only silence counts. Default 100.
+    pub min_body_rate: u64,
+    /// How often one client may ask, where no rule says otherwise. Default: as often as it likes.
+    pub rate_limit: RateLimit,
+    /// Clients that each rate remembers, about 32 bytes each. Those who have been idle make room; if that is not enough, newcomers share one allowance. Default 65536.
+    pub max_rate_clients: usize,
+    /// What rules say of rates, in their order: the first that matches a path decides. Default none.
+    pub rule_limits: Vec<RuleLimit>,
     /// Networks whose `X-Forwarded-*` and `Forwarded` are believed. Default none.
     pub trusted_proxies: Vec<IpNet>,
     /// How long requests under way may take after SIGTERM. Default 30 s.
     pub drain_timeout: Duration,
+}
+
+/// How often one client may ask; beyond, 429 with `Retry-After`. Answers from the cache count too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Requests per second; 0 = no limit. Default 0.
+    pub per_second: u32,
+    /// Requests at once, after a pause; 0 = as many as `per_second`. Default 0.
+    pub burst: u32,
+    /// What makes two requests those of one client. Default its address.
+    pub by: RateKey,
+}
+
+/// Who a client is to a [`RateLimit`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RateKey {
+    /// Its address, IPv6 by the /64; behind a trusted proxy the one that `X-Forwarded-For` names.
+    #[default]
+    Client,
+    /// All values of this request header, kept only as a keyed hash; without the header its address. Whoever may invent values is not limited by it, up to
+    /// `max_rate_clients` of them.
+    Header(HeaderName),
+}
+
+/// The rate of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleLimit {
+    /// The rule's paths.
+    pub path: PathPattern,
+    /// Its rate, in place of `rate_limit`; `None`: it says nothing.
+    pub limit: Option<RateLimit>,
 }
 
 /// One address of the data port.
@@ -66,6 +111,11 @@ impl Default for ServerSettings {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             max_connections: 10_000,
+            max_connections_per_client: 0,
+            min_body_rate: 100,
+            rate_limit: RateLimit::default(),
+            max_rate_clients: 65_536,
+            rule_limits: Vec::new(),
             trusted_proxies: Vec::new(),
             drain_timeout: Duration::from_secs(30),
         }

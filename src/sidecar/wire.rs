@@ -9,7 +9,9 @@ mod faces;
 use crate::sidecar::alarm::Alarm;
 use crate::sidecar::exchange::Exchange;
 use crate::sidecar::farewell::Farewell;
+use crate::sidecar::limits::Pace;
 use crate::sidecar::live::Live;
+use crate::sidecar::offer::without_vain_offer;
 use crate::sidecar::refuse;
 use crate::sidecar::scan::{Progress, Scan};
 use crate::sidecar::stream::Socket;
@@ -41,6 +43,10 @@ pub(super) struct Wire<T: Socket> {
     /// A head is with hyper and its response is not written yet.
     busy: bool,
     wait: Wait,
+    /// How slowly the body of the request under way comes.
+    upload: Pace,
+    /// How slowly its response is read.
+    reading: Pace,
     /// Since when the client has not read what we write.
     stuck: Option<Instant>,
     /// Since when the client has had nothing more to send.
@@ -67,7 +73,23 @@ impl<T: Socket> Wire<T> {
     pub(super) fn new(io: T, live: Arc<Live>, exchange: Arc<Exchange>) -> Self {
         let scan = Scan::new(live.settings.load().server.max_header_bytes);
         let (surplus, head, wait) = (BytesMut::new(), BytesMut::new(), Wait::Head(Instant::now()));
-        Self { io, live, exchange, scan, surplus, head, busy: false, wait, stuck: None, ended: None, alarm: Alarm::new(), farewell: None }
+        let (upload, reading, alarm) = (Pace::default(), Pace::default(), Alarm::new());
+        Self {
+            io,
+            live,
+            exchange,
+            scan,
+            surplus,
+            head,
+            busy: false,
+            wait,
+            upload,
+            reading,
+            stuck: None,
+            ended: None,
+            alarm,
+            farewell: None,
+        }
     }
 
     /// The next bytes that hyper may see.
@@ -103,7 +125,17 @@ impl<T: Socket> Wire<T> {
                 Progress::Held => self.hold(buf, start, from_surplus),
                 Progress::Head { used } => {
                     self.open();
-                    let held = self.scan.take_held();
+                    let mut held = self.scan.take_held();
+                    if let Some(empty) = self.scan.take_upgrade() {
+                        let whole = match (&*held, from_surplus) {
+                            ([], true) => &self.surplus[..used],
+                            ([], false) => &buf.filled()[start..start + used],
+                            (held, _) => held,
+                        };
+                        if let Some(kept) = without_vain_offer(whole, empty) {
+                            held = kept;
+                        }
+                    }
                     if !held.is_empty() {
                         // The last piece is in `held` as well.
                         self.split(buf, start, used, from_surplus, true);
@@ -114,7 +146,10 @@ impl<T: Socket> Wire<T> {
                     return Poll::Ready(Ok(()));
                 }
                 Progress::Body { used } => {
-                    self.wait = Wait::Nothing;
+                    if let Wait::Body(since) = std::mem::replace(&mut self.wait, Wait::Nothing) {
+                        let floor = self.live.settings.load().server.min_body_rate;
+                        self.upload.moved(since.elapsed(), used, floor);
+                    }
                     self.split(buf, start, used, from_surplus, false);
                     return Poll::Ready(Ok(()));
                 }
@@ -134,6 +169,7 @@ impl<T: Socket> Wire<T> {
         } else {
             buf.set_filled(start);
         }
+        self.exchange.stir();
         if !matches!(self.wait, Wait::Head(_)) {
             self.wait = Wait::Head(Instant::now());
         }
@@ -159,6 +195,7 @@ impl<T: Socket> Wire<T> {
     fn open(&mut self) {
         self.busy = true;
         self.wait = Wait::Nothing;
+        (self.upload, self.reading) = (Pace::default(), Pace::default());
         self.exchange.open();
     }
 
@@ -193,6 +230,9 @@ impl<T: Socket> Wire<T> {
         if !self.surplus.is_empty() || self.ended.is_some() {
             cx.waker().wake_by_ref(); // hyper waits for the socket, which has nothing new to say
         }
+        if matches!(wait, Wait::Idle(_)) {
+            self.exchange.rest(now);
+        }
         self.wait = if self.scan.at_head() { wait } else { Wait::Nothing };
         self.alarm.set(cx, now + limit);
     }
@@ -205,12 +245,14 @@ impl<T: Socket> Wire<T> {
         }
         let settings = self.live.settings.load();
         let (header_timeout, idle_timeout) = (settings.server.header_timeout, settings.server.idle_timeout);
+        let floor = settings.server.min_body_rate;
         drop(settings);
+        let silence = header_timeout * BODY_SILENCE;
         let due = match self.wait {
             Wait::Nothing => return Poll::Pending,
             Wait::Head(since) => since + header_timeout,
             Wait::Idle(since) => since + idle_timeout,
-            Wait::Body(since) => since + header_timeout * BODY_SILENCE,
+            Wait::Body(since) => since + self.upload.left(silence, floor),
         };
         if !self.alarm.passed(cx, due) {
             return Poll::Pending;
@@ -219,7 +261,8 @@ impl<T: Socket> Wire<T> {
             Wait::Idle(_) | Wait::Nothing => self.farewell = Some(Farewell::silent()),
             Wait::Head(_) => self.refuse(Refusal::HeaderTimeout, &format!("server.header_timeout ({header_timeout:?}) passed"), false),
             Wait::Body(_) => {
-                self.refuse(Refusal::HeaderTimeout, &format!("no request body for {:?}", header_timeout * BODY_SILENCE), true);
+                let detail = format!("{silence:?} (three times server.header_timeout) without server.min_body_rate ({floor} B/s)");
+                self.refuse(Refusal::BodyTimeout, &detail, true);
             }
         }
         Poll::Ready(())
@@ -246,15 +289,21 @@ impl<T: Socket> Wire<T> {
         }
     }
 
-    /// What a write came to; a client that reads nothing for `server.idle_timeout` is given up.
+    /// What a write came to; a client that reads nothing for `server.idle_timeout`, or for so long in all less than `server.min_body_rate`, is given up.
     fn wrote(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
-            self.stuck = None;
+        if let Poll::Ready(outcome) = &written {
+            if let Some(since) = self.stuck.take() {
+                let floor = self.live.settings.load().server.min_body_rate;
+                self.reading.moved(since.elapsed(), outcome.as_ref().map_or(0, |bytes| *bytes), floor);
+            }
             return written;
         }
         let since = *self.stuck.get_or_insert_with(Instant::now);
-        let due = since + self.live.settings.load().server.idle_timeout;
+        let settings = self.live.settings.load();
+        let due = since + self.reading.left(settings.server.idle_timeout, settings.server.min_body_rate);
+        drop(settings);
         if !self.exchange.has_switched() && self.alarm.passed(cx, due) {
+            self.live.count(Refusal::StalledReader);
             self.exchange.break_off();
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }

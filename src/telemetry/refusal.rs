@@ -17,6 +17,14 @@ pub enum Refusal {
     TargetTooLong,
     /// The request body is larger than `server.max_request_body`.
     BodyTooLarge,
+    /// The request body came more slowly than `server.min_body_rate`, or not at all.
+    BodyTimeout,
+    /// A client read nothing for `server.idle_timeout`, or more slowly than `server.min_body_rate`: its response broke off.
+    StalledReader,
+    /// A client asked more often than `server.rate_limit` or its rule's allows.
+    RateLimited,
+    /// A client has `server.max_connections_per_client` connections: a further one was closed without an answer.
+    TooManyConnections,
     /// CONNECT: warmfront is no tunnel to anywhere.
     ConnectMethod,
     /// An `Expect` other than `100-continue`.
@@ -47,12 +55,16 @@ pub enum Refusal {
 
 impl Refusal {
     /// All reasons, in the order of their discriminants.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::BadRequest,
         Self::HeaderTimeout,
         Self::HeadersTooLarge,
         Self::TargetTooLong,
         Self::BodyTooLarge,
+        Self::BodyTimeout,
+        Self::StalledReader,
+        Self::RateLimited,
+        Self::TooManyConnections,
         Self::ConnectMethod,
         Self::Expectation,
         Self::OnlyIfCached,
@@ -77,6 +89,10 @@ impl Refusal {
             Self::HeadersTooLarge => "headers-too-large",
             Self::TargetTooLong => "target-too-long",
             Self::BodyTooLarge => "body-too-large",
+            Self::BodyTimeout => "body-timeout",
+            Self::StalledReader => "stalled-reader",
+            Self::RateLimited => "rate-limited",
+            Self::TooManyConnections => "too-many-connections",
             Self::ConnectMethod => "connect-method",
             Self::Expectation => "expectation",
             Self::OnlyIfCached => "only-if-cached",
@@ -98,13 +114,14 @@ impl Refusal {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
-            Self::HeaderTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::HeaderTimeout | Self::BodyTimeout | Self::StalledReader => StatusCode::REQUEST_TIMEOUT,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ConnectMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
-            Self::QueueFull | Self::QueueTimeout => StatusCode::SERVICE_UNAVAILABLE,
+            Self::QueueFull | Self::QueueTimeout | Self::TooManyConnections => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamConnect | Self::UpstreamTls | Self::UpstreamClosed | Self::BadResponse | Self::FillAborted => {
                 StatusCode::BAD_GATEWAY
             }

@@ -10,6 +10,7 @@ mod faults;
 mod forwarding;
 mod framing;
 mod lifecycle;
+mod limits;
 mod origin;
 mod pool;
 mod priority;

@@ -3,6 +3,7 @@
 mod admin;
 mod cache;
 mod invalidate;
+mod rates;
 mod rules;
 mod server;
 mod upstream;
