@@ -13,17 +13,13 @@ fn certificate() -> (rcgen::Certificate, KeyPair) {
     (params.self_signed(&key).unwrap(), key)
 }
 
-fn write(folder: &Folder, name: &str, text: &str) {
-    std::fs::write(folder.path().join(name), text).unwrap();
-}
-
 #[test]
 fn each_file_that_does_not_hold_what_it_should_is_a_fault_with_its_key_and_fix() {
     let folder = Folder::new("upstream-tls");
     let ((certificate, key), (_, other)) = (certificate(), certificate());
-    write(&folder, "certificate.pem", &certificate.pem());
-    write(&folder, "key.pem", &key.serialize_pem());
-    write(&folder, "other.pem", &other.serialize_pem());
+    folder.write("certificate.pem", &certificate.pem());
+    folder.write("key.pem", &key.serialize_pem());
+    folder.write("other.pem", &other.serialize_pem());
     for (table, said) in [
         ("ca = \"missing.pem\"", "warmfront.toml:4:6: upstream.tls.ca: missing.pem cannot be read: No such file"),
         ("ca = \"key.pem\"", "upstream.tls.ca: key.pem holds no certificate in PEM"),
@@ -34,13 +30,13 @@ fn each_file_that_does_not_hold_what_it_should_is_a_fault_with_its_key_and_fix()
         ("certificate = \"certificate.pem\"\nkey = \"other.pem\"", "upstream.tls.key: certificate.pem and other.pem do not go together"),
         ("server_name = \"a b\"", "upstream.tls.server_name: \"a b\" is no name of a server"),
     ] {
-        write(&folder, "warmfront.toml", &format!("[upstream]\nurls = [\"https://localhost\"]\n[upstream.tls]\n{table}\n"));
+        folder.write("warmfront.toml", &format!("[upstream]\nurls = [\"https://localhost\"]\n[upstream.tls]\n{table}\n"));
         let checked = outcome(folder.path(), &["check"], &[]);
         assert_eq!(checked.code, Some(1), "{table}");
         assert!(checked.err.contains(said) && checked.err.contains("fix: "), "{table}: {}", checked.err);
     }
     let sound = "[upstream]\nurls = [\"http://localhost:1\"]\nhttp2 = \"auto\"\n[upstream.tls]\nca = \"certificate.pem\"\ncertificate = \"certificate.pem\"\nkey = \"key.pem\"\n";
-    write(&folder, "warmfront.toml", sound);
+    folder.write("warmfront.toml", sound);
     let checked = outcome(folder.path(), &["check"], &[]);
     assert_eq!(checked.code, Some(0), "{}", checked.err);
     assert!(checked.err.contains("no upstream is an https one"), "{}", checked.err);
@@ -50,7 +46,7 @@ fn each_file_that_does_not_hold_what_it_should_is_a_fault_with_its_key_and_fix()
 fn connect_shakes_hands_with_an_upstream_behind_tls_and_says_what_is_wrong() {
     let folder = Folder::new("upstream-tls-connect");
     let (certificate, key) = certificate();
-    write(&folder, "ca.pem", &certificate.pem());
+    folder.write("ca.pem", &certificate.pem());
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
