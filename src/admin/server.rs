@@ -8,12 +8,13 @@ use crate::admin::problem::Problem;
 use crate::admin::routes::{Call, Found, find};
 use crate::admin::settings::AdminSettings;
 use crate::admin::stall::Impatient;
+use crate::admin::stream::Content;
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http::{Method, Request, Response};
 use http_body::Body as _;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -146,6 +147,7 @@ async fn serve(listener: TcpListener, desk: Arc<Desk>, mut stopped: watch::Recei
         });
     }
     drop(listener);
+    desk.rooms.logs.release(); // streams have no end of their own
     let all = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
     let _ = tokio::time::timeout(FAREWELL, room.acquire_many(all)).await; // what takes longer is cut
 }
@@ -168,7 +170,7 @@ async fn converse(stream: TcpStream, peer: SocketAddr, desk: Arc<Desk>, mut stop
     let _ = stream.set_nodelay(true); // slower, not wrong
     let service = service_fn(move |request| {
         let answering = answer(Arc::clone(&desk), peer, local, request);
-        async move { Ok::<_, Infallible>(answering.await.map(Full::new)) }
+        async move { Ok::<_, Infallible>(answering.await) }
     });
     let io = TokioIo::new(Impatient::new(stream));
     let mut server = http1::Builder::new();
@@ -183,7 +185,7 @@ async fn converse(stream: TcpStream, peer: SocketAddr, desk: Arc<Desk>, mut stop
 }
 
 /// One request: let in, routed, read, done, written down. That the answer to HEAD has no body is hyper's business.
-async fn answer(desk: Arc<Desk>, peer: SocketAddr, local: SocketAddr, request: Request<Incoming>) -> Response<Bytes> {
+async fn answer(desk: Arc<Desk>, peer: SocketAddr, local: SocketAddr, request: Request<Incoming>) -> Response<Content> {
     let (parts, mut body) = request.into_parts();
     let (call, part) = match let_in(&parts, &desk, local) {
         Ok(found) => found,
@@ -249,7 +251,7 @@ async fn read(body: &mut Incoming, most: usize) -> Result<Option<Bytes>, Problem
 }
 
 /// Runs a call that changes something to its end, whether or not its client waits, and writes down who did what.
-async fn change(desk: Arc<Desk>, call: &'static Call, asked: Asked, peer: SocketAddr) -> Response<Bytes> {
+async fn change(desk: Arc<Desk>, call: &'static Call, asked: Asked, peer: SocketAddr) -> Response<Content> {
     let what: String = String::from_utf8_lossy(&asked.body).chars().take(200).collect();
     let part = asked.part.clone().unwrap_or_default();
     let running = tokio::spawn(async move {

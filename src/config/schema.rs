@@ -197,13 +197,15 @@ pub(super) const KEYS: &[Key] = &[
     key("warm.user.min_interval", WAIT, "the least time between two warm-ups"),
     key("warm.user.max_users", Integer { min: 1, max: 10_000_000 }, "users at a time"),
     key("warm.user.max_running", Integer { min: 1, max: 100_000 }, "warm-ups of users under way at a time"),
-    later("[logs]", "logs.format", Choice(&["json", "pretty"]), "how events are written"),
-    later("[logs]", "logs.sample_rate", Fraction, "the share of events that is kept"),
-    later("[logs]", "logs.slow", WAIT, "from when a request counts as slow"),
-    later("[logs]", "logs.batch_delay", WAIT, "how long a batch may wait"),
-    later("[logs]", "logs.batch_max", ANY, "events per batch"),
-    later("[logs]", "logs.file", Text, "the file of events, empty = stderr"),
-    later("[logs]", "logs.server_timing", Bool, "whether responses carry Server-Timing"),
+    key("logs.format", Choice(&["json", "pretty"]), "how events are written"),
+    key("logs.sample_rate", Fraction, "the share of requests that is told of; errors, refusals and slow ones always are"),
+    key("logs.slow", WAIT, "from when a request counts as slow, 0s = none does"),
+    key("logs.batch_delay", WAIT, "how long an event may wait for others"),
+    key("logs.batch_max", Integer { min: 1, max: 65_536 }, "events that are written together"),
+    key("logs.queue", Integer { min: 1, max: 16 << 20 }, "events that may wait, in pieces of 512 bytes; beyond it they are dropped"),
+    key("logs.file", Text, "the file of events, empty = stderr"),
+    key("logs.redact", List, "query parameters whose values are never written, as [\"token\", \"x-amz-*\"]"),
+    key("logs.server_timing", Bool, "whether responses carry Server-Timing"),
 ];
 
 /// What each table and each array of tables is about, by its path.

@@ -60,6 +60,7 @@ use crate::sidecar::listen::Listener;
 use crate::sidecar::live::{Live, Settings};
 use crate::sidecar::pool::tls::Tls;
 use crate::sidecar::settings::{Origin, ServerSettings, UpstreamSettings};
+use crate::telemetry::log::RequestLog;
 use crate::telemetry::{Attempt, Distribution, Refusal, Source};
 use std::io;
 use std::sync::Arc;
@@ -125,6 +126,12 @@ impl Sidecar {
         self.live.settings.store(new.clone());
         self.upstream.follow(&old.upstream, &new.upstream);
         restart
+    }
+
+    /// Has requests that never come to the service told of through `log`, as the cache's are; the first call counts. Without it all of them are
+    /// told of, to whoever subscribes to `tracing`.
+    pub fn log_to(&self, log: &RequestLog) {
+        self.live.log_to(log);
     }
 
     /// How often the sidecar itself, not the service, answered with `refusal`: malformed requests, limits, and failures of the upstream.

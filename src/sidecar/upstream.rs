@@ -15,6 +15,7 @@ use crate::sidecar::pool::{Arriving, Pool};
 use crate::sidecar::settings::UpstreamSettings;
 use crate::sidecar::stash::Stash;
 use crate::sidecar::upload::{Monitor, Upload};
+use crate::telemetry::log::{TRACEPARENT, TRACESTATE, Trace};
 use crate::telemetry::{Refusal, Source};
 use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, DATE, HOST, HeaderMap, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
@@ -119,7 +120,9 @@ impl Upstream {
         let entering = self.gate.enter(priority.as_ref(), upstream.max_queue, upstream.queue_timeout);
         let place = entering.await.map_err(|refusal| full(refusal, priority.as_ref(), settings))?;
         let source = priority.map_or(Source::Live, |priority| priority.source());
+        let trace = Trace::of(&parts.headers).or_else(|| parts.extensions.get().copied());
         prepare(&mut parts, &body, settings)?;
+        self.trace(&mut parts.headers, trace);
         if !body.is_end_stream() || !parts.method.is_idempotent() {
             return self.attempt(parts, body, source, place, settings).await.map_err(|(failure, _)| failure);
         }
@@ -136,6 +139,21 @@ impl Upstream {
                 failure => return Err(failure),
             }
             place = again;
+        }
+    }
+
+    /// Has the request belong to the trace that its client named, with us as the parent; else to one of our own. It stays out of everything that
+    /// the cache has seen: neither keys nor variants know it.
+    fn trace(&self, headers: &mut HeaderMap, trace: Option<Trace>) {
+        if !headers.contains_key(&TRACEPARENT) || Trace::of(headers).is_none() {
+            headers.remove(&TRACESTATE); // it belongs to a trace that nobody can read (W3C Trace Context section 4.3)
+        }
+        let trace = trace.unwrap_or_else(|| {
+            let trace = Trace::random();
+            trace.sampled(self.live.log().sampler().would_keep(trace.dice()))
+        });
+        if let Some(value) = trace.child() {
+            headers.insert(&TRACEPARENT, value);
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod histogram;
+pub mod log;
 mod outcome;
 mod refusal;
 mod requests;

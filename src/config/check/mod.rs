@@ -3,6 +3,7 @@
 mod admin;
 mod cache;
 mod invalidate;
+mod logs;
 mod rates;
 mod rules;
 mod server;
@@ -14,6 +15,7 @@ use crate::cache::settings::Settings;
 use crate::config::fault::Place;
 use crate::config::raw::{Findings, Table};
 use crate::sidecar::settings::{ListenAddr, ServerSettings, UpstreamSettings};
+use crate::telemetry::log::LogSettings;
 use crate::warm::WarmSettings;
 use std::net::{IpAddr, SocketAddr};
 
@@ -21,16 +23,17 @@ use std::net::{IpAddr, SocketAddr};
 pub(super) fn check(
     root: &Table,
     findings: &mut Findings,
-) -> Option<(ServerSettings, UpstreamSettings, Settings, AdminSettings, WarmSettings)> {
+) -> Option<(ServerSettings, UpstreamSettings, Settings, AdminSettings, WarmSettings, LogSettings)> {
     let server = server::check(root, findings);
     let upstream = upstream::check(root, findings);
     let cache = cache::check(root, findings);
     let admin = admin::check(root, findings);
     let warm = warm::check(root, &cache, findings);
+    let logs = logs::check(root, findings);
     invalidate::known_groups(root, &warm, findings);
     let upstream = upstream?;
     across(root, &server, &upstream, &admin, findings);
-    Some((server, upstream, cache, admin, warm))
+    Some((server, upstream, cache, admin, warm, logs))
 }
 
 /// What no section can see alone.
