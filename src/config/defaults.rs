@@ -5,7 +5,7 @@ use crate::cache::rules::Rule;
 use crate::cache::settings::Settings;
 use crate::config::AdminSettings;
 use crate::config::units::{show_duration, show_size};
-use crate::sidecar::settings::{Counted, Forwarded, Origin, ServerSettings, UpstreamSettings};
+use crate::sidecar::settings::{Counted, Forwarded, Http2, Origin, ServerSettings, UpstreamSettings};
 use crate::telemetry::log::{Format, LogSettings};
 use crate::warm::{Group, UserSettings, WarmSettings};
 use http::uri::Authority;
@@ -113,6 +113,11 @@ impl Defaults {
             "queue_timeout" => duration(upstream.queue_timeout),
             "preconnect" => json!(upstream.preconnect),
             "retries" => json!(upstream.retries),
+            "http2" => json!(match upstream.http2 {
+                Http2::Never => "never",
+                Http2::Auto => "auto",
+                Http2::Always => "always",
+            }),
             "balance" => json!("load"),
             "eject_after" => json!(upstream.eject.after),
             "eject_for" => duration(upstream.eject.time),

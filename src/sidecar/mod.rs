@@ -63,13 +63,20 @@ pub use origins::OriginState;
 pub use serve::{Bound, Drained};
 pub use upstream::{Upstream, UpstreamBody};
 
+use crate::error::BoxError;
 use crate::sidecar::listen::Listener;
 use crate::sidecar::live::{Live, Settings};
-use crate::sidecar::settings::{ListenAddr, ServerSettings, TlsSettings, UpstreamSettings};
+use crate::sidecar::pool::tls::Tls;
+use crate::sidecar::settings::{ListenAddr, Origin, ServerSettings, TlsSettings, UpstreamSettings};
 use crate::telemetry::log::RequestLog;
 use crate::telemetry::{Attempt, Distribution, Refusal, Source};
 use std::io;
 use std::sync::Arc;
+
+/// Shakes hands over `stream` as a request to `origin` would: whether TLS, the certificates and the protocol agree.
+pub(crate) async fn shake_hands(stream: tokio::net::TcpStream, origin: &Origin, upstream: &UpstreamSettings) -> Result<(), BoxError> {
+    Tls::default().secure(stream.into(), origin, (upstream.tls.clone(), upstream.http2), false).await.map(drop)
+}
 
 /// A handle to one sidecar: its settings, which can be changed while it runs, and its upstream. Cheap to clone; clones are the same sidecar.
 #[derive(Clone, Debug)]

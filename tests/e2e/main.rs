@@ -15,6 +15,9 @@ mod origin;
 #[allow(dead_code, reason = "shared with the command line's tests")]
 #[path = "../cli/process.rs"]
 mod process;
+#[allow(dead_code, reason = "shared with the sidecar's tests")]
+#[path = "../sidecar/secure.rs"]
+mod secure;
 
 mod bodies;
 mod crowds;
@@ -33,4 +36,5 @@ mod semantics;
 mod smuggling;
 mod stale;
 mod switching;
+mod truncation;
 mod warm;
