@@ -30,6 +30,8 @@ mod asked;
 mod calls;
 mod desk;
 mod fields;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod guard;
 mod once;
 mod openapi;

@@ -28,6 +28,8 @@ mod farewell;
 mod fault;
 mod forward;
 mod forwarded;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod gate;
 mod head;
 mod limited;
