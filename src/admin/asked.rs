@@ -27,6 +27,12 @@ impl Asked {
         self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// `true` or `false` of the query.
+    pub(super) fn flag(&self, name: &str, default: bool) -> Result<bool, Problem> {
+        let Some(text) = self.param(name) else { return Ok(default) };
+        text.parse().map_err(|_| Problem::at(&format!("?{name}"), "expected true or false"))
+    }
+
     /// A whole number of the query, within `least` and `most`.
     pub(super) fn number(&self, name: &str, default: usize, least: usize, most: usize) -> Result<usize, Problem> {
         let Some(text) = self.param(name) else { return Ok(default) };

@@ -18,6 +18,7 @@ pub(crate) fn render(rooms: &Rooms) -> String {
     upstream(&mut text, &rooms.sidecar);
     cache(&mut text, shared);
     warming(&mut text, &rooms.warm.report());
+    logs(&mut text, shared, rooms);
     process(&mut text);
     text.into_text()
 }
@@ -102,6 +103,15 @@ fn warming(text: &mut Exposition, report: &Report) {
         for (state, count) in fates.by_fate().chain([("live", group.gain.live)]) {
             family.sample(&[("group", &group.name), ("state", state)], count);
         }
+    }
+}
+
+fn logs(text: &mut Exposition, shared: &Shared, rooms: &Rooms) {
+    let help = "Events by what became of them: written, left out by logs.sample_rate, or lost for want of room or because they could not be written.";
+    let mut family = text.family("warmfront_log_events_total", Kind::Counter, help);
+    let counts = rooms.logs.counts();
+    for (fate, count) in [("kept", counts.kept), ("sampled_out", shared.log.sampler().sampled_out()), ("dropped", counts.dropped)] {
+        family.sample(&[("result", fate)], count);
     }
 }
 

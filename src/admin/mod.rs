@@ -8,6 +8,7 @@
 //! ```
 //! use warmfront::admin::{Admin, AdminSettings, Rooms};
 //! use warmfront::sidecar::{Sidecar, settings::{ServerSettings, UpstreamSettings}};
+//! use warmfront::telemetry::log::Logs;
 //! use warmfront::warm::{Plan, Warmer};
 //! use warmfront::{Cache, CacheLayer, RequestBody};
 //! use tower_layer::Layer as _;
@@ -18,7 +19,7 @@
 //! let service = CacheLayer::new(cache.clone()).layer(sidecar.upstream());
 //! let warmer = Warmer::new::<_, RequestBody, _>(service, Plan::new(&cache)).spawn().unwrap();
 //! let settings = AdminSettings { listen: "127.0.0.1:0".parse().unwrap(), ..AdminSettings::default() };
-//! let bound = Admin::new(settings, Rooms { cache, warm: warmer.handle(), sidecar }).bind()?;
+//! let bound = Admin::new(settings, Rooms { cache, warm: warmer.handle(), sidecar, logs: Logs::default() }).bind()?;
 //! assert!(bound.address().ip().is_loopback());
 //! bound.start()?.stop().await; // dropping it ends it as well
 //! # Ok(())
@@ -44,6 +45,7 @@ mod server;
 mod settings;
 mod shapes;
 mod stall;
+mod stream;
 
 pub use desk::Control;
 pub use secret::Secret;
@@ -61,6 +63,7 @@ mod rooms;
 
 use crate::layer::Cache;
 use crate::sidecar::Sidecar;
+use crate::telemetry::log::Logs;
 use crate::warm::Warm;
 
 /// The rooms that the admin API looks into. Everything in it is a view of the same store, timer and report that readers and schedules use.
@@ -72,4 +75,6 @@ pub struct Rooms {
     pub warm: Warm,
     /// Listener and upstream.
     pub sidecar: Sidecar,
+    /// Events; the default one has none.
+    pub logs: Logs,
 }

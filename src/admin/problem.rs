@@ -1,5 +1,6 @@
 //! What is answered when a call cannot be done: RFC 9457 `application/problem+json`, with `success` and `message` for clients that know no problems.
 
+use crate::admin::stream::Content;
 use crate::suggest::{nearest, quote};
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -83,6 +84,12 @@ impl Problem {
     /// What is wrong, in words.
     pub(super) fn detail(&self) -> &str {
         &self.0.detail
+    }
+}
+
+impl From<Problem> for Response<Content> {
+    fn from(problem: Problem) -> Self {
+        Response::<Bytes>::from(problem).map(Content::from)
     }
 }
 

@@ -50,7 +50,12 @@ impl House {
         let plan = plan(Plan::new(&cache).host("h".parse().unwrap()));
         let guard = Warmer::new::<_, RequestBody, _>(service.clone(), plan).spawn().unwrap();
         let sidecar = Sidecar::new(ServerSettings::default(), UpstreamSettings::new("127.0.0.1:9".parse().unwrap()));
-        Self { rooms: Rooms { cache, warm: guard.handle(), sidecar }, service, clock, _guard: guard }
+        Self {
+            rooms: Rooms { cache, warm: guard.handle(), sidecar, logs: crate::telemetry::log::Logs::default() },
+            service,
+            clock,
+            _guard: guard,
+        }
     }
 
     /// Asks, and reads the answer to its end.

@@ -1,8 +1,8 @@
 //! Every call, in one table: method, path, what it takes and answers, and what does it. The OpenAPI document is made from it too.
 
-use crate::admin::answer::Answer;
+use crate::admin::answer::{Answer, EVENT_STREAM};
 use crate::admin::asked::Asked;
-use crate::admin::calls::{config, health, invalidate, jobs, plan, scheduler, stats, warm, warmup};
+use crate::admin::calls::{config, health, invalidate, jobs, logs, plan, scheduler, stats, warm, warmup};
 use crate::admin::desk::Desk;
 use crate::admin::explain;
 use crate::admin::exposition::CONTENT_TYPE;
@@ -92,6 +92,9 @@ const JOB_PAGE: &[Param] = &[
     Param { name: "limit", required: false, schema: shape::limit },
 ];
 
+const STREAM: &[Param] =
+    &[Param { name: "recent", required: false, schema: shape::flag }, Param { name: "follow", required: false, schema: shape::flag }];
+
 const EXPLAINED: &[Param] = &[
     Param { name: "url", required: true, schema: shape::target_url },
     Param { name: "header", required: false, schema: shape::header_lines },
@@ -170,6 +173,16 @@ pub(super) static CALLS: &[Call] = &[
         query: KEYS,
         answers: &[(200, shape::key_page)],
         run: |desk, asked| Box::pin(calls::keys::keys(desk, asked)),
+        ..GET
+    },
+    Call {
+        path: "/api/logs/stream",
+        summary: "Events as they come, in batches: messages `events` with an event of JSON on each line, and `lost` with how many this client was too slow for",
+        query: STREAM,
+        media: EVENT_STREAM,
+        answers: &[(200, shape::any_text)],
+        waits: true,
+        run: |desk, asked| done(logs::stream(&desk, &asked)),
         ..GET
     },
     Call {

@@ -58,6 +58,10 @@ fn switches(groups: &[Arc<str>]) -> Value {
     order(&members.into())
 }
 
+pub(super) fn flag(_: &[Arc<str>]) -> Value {
+    boolean()
+}
+
 pub(super) fn any_text(_: &[Arc<str>]) -> Value {
     text()
 }

@@ -9,12 +9,13 @@ use crate::admin::routes::{Call, Found, find};
 use crate::admin::seats::{Kept, LEAVE, Seat, Seats, Taken};
 use crate::admin::settings::AdminSettings;
 use crate::admin::stall::Impatient;
+use crate::admin::stream::Content;
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http::{Method, Request, Response};
 use http_body::Body as _;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -155,6 +156,7 @@ async fn serve(listener: TcpListener, desk: Arc<Desk>, mut stopped: watch::Recei
         });
     }
     drop(listener);
+    desk.rooms.logs.release(); // streams have no end of their own
     let _ = tokio::time::timeout(FAREWELL, seats.emptied()).await; // what takes longer is cut
 }
 
@@ -194,9 +196,9 @@ async fn converse(stream: TcpStream, at: Place, mut stopped: watch::Receiver<boo
 }
 
 /// One request: let in, routed, read, done, written down. That the answer to HEAD has no body is hyper's business.
-async fn answer(at: Place, local: SocketAddr, request: Request<Incoming>) -> Response<Kept<Full<Bytes>>> {
+async fn answer(at: Place, local: SocketAddr, request: Request<Incoming>) -> Response<Kept<Content>> {
     let Place { desk, seats, seat, peer } = at;
-    let plain = |response: Response<Bytes>| response.map(|text| Kept::new(Full::new(text), None));
+    let plain = |response: Response<Content>| response.map(|text| Kept::new(text, None));
     let (parts, mut body) = request.into_parts();
     let (call, part) = match let_in(&parts, &desk, local) {
         Ok(found) => found,
@@ -216,12 +218,12 @@ async fn answer(at: Place, local: SocketAddr, request: Request<Incoming>) -> Res
         Ok(busy) => busy,
         Err(problem) => return plain(problem.into()),
     };
-    let response: Response<Bytes> = if call.changes() {
+    let response: Response<Content> = if call.changes() {
         change(desk, call, asked, peer).await
     } else {
         (call.run)(desk, asked).await.map_or_else(Into::into, Into::into)
     };
-    response.map(|text| Kept::new(Full::new(text), Some(busy)))
+    response.map(|text| Kept::new(text, Some(busy)))
 }
 
 /// Who asks, and for what. What there is is told only to those who may ask.
@@ -271,7 +273,7 @@ async fn read(body: &mut Incoming, most: usize) -> Result<Option<Bytes>, Problem
 }
 
 /// Runs a call that changes something to its end, whether or not its client waits, and writes down who did what.
-async fn change(desk: Arc<Desk>, call: &'static Call, asked: Asked, peer: SocketAddr) -> Response<Bytes> {
+async fn change(desk: Arc<Desk>, call: &'static Call, asked: Asked, peer: SocketAddr) -> Response<Content> {
     let what: String = String::from_utf8_lossy(&asked.body).chars().take(200).collect();
     let part = asked.part.clone().unwrap_or_default();
     let running = tokio::spawn(async move {

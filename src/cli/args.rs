@@ -21,6 +21,7 @@ Examples:
   warmfront stats --watch                           how it does
   warmfront explain '/api/brands?page=1'            what would become of a request, and why
   warmfront top                                     a running sidecar, live
+  warmfront logs --follow                           its events, as they come
 
 Exit codes: 0 done, 1 the work failed, 2 wrong usage.";
 
@@ -34,11 +35,13 @@ Examples:
 Each key outside of [[lists]] can be set by the environment: WARMFRONT_ and its path in
 capitals, with __ for each dot; and by --set KEY=VALUE. Items of a list are separated by commas.
 Order: defaults < file < environment < --set < flags of their own.
-WARMFRONT_LOG: what is logged on stderr (error, warn, info, debug); default warn, and who
-changes what through the admin API (warmfront::audit=info).
+Events go to stderr, or to logs.file, one JSON object on each line: requests as logs.sample_rate
+says, trouble, and who changes what through the admin API. WARMFRONT_LOG says which (error, warn,
+info, debug, or target=level,...); the default is warn,warmfront::request=info,
+warmfront::audit=info,warmfront::life=info.
 
 SIGHUP reads the configuration again and keeps the cache. SIGTERM and SIGINT let requests
-under way finish (server.drain_timeout); a second one ends at once.";
+under way finish (server.drain_timeout); a second one ends at once. SIGUSR1 opens logs.file again.";
 
 const CHECK_DETAIL: &str = "\
 Examples:
@@ -160,6 +163,9 @@ pub(super) enum Command {
     /// Tells what a running sidecar would do with a request, and why
     #[command(after_help = verbs::EXPLAIN_DETAIL)]
     Explain(verbs::ExplainArgs),
+    /// Prints the events of a running sidecar: the last ones, and with --follow those that come
+    #[command(after_help = verbs::LOGS_DETAIL)]
+    Logs(verbs::LogsArgs),
     /// Prints what a shell needs to complete commands and flags
     #[command(after_help = COMPLETIONS_DETAIL)]
     Completions(CompletionsArgs),

@@ -8,6 +8,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::handshake;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -15,6 +16,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -69,21 +71,48 @@ impl Admin {
         answer(status, &body)
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<&Value>, patience: Duration) -> Result<(StatusCode, Bytes), Trouble> {
-        let unreachable = |why: String| Trouble::Unreachable { url: self.to_string(), why };
+    /// Asks for `path`, whose answer comes over time.
+    pub(super) async fn open(&self, path: &str) -> Result<Coming, Trouble> {
+        let stream = self.connect().await?;
+        let request = self.request(Method::GET, path, None).map_err(|error| self.unreachable(error.to_string()))?;
+        let asking = async {
+            let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
+            let connection = tokio::spawn(connection);
+            Ok::<_, hyper::Error>((sender.send_request(request).await?, connection))
+        };
+        let asked = tokio::time::timeout(PATIENCE, asking).await;
+        let asked = asked.map_err(|_| self.unreachable(format!("no answer within {} s", PATIENCE.as_secs())))?;
+        let (response, connection) = asked.map_err(|error| self.unreachable(error.to_string()))?;
+        let (head, body) = response.into_parts();
+        if !head.status.is_success() {
+            let words = Limited::new(body, MOST_BYTES).collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+            return Err(refused(head.status, &words));
+        }
+        Ok(Coming { body, connection })
+    }
+
+    fn unreachable(&self, why: String) -> Trouble {
+        Trouble::Unreachable { url: self.to_string(), why }
+    }
+
+    async fn connect(&self) -> Result<TcpStream, Trouble> {
         let host = self.authority.host().trim_matches(['[', ']']);
         let connecting = TcpStream::connect((host, self.authority.port_u16().unwrap_or(80)));
-        let stream = match tokio::time::timeout(CONNECT, connecting).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(unreachable(error.to_string())),
-            Err(_) => return Err(unreachable(format!("no connection within {} s", CONNECT.as_secs()))),
-        };
-        let request = self.request(method, path, body).map_err(|error| unreachable(error.to_string()))?;
+        match tokio::time::timeout(CONNECT, connecting).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(self.unreachable(error.to_string())),
+            Err(_) => Err(self.unreachable(format!("no connection within {} s", CONNECT.as_secs()))),
+        }
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<&Value>, patience: Duration) -> Result<(StatusCode, Bytes), Trouble> {
+        let stream = self.connect().await?;
+        let request = self.request(method, path, body).map_err(|error| self.unreachable(error.to_string()))?;
         match tokio::time::timeout(patience, exchange(stream, request)).await {
             Ok(Ok(answered)) => Ok(answered),
             Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(Trouble::TooLarge),
-            Ok(Err(error)) => Err(unreachable(error.to_string())),
-            Err(_) => Err(unreachable(format!("no answer within {} s", patience.as_secs()))),
+            Ok(Err(error)) => Err(self.unreachable(error.to_string())),
+            Err(_) => Err(self.unreachable(format!("no answer within {} s", patience.as_secs()))),
         }
     }
 
@@ -105,6 +134,30 @@ impl Admin {
 impl fmt::Display for Admin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "http://{}", self.authority)
+    }
+}
+
+/// An answer that comes over time.
+#[derive(Debug)]
+pub(super) struct Coming {
+    body: Incoming,
+    connection: JoinHandle<hyper::Result<()>>,
+}
+
+impl Coming {
+    /// What comes next; `None` at the end, clean or not.
+    pub(super) async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Ok(data) = self.body.frame().await?.ok()?.into_data() {
+                return Some(data);
+            }
+        }
+    }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.connection.abort();
     }
 }
 

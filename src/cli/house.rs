@@ -3,8 +3,9 @@
 use crate::RequestBody;
 use crate::admin::{Admin, AdminSettings, Bound as BoundAdmin, Control, Rooms};
 use crate::config::Config;
-use crate::sidecar::settings::ListenAddr;
+use crate::sidecar::settings::{ListenAddr, Origin};
 use crate::sidecar::{Drained, Sidecar};
+use crate::telemetry::log::{Logs, RequestLog};
 use crate::warm::{Plan, UserWarmup, Warm, Warmer};
 use crate::{Cache, CacheLayer};
 use http::uri::Authority;
@@ -36,13 +37,17 @@ pub(super) struct Knobs {
     sidecar: Sidecar,
     warm: Warm,
     admin: Control,
+    log: RequestLog,
+    logs: Logs,
 }
 
 impl House {
-    /// Builds everything and binds the listeners. Inside a runtime only.
-    pub(super) async fn open(config: Config) -> Result<Self, String> {
-        let cache = Cache::builder().settings(config.cache).build();
+    /// Builds everything and binds the listeners. Inside a runtime only. `logs` is what the admin API shows of events.
+    pub(super) async fn open(config: Config, logs: Logs) -> Result<Self, String> {
+        let log = RequestLog::new(&config.logs);
+        let cache = Cache::builder().settings(config.cache).request_log(log.clone()).build();
         let sidecar = Sidecar::new(config.server, config.upstream);
+        sidecar.log_to(&log);
         let service = CacheLayer::new(cache.clone()).layer(sidecar.upstream());
         let bound = sidecar.bind().await.map_err(|error| error.to_string())?;
         let addresses = bound.addresses();
@@ -53,7 +58,7 @@ impl House {
         let guard = Warmer::new::<_, RequestBody, _>(service.clone(), plan).spawn().map_err(|fault| fault.to_string())?;
         let warm = guard.handle();
         let service = UserWarmup::new(service, warm.clone());
-        let rooms = Rooms { cache: cache.clone(), warm: warm.clone(), sidecar: sidecar.clone() };
+        let rooms = Rooms { cache: cache.clone(), warm: warm.clone(), sidecar: sidecar.clone(), logs: logs.clone() };
         let admin = bind_admin(config.admin, &rooms)?;
         let (admin_address, control) = (admin.address(), admin.control());
         let admin = admin.start().map_err(|error| format!("cannot start the admin API: {error}"))?;
@@ -70,7 +75,7 @@ impl House {
                 drained
             }) as Boxed<Drained>
         });
-        Ok(Self { knobs: Knobs { cache, sidecar, warm, admin: control }, addresses, admin: admin_address, serve })
+        Ok(Self { knobs: Knobs { cache, sidecar, warm, admin: control, log, logs }, addresses, admin: admin_address, serve })
     }
 }
 
@@ -99,6 +104,10 @@ pub(super) fn host(address: &ListenAddr) -> Option<Authority> {
 }
 
 impl Knobs {
+    pub(super) fn logs(&self) -> &Logs {
+        &self.logs
+    }
+
     pub(super) fn warm(&self) -> &Warm {
         &self.warm
     }
@@ -111,13 +120,20 @@ impl Knobs {
 
     async fn apply_alone(&self, config: Config) -> Result<Vec<&'static str>, String> {
         self.warm.configure(config.warm).await.map_err(|fault| fault.to_string())?;
-        let mut restart = self.sidecar.reload(config.server, config.upstream);
+        let mut restart = self.logs.reload(&config.logs).map_err(|error| error.to_string())?;
+        self.log.reload(&config.logs);
+        restart.extend(self.sidecar.reload(config.server, config.upstream));
         if !self.cache.reload(config.cache) {
             restart.push("cache.max_bytes");
         }
         restart.extend(self.admin.reload(config.admin));
         Ok(restart)
     }
+}
+
+/// The origins on one line, as `http://a and http://b`.
+pub(super) fn names(origins: &[Origin]) -> String {
+    origins.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
 }
 
 /// An address as it is written in the configuration.

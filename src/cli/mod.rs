@@ -1,4 +1,4 @@
-//! The command line: `run`, `demo`, `check`, `plan`, `learn` and `completions`; `warm`, `purge`, `stats`, `explain` and `top` talk to a sidecar that runs.
+//! The command line: `run`, `demo`, `check`, `plan`, `learn` and `completions`; `warm`, `purge`, `stats`, `explain`, `logs` and `top` talk to a sidecar that runs.
 //!
 //! Exit codes: 0 done, 1 the work failed, 2 wrong usage.
 
@@ -33,6 +33,7 @@ pub fn main() -> ExitCode {
         Command::Purge(args) => verbs::purge::run(&args),
         Command::Stats(args) => verbs::stats::run(&args),
         Command::Explain(args) => verbs::explain::run(&args),
+        Command::Logs(args) => verbs::logs::run(&args),
         Command::Completions(args) => completions::run(args),
         Command::Top(args) => top::run(args),
     }

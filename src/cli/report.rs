@@ -41,8 +41,21 @@ pub(super) fn print(text: &str) {
     let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
 }
 
+/// Runs `say` on a thread of its own, and waits for it for a moment only: whoever reads stderr, or does not, must not hold up what serves.
+pub(super) fn briefly(say: impl FnOnce() + Send + 'static) {
+    let (said, waiting) = std::sync::mpsc::channel::<()>();
+    let talking = std::thread::Builder::new().spawn(move || {
+        say();
+        drop(said);
+    });
+    if talking.is_ok() {
+        let _ = waiting.recv_timeout(std::time::Duration::from_millis(300)); // nothing is ever sent: it ends
+    }
+}
+
 fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
+    // In one piece: others write lines there too.
+    let _ = std::io::stderr().write_all(format!("{}\n", text.trim_end()).as_bytes());
 }
 
 fn painted(label: &str, colour: &str, text: &str, on: bool) -> String {

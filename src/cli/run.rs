@@ -1,33 +1,47 @@
 //! `warmfront run`: the sidecar, from its configuration to its drained end.
 
-use super::house::{House, Knobs, address};
+use super::house::{House, Knobs, address, names};
 use super::signals::{Request, Signals};
 use super::{Failure, args, report};
 use crate::config::{Sources, load, units::show_duration, units::show_size};
+use crate::telemetry::log::Logs;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
-/// What is logged where nobody says: trouble, and who changed something through the admin API.
-const USUAL_LOG: &str = "warn,warmfront::audit=info";
+/// What is logged where nobody says: trouble, requests, warm runs, invalidations, who changed something through the admin API, and the few events
+/// of a life.
+const USUAL_LOG: &str =
+    "warn,warmfront::request=info,warmfront::audit=info,warmfront::life=info,warmfront::warm=info,warmfront::invalidation=info";
+/// The target of the events of a life: started, reloaded, draining, ended.
+const LIFE: &str = "warmfront::life";
+/// How long writing the last events may take.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: args::RunArgs) -> ExitCode {
     match start(args.sources()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.exit(),
+        Err(failure) => {
+            let code = failure.code();
+            report::briefly(move || {
+                failure.exit();
+            });
+            code
+        }
     }
 }
 
 fn start(sources: Sources) -> Result<(), Failure> {
     let config = load(sources.clone())?;
-    log();
     report::warnings(&config.warnings);
+    let logs = Logs::start(&config.logs).map_err(|error| Failure::Work(error.to_string()))?;
+    listen(&logs);
     let runtime = runtime(config.server.workers)?;
     let result = runtime.block_on(async {
         let signals = Signals::take().map_err(|error| Failure::Work(format!("cannot take signals: {error}")))?;
         let drain = config.server.drain_timeout;
-        let behind = format!("upstream http://{}, cache {}", config.upstream.authority, show_size(config.cache.max_bytes));
-        let house = House::open(config).await.map_err(Failure::Work)?;
+        let behind = format!("upstream {}, cache {}", names(&config.upstream.origins), show_size(config.cache.max_bytes));
+        let house = House::open(config, logs.clone()).await.map_err(Failure::Work)?;
         let addresses: Vec<String> = house.addresses.iter().map(address).collect();
         report::line(&format!(
             "warmfront {} listening on {}, admin http://{}, {behind}",
@@ -35,10 +49,12 @@ fn start(sources: Sources) -> Result<(), Failure> {
             addresses.join(" and "),
             house.admin
         ));
+        tracing::info!(target: LIFE, version = env!("CARGO_PKG_VERSION"), listen = addresses.join(" "), admin = %house.admin, "started");
         serve(house, signals, drain, async |knobs: &Knobs| reload(knobs, sources.clone()).await).await
     });
     // What still blocks (a name being looked up) shall not keep the process.
     runtime.shutdown_background();
+    logs.close(LAST_WORDS);
     result
 }
 
@@ -68,6 +84,7 @@ pub(super) async fn serve(
     loop {
         tokio::select! {
             drained = &mut serving => {
+                tracing::info!(target: LIFE, cut = drained.open, "ended");
                 if drained.finished {
                     return Ok(());
                 }
@@ -77,9 +94,12 @@ pub(super) async fn serve(
             request = signals.next() => match request {
                 Request::Reload if stop.is_some() => drain = reload(&house.knobs).await.unwrap_or(drain),
                 Request::Reload => {}
+                Request::Reopen => house.knobs.logs().reopen(),
                 Request::Stop(name) => match stop.take() {
                     Some(stop) => {
-                        report::note(&format!("{name}: finishing requests under way, at most {}; again to end at once", show_duration(drain)));
+                        tracing::info!(target: LIFE, signal = name, "draining");
+                        let words = format!("{name}: finishing requests under way, at most {}; again to end at once", show_duration(drain));
+                        report::briefly(move || report::note(&words));
                         let _ = stop.send(());
                     }
                     None => return Err(Failure::Work(format!("{name}: ended at once"))),
@@ -94,36 +114,42 @@ async fn reload(knobs: &Knobs, sources: Sources) -> Option<Duration> {
     let config = match load(sources) {
         Ok(config) => config,
         Err(faults) => {
-            report::error(&format!("reload refused, nothing changed: {faults}"));
+            tracing::warn!(target: LIFE, faults = faults.as_slice().len(), "reload refused");
+            report::briefly(move || report::error(&format!("reload refused, nothing changed: {faults}")));
             return None;
         }
     };
     let drain = config.server.drain_timeout;
-    report::warnings(&config.warnings);
+    let warnings = config.warnings.clone();
+    report::briefly(move || report::warnings(&warnings));
     let source = config.source.as_ref().map_or_else(|| "the configuration (no file)".into(), |path| path.display().to_string());
     let restart = match knobs.apply(config).await {
         Ok(restart) => restart,
         Err(fault) => {
-            report::error(&format!("reload refused, nothing changed: {fault}"));
+            tracing::warn!(target: LIFE, fault, "reload refused");
+            report::briefly(move || report::error(&format!("reload refused, nothing changed: {fault}")));
             return None;
         }
     };
-    report::note(&format!("reloaded {source}"));
-    if !restart.is_empty() {
-        report::note(&format!("unchanged until the next start: {}", restart.join(", ")));
-    }
+    tracing::info!(target: LIFE, source, restart = restart.join(" "), "reloaded");
+    report::briefly(move || {
+        report::note(&format!("reloaded {source}"));
+        if !restart.is_empty() {
+            report::note(&format!("unchanged until the next start: {}", restart.join(", ")));
+        }
+    });
     Some(drain)
 }
 
-/// Events of the crate on stderr, as `WARMFRONT_LOG` says.
-fn log() {
-    use tracing_subscriber::EnvFilter;
+/// Has the events that `WARMFRONT_LOG` lets through go to `logs`.
+pub(super) fn listen(logs: &Logs) {
+    use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::{EnvFilter, util::SubscriberInitExt as _};
     let said = std::env::var("WARMFRONT_LOG").ok().filter(|said| !said.is_empty());
     let filter = EnvFilter::try_new(said.as_deref().unwrap_or(USUAL_LOG)).unwrap_or_else(|error| {
-        report::note(&format!("WARMFRONT_LOG: {error}; logging warnings"));
+        report::note(&format!("WARMFRONT_LOG: {error}; logging what is usual"));
         EnvFilter::new(USUAL_LOG)
     });
-    let colour = report::colour_on(&std::io::stderr());
     // A second subscriber is not possible here: this is the only place that sets one.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).try_init();
+    let _ = tracing_subscriber::registry().with(filter).with(logs.layer()).try_init();
 }

@@ -1,4 +1,4 @@
-//! Signals: SIGHUP reloads, SIGTERM and SIGINT stop, SIGUSR1 is taken and does nothing yet (it would end the process otherwise).
+//! Signals: SIGHUP reloads, SIGTERM and SIGINT stop, SIGUSR1 opens the log file again.
 
 use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -9,13 +9,15 @@ pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
-    _user: Signal,
+    user: Signal,
 }
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Request {
     Reload,
+    /// The log file has been moved.
+    Reopen,
     /// With the signal's name.
     Stop(&'static str),
 }
@@ -27,7 +29,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
-            _user: signal(SignalKind::user_defined1())?,
+            user: signal(SignalKind::user_defined1())?,
         })
     }
 
@@ -37,6 +39,7 @@ impl Signals {
             _ = self.terminate.recv() => Request::Stop("SIGTERM"),
             _ = self.interrupt.recv() => Request::Stop("SIGINT"),
             _ = self.hang_up.recv() => Request::Reload,
+            _ = self.user.recv() => Request::Reopen,
         }
     }
 }

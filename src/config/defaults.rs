@@ -5,7 +5,8 @@ use crate::cache::rules::Rule;
 use crate::cache::settings::Settings;
 use crate::config::AdminSettings;
 use crate::config::units::{show_duration, show_size};
-use crate::sidecar::settings::{Forwarded, ServerSettings, UpstreamSettings};
+use crate::sidecar::settings::{Forwarded, Origin, ServerSettings, UpstreamSettings};
+use crate::telemetry::log::{Format, LogSettings};
 use crate::warm::{Group, UserSettings, WarmSettings};
 use http::uri::Authority;
 use serde_json::{Value, json};
@@ -18,6 +19,7 @@ pub(super) struct Defaults {
     upstream: UpstreamSettings,
     cache: Settings,
     warm: WarmSettings,
+    logs: LogSettings,
     user: UserSettings,
     group: Group,
 }
@@ -27,9 +29,10 @@ impl Defaults {
         Self {
             server: ServerSettings::default(),
             admin: AdminSettings::default(),
-            upstream: UpstreamSettings::new(Authority::from_static("localhost")),
+            upstream: UpstreamSettings::new(Origin::http(Authority::from_static("localhost"))),
             cache: Settings::default(),
             warm: WarmSettings::default(),
+            logs: LogSettings::default(),
             user: UserSettings::default(),
             group: Group::new(""),
         }
@@ -51,8 +54,25 @@ impl Defaults {
             "cache" | "key" => self.cache(path),
             "rules[]" | "invalidate[]" => of_items(path),
             "warm" => self.warm(name).or_else(|| self.group(name)).or_else(|| self.user(name)),
+            "logs" => self.logs(name),
             _ => None,
         }
+    }
+
+    fn logs(&self, name: &str) -> Option<Value> {
+        let logs = &self.logs;
+        Some(match name {
+            "format" => json!(if logs.format == Format::Pretty { "pretty" } else { "json" }),
+            "sample_rate" => json!(logs.sample_rate),
+            "slow" => duration(logs.slow),
+            "batch_delay" => duration(logs.batch_delay),
+            "batch_max" => json!(logs.batch_max),
+            "queue" => json!(logs.queue),
+            "file" => json!(""),
+            "redact" => texts(&logs.redact),
+            "server_timing" => json!(logs.server_timing),
+            _ => return None,
+        })
     }
 
     fn server(&self, name: &str) -> Option<Value> {

@@ -32,6 +32,7 @@ pub use json_schema::json_schema;
 use crate::cache::settings::Settings;
 use crate::sidecar::settings::{ServerSettings, UpstreamSettings};
 use crate::suggest;
+use crate::telemetry::log::LogSettings;
 use crate::warm::WarmSettings;
 use raw::{Findings, Table};
 use std::path::{Path, PathBuf};
@@ -66,6 +67,8 @@ pub struct Config {
     pub admin: AdminSettings,
     /// `[warm]`
     pub warm: WarmSettings,
+    /// `[logs]`
+    pub logs: LogSettings,
     /// The file that was read, if one was.
     pub source: Option<PathBuf>,
     /// What is allowed but probably not meant, in the order of its places.
@@ -99,8 +102,8 @@ pub fn load(sources: Sources) -> Result<Config, Faults> {
     let Findings { faults, mut warnings, .. } = findings;
     fault::sort(&mut warnings);
     match (Faults::new(faults), checked) {
-        (None, Some((server, upstream, cache, admin, warm))) => {
-            Ok(Config { server, upstream, cache, admin, warm, source: source.map(|(path, _)| path), warnings })
+        (None, Some((server, upstream, cache, admin, warm, logs))) => {
+            Ok(Config { server, upstream, cache, admin, warm, logs, source: source.map(|(path, _)| path), warnings })
         }
         (Some(faults), _) => Err(faults),
         (None, None) => unreachable!("what is not checked has a fault"),

@@ -142,7 +142,8 @@ fn every_key_of_this_version_changes_what_is_loaded() {
             || before.upstream != after.upstream
             || before.cache != after.cache
             || before.admin != after.admin
-            || before.warm != after.warm;
+            || before.warm != after.warm
+            || before.logs != after.logs;
         assert!(unlike, "{changed}");
     }
 }
@@ -177,11 +178,11 @@ fn every_variable_says_the_same_as_its_key() {
 }
 
 #[test]
-fn the_whole_contract_is_known_and_later_parts_are_warned_of_once() {
+fn the_whole_contract_is_known_and_acted_upon() {
     let text = include_str!("../../examples/warmfront.toml");
     let config = file(text).unwrap_or_else(|faults| panic!("{faults}"));
     let keys: Vec<_> = config.warnings.iter().map(|fault| fault.key.as_str()).collect();
-    assert_eq!(keys, ["[logs]"]);
+    assert!(keys.is_empty(), "{keys:?}");
     assert_eq!(config.cache.rules.len(), 3);
     assert_eq!(config.cache.rules[0].ttl, Some(Duration::from_secs(300)));
     assert_eq!(config.cache.rules[1].per_identity.as_ref().unwrap().header, "authorization");
@@ -316,13 +317,14 @@ fn addresses_must_make_sense_together() {
 }
 
 #[test]
-fn one_upstream_is_what_this_version_asks() {
-    let two = file("[upstream]\nurls = [\"http://a\", \"http://b\"]\n").unwrap_err();
-    assert!(two.as_slice()[0].found.contains("names 2 upstreams; this version asks one"));
+fn several_upstreams_are_asked_each_named_once() {
+    let two = file("[upstream]\nurls = [\"http://a\", \"https://b:8443\"]\n").unwrap();
+    assert_eq!(two.upstream.origins.iter().map(ToString::to_string).collect::<Vec<_>>(), ["http://a", "https://b:8443"]);
+    let twice = file("[upstream]\nurls = [\"http://a\",\n  \"http://b\",\n  \"http://A:80\"]\n").unwrap_err();
+    assert_eq!((twice.as_slice().len(), &*twice.as_slice()[0].found), (1, "\"http://A:80\" is there twice"));
     let flags = vec![("upstream.urls", "http://a:1".into(), "--upstream")];
     let config = load(Sources { flags, ..Sources::default() }).unwrap();
-    assert_eq!((config.upstream.authority.as_str(), config.source), ("a:1", None));
-    assert!(file("[upstream]\nurls = \"https://a\"").unwrap_err().as_slice()[0].found.contains("later version"));
+    assert_eq!((config.upstream.origins[0].to_string(), config.source), ("http://a:1".to_owned(), None));
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use crate::error::BodyError;
 use crate::flow::spool::{Piece, Reader};
+use crate::flow::tally::Tally;
+use crate::telemetry::log::Ending;
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
@@ -10,6 +12,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::fmt::Display;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 pin_project! {
@@ -17,6 +20,7 @@ pin_project! {
     pub struct CacheBody<B> {
         #[pin]
         kind: Kind<B>,
+        told: Option<Box<Told>>,
     }
 }
 
@@ -52,19 +56,79 @@ impl<B> CacheBody<B> {
 
     pub(crate) fn stored(bytes: Bytes, trailers: Option<HeaderMap>) -> Self {
         let next = (!bytes.is_empty()).then_some(bytes);
-        Self { kind: Kind::Bytes { pieces: Pieces { next, rest: VecDeque::new(), trailers } } }
+        Self::of(Kind::Bytes { pieces: Pieces { next, rest: VecDeque::new(), trailers } })
     }
 
     pub(crate) fn pieces(rest: VecDeque<Bytes>) -> Self {
-        Self { kind: Kind::Bytes { pieces: Pieces { next: None, rest, trailers: None } } }
+        Self::of(Kind::Bytes { pieces: Pieces { next: None, rest, trailers: None } })
     }
 
     pub(crate) fn follow(reader: Reader) -> Self {
-        Self { kind: Kind::Follow { reader } }
+        Self::of(Kind::Follow { reader })
     }
 
     pub(crate) fn pass(inner: B) -> Self {
-        Self { kind: Kind::Pass { inner } }
+        Self::of(Kind::Pass { inner })
+    }
+
+    const fn of(kind: Kind<B>) -> Self {
+        Self { kind, told: None }
+    }
+
+    /// Bytes of a body that is there already.
+    pub(crate) fn stored_length(&self) -> u64 {
+        if let Kind::Bytes { pieces } = &self.kind { pieces.left() } else { 0 }
+    }
+}
+
+/// Watches a body that comes over time, and ends its request with it.
+#[derive(Debug)]
+struct Told {
+    tally: Arc<Tally>,
+    bytes: u64,
+    /// The length that was announced.
+    length: Option<u64>,
+    ending: Ending,
+}
+
+impl Told {
+    /// `ended`: nothing comes behind what was polled.
+    fn saw<E>(&mut self, polled: &Poll<Option<Result<Frame<Bytes>, E>>>, ended: bool) {
+        match polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                if ended || self.length == Some(self.bytes) {
+                    self.ending = Ending::Whole;
+                }
+            }
+            Poll::Ready(Some(Err(_))) => self.ending = Ending::Broken,
+            Poll::Ready(None) => self.ending = Ending::Whole,
+            Poll::Pending => {}
+        }
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.tally.end(self.bytes, self.ending);
+    }
+}
+
+impl<B: Body> CacheBody<B> {
+    /// Ends the request of `tally` with this body. `head`: nobody will read it.
+    pub(crate) fn tell(&mut self, tally: Arc<Tally>, head: bool) {
+        match &self.kind {
+            Kind::Bytes { pieces } => tally.end(if head { 0 } else { pieces.left() }, Ending::Whole),
+            Kind::Follow { .. } | Kind::Pass { .. } => {
+                let length = match &self.kind {
+                    Kind::Pass { inner } => inner.size_hint().exact(),
+                    Kind::Follow { reader } => reader.left(),
+                    Kind::Bytes { .. } => None,
+                };
+                let ending = if head || length == Some(0) { Ending::Whole } else { Ending::Left };
+                self.told = Some(Box::new(Told { tally, bytes: 0, length, ending }));
+            }
+        }
     }
 }
 
@@ -76,11 +140,11 @@ where
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match self.project().kind.project() {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = match self.as_mut().project().kind.project() {
             KindProjection::Bytes { pieces } => {
                 let next = pieces.next.take().or_else(|| pieces.rest.pop_front()).map(Frame::data);
-                Poll::Ready(next.or_else(|| pieces.trailers.take().map(Frame::trailers)).map(Ok))
+                return Poll::Ready(next.or_else(|| pieces.trailers.take().map(Frame::trailers)).map(Ok));
             }
             KindProjection::Follow { reader } => {
                 let piece = ready!(reader.poll_piece(cx));
@@ -91,7 +155,12 @@ where
                 }))
             }
             KindProjection::Pass { inner } => inner.poll_frame(cx).map_err(BodyError::new),
+        };
+        if self.told.is_some() {
+            let ended = self.is_end_stream();
+            self.project().told.iter_mut().for_each(|told| told.saw(&polled, ended));
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

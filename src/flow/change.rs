@@ -119,6 +119,7 @@ mod tests {
     use crate::cache::wish::{Rewarm, Wish};
     use crate::clock::Clock;
     use crate::flow::shared::Shared;
+    use crate::telemetry::log::RequestLog;
     use http::{HeaderMap, Method, Uri};
 
     fn rule() -> Invalidation {
@@ -128,7 +129,7 @@ mod tests {
     /// What a change under `rule` says to a listener, and what becomes of what has the tag.
     fn after(rule: Invalidation, listens: bool, full: bool) -> (Vec<Rewarm>, Level, u64) {
         let settings = Settings { invalidations: vec![rule], ..Settings::default() };
-        let shared = Shared::new(settings.clone(), Clock::manual(0));
+        let shared = Shared::new(settings.clone(), Clock::manual(0), RequestLog::default());
         let mut listener = listens.then(|| shared.wishes.listen());
         let filler = Rewarm::default;
         while full && shared.wishes.say(Wish::Rewarm(filler())).is_ok() {}

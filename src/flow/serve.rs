@@ -50,7 +50,7 @@ pub(crate) struct Visit<S, B> {
     /// A warm request: it wants a copy stored, and is not counted among those of the readers.
     pub(crate) intent: Option<Intent>,
     /// The count of a reader's request that has no answer yet.
-    pub(crate) tally: Option<Tally>,
+    pub(crate) tally: Option<Arc<Tally>>,
 }
 
 /// Whether a follower may use what the leader's fill brought.
@@ -210,10 +210,15 @@ impl<S, B> Visit<S, B> {
         CacheStatus { fwd: Some(self.why), ..CacheStatus::default() }
     }
 
-    /// Counts a reader's request.
+    /// Counts a reader's request, which went to the origin for the reason that is known.
     fn count(&self, outcome: Outcome) {
+        self.count_for(outcome, self.why.as_str());
+    }
+
+    /// Counts a reader's request, and remembers why it ended like this.
+    fn count_for(&self, outcome: Outcome, reason: &'static str) {
         if let Some(tally) = &self.tally {
-            tally.count(outcome);
+            tally.count(outcome, Some(reason));
         }
     }
 
@@ -256,7 +261,7 @@ impl<S, B> Visit<S, B> {
     }
 
     fn cover<RB>(&self, stored: &Stored, fwd_status: Option<u16>) -> Outgoing<RB> {
-        self.count(Outcome::Stale);
+        self.count_for(Outcome::Stale, "stale-if-error");
         self.touch(stored);
         answer::from_stored(stored, &self.client(CacheStatus { fwd_status, detail: Some("stale-if-error"), ..self.forwarded() }))
     }
@@ -276,7 +281,7 @@ impl<S, B> Visit<S, B> {
 
     fn refuse<RB>(&self, refusal: Refusal, detail: &str) -> Outgoing<RB> {
         let outcome = if refusal == Refusal::OnlyIfCached { Outcome::Refused } else { Outcome::Failed };
-        self.count(outcome);
+        self.count_for(outcome, refusal.as_str());
         if self.intent.is_none() {
             self.shared.refusals.count(refusal);
         }
@@ -405,6 +410,9 @@ where
         if let Some(priority) = self.priority() {
             parts.extensions.insert(priority.clone());
         }
+        if let Some(tally) = &self.tally {
+            tally.mark(&mut parts.extensions);
+        }
         phrase(&mut parts.headers, phrasing, self.stored.as_deref());
         (errand, Request::from_parts(parts, body))
     }
@@ -434,14 +442,14 @@ where
                 None => self.refuse(Refusal::FillAborted, "the origin failed"),
             },
             Led::Pass { response, why } => {
-                self.count(Outcome::Miss);
+                self.count_for(Outcome::Miss, why.as_str());
                 let mut response = response.map(CacheBody::pass);
                 self.note(response.headers_mut(), CacheStatus { detail: Some(why.as_str()), ..self.forwarded() });
                 response
             }
             Led::Failed { response, refusal } => self.failed(response, refusal),
             Led::Error(error) => {
-                self.count(Outcome::Failed);
+                self.count_for(Outcome::Failed, "service-error");
                 return Err(error);
             }
         })
@@ -451,7 +459,7 @@ where
         if self.must_validate() {
             return self.fail(refusal);
         }
-        self.count(Outcome::Failed);
+        self.count_for(Outcome::Failed, refusal.as_str());
         let mut response = response.map(CacheBody::pass);
         self.note(response.headers_mut(), CacheStatus { detail: Some(refusal.as_str()), ..self.forwarded() });
         response

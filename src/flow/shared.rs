@@ -13,6 +13,7 @@ use crate::cache::wish::Wishes;
 use crate::clock::{Clock, Moment};
 use crate::flow::flight::Flights;
 use crate::flow::in_force::InForce;
+use crate::telemetry::log::RequestLog;
 use crate::telemetry::{Invalidations, Outcome, Refusals, Requests, RuleCounts, Trigger};
 use arc_swap::ArcSwap;
 use std::sync::Arc;
@@ -35,12 +36,13 @@ pub(crate) struct Shared {
     pub(crate) invalidations: Invalidations,
     pub(crate) wishes: Wishes,
     pub(crate) hosts: Hosts,
+    pub(crate) log: RequestLog,
     /// As it was when the cache was made; it cannot change.
     pub(crate) max_bytes: u64,
 }
 
 impl Shared {
-    pub(crate) fn new(settings: Settings, clock: Clock) -> Arc<Self> {
+    pub(crate) fn new(settings: Settings, clock: Clock, log: RequestLog) -> Arc<Self> {
         let shares = Shares::of(settings.max_bytes, settings.max_object);
         let (groups, requests) = (Groups::new(), Requests::default());
         Arc::new(Self {
@@ -59,6 +61,7 @@ impl Shared {
             invalidations: Invalidations::default(),
             wishes: Wishes::default(),
             hosts: Hosts::default(),
+            log,
         })
     }
 
@@ -119,11 +122,19 @@ impl Shared {
     /// Counts an invalidation: one call of the handle, or one change, however much it touches.
     pub(crate) fn count_invalidation(&self, trigger: Trigger) {
         self.invalidations.count(trigger);
+        // Changes are as many as clients please; the rest is said or set off by whoever operates this.
+        if matches!(trigger, Trigger::Change | Trigger::Rule | Trigger::Rewarm) {
+            tracing::debug!(target: "warmfront::invalidation", cause = trigger.as_str(), "invalidated");
+        } else {
+            tracing::info!(target: "warmfront::invalidation", cause = trigger.as_str(), "invalidated");
+        }
     }
 
-    /// Counts a reader's request that came at `began` and has its answer now.
-    pub(crate) fn count(&self, rule: &RuleCounts, outcome: Outcome, began: Moment) {
-        self.requests.count(rule, outcome, self.clock.moment().nanos_since(began));
+    /// Counts a reader's request that came at `began` and has its answer now; how many nanoseconds it took.
+    pub(crate) fn count(&self, rule: &RuleCounts, outcome: Outcome, began: Moment) -> u64 {
+        let nanos = self.clock.moment().nanos_since(began);
+        self.requests.count(rule, outcome, nanos);
+        nanos
     }
 
     /// Puts `settings` in force for all requests from now on.

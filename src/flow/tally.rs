@@ -1,37 +1,217 @@
-//! The count of one reader's request that cannot be answered at once.
+//! The count of one reader's request that cannot be answered at once, and what is told of it at its end.
 
 use crate::clock::Moment;
+use crate::flow::body::CacheBody;
 use crate::flow::in_force::InForce;
 use crate::flow::shared::Shared;
+use crate::telemetry::log::{Ending, Facts, Overruled, Trace, server_timing};
 use crate::telemetry::{Outcome, RuleCounts};
+use http::request::Parts;
+use http::{Extensions, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body::Body;
+use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A request under way. It is counted once: as it is answered, or, when nobody waits for that any more, as this is dropped.
+/// A request under way. It is counted once: as it is answered, or, when nobody waits for that any more, as this is dropped. Then it is told of as
+/// well, if anybody wants to hear of it: whoever sends the body holds this until the body has ended.
 #[derive(Debug)]
 pub(crate) struct Tally {
     shared: Arc<Shared>,
     rule: Arc<RuleCounts>,
     began: Moment,
-    counted: AtomicBool,
+    /// When the look into the cache had come to its end.
+    looked: Moment,
+    story: Option<Story>,
+    state: Mutex<State>,
+}
+
+/// What is told beyond what is counted.
+#[derive(Debug)]
+struct Story {
+    method: Method,
+    uri: Uri,
+    key: Option<u64>,
+    trace: Trace,
+    /// The trace is a new one: the client has named none.
+    is_new: bool,
+    overruled: Option<Overruled>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    answered: Option<Answered>,
+    status: Option<StatusCode>,
+    bytes: u64,
+    ending: Ending,
+}
+
+/// How it was answered, and after how many nanoseconds.
+#[derive(Clone, Copy, Debug)]
+struct Answered {
+    outcome: Outcome,
+    reason: Option<&'static str>,
+    nanos: u64,
 }
 
 impl Tally {
-    pub(crate) fn new(shared: &Arc<Shared>, settings: &InForce, rule: Option<usize>, began: Moment) -> Self {
-        Self { shared: Arc::clone(shared), rule: Arc::clone(settings.counts(rule)), began, counted: AtomicBool::new(false) }
+    pub(crate) fn new<B>(
+        shared: &Arc<Shared>,
+        settings: &InForce,
+        rule: Option<usize>,
+        began: Moment,
+        request: &Request<B>,
+        key: Option<u64>,
+    ) -> Arc<Self> {
+        let story = shared.log.is_heard().then(|| {
+            let named = Trace::of(request.headers());
+            let trace = named.unwrap_or_else(|| {
+                let trace = Trace::random();
+                trace.sampled(shared.log.sampler().would_keep(trace.dice()))
+            });
+            let overruled = request.extensions().get().cloned();
+            let (method, uri) = (request.method().clone(), request.uri().clone());
+            Story { method, uri, key, trace, is_new: named.is_none(), overruled }
+        });
+        let rule = Arc::clone(settings.counts(rule));
+        Arc::new(Self { looked: shared.clock.moment(), shared: Arc::clone(shared), rule, began, story, state: Mutex::default() })
     }
 
     /// Counts it, with the time up to now.
-    pub(crate) fn count(&self, outcome: Outcome) {
-        if !self.counted.swap(true, Ordering::Relaxed) {
-            self.shared.count(&self.rule, outcome, self.began);
+    pub(crate) fn count(&self, outcome: Outcome, reason: Option<&'static str>) {
+        let mut state = self.state.lock();
+        if state.answered.is_none() {
+            let nanos = self.shared.count(&self.rule, outcome, self.began);
+            state.answered = Some(Answered { outcome, reason, nanos });
         }
+    }
+
+    /// Has the request to the origin belong to the trace that is told of.
+    pub(crate) fn mark(&self, extensions: &mut Extensions) {
+        if let Some(story) = self.story.as_ref().filter(|story| story.is_new) {
+            extensions.insert(story.trace);
+        }
+    }
+
+    /// The body of the answer ended like this, after so many bytes.
+    pub(crate) fn end(&self, bytes: u64, ending: Ending) {
+        let mut state = self.state.lock();
+        (state.bytes, state.ending) = (bytes, ending);
+    }
+
+    /// Nanoseconds of the look into the cache, and of what came behind it up to the answer if the origin was asked.
+    fn timings(&self, answered: Answered) -> (u64, Option<u64>) {
+        let lookup = self.looked.nanos_since(self.began);
+        (lookup, (answered.outcome != Outcome::Refused).then(|| answered.nanos.saturating_sub(lookup)))
+    }
+
+    fn tell(&self, story: &Story, state: &State) {
+        let answered = state.answered.unwrap_or(Answered { outcome: Outcome::Abandoned, reason: None, nanos: 0 });
+        let (lookup, upstream) = self.timings(answered);
+        let overruled = story.overruled.as_ref().and_then(Overruled::get);
+        let facts = Facts {
+            asked: Some((&story.method, &story.uri)),
+            rule: self.rule.rule(),
+            outcome: overruled.map_or(answered.outcome, |_| Outcome::Refused),
+            reason: overruled.map_or(answered.reason, |refusal| Some(refusal.as_str())),
+            status: overruled.map_or(state.status, |refusal| Some(refusal.status())),
+            bytes: state.bytes,
+            lookup,
+            upstream,
+            total: self.shared.clock.moment().nanos_since(self.began),
+            key: story.key,
+            ending: if overruled.is_some() { Ending::Whole } else { state.ending },
+        };
+        self.shared.log.tell(&facts, || Some(story.trace));
     }
 }
 
 impl Drop for Tally {
     fn drop(&mut self) {
         // A panic of the inner service goes through here as well.
-        self.count(if std::thread::panicking() { Outcome::Failed } else { Outcome::Abandoned });
+        self.count(if std::thread::panicking() { Outcome::Failed } else { Outcome::Abandoned }, None);
+        if let Some(story) = &self.story {
+            self.tell(story, &self.state.lock());
+        }
+    }
+}
+
+/// The answer that `answering` comes to, whose body ends the request.
+pub(crate) async fn told<B, E>(
+    answering: impl Future<Output = Result<Response<CacheBody<B>>, E>>,
+    tally: Arc<Tally>,
+) -> Result<Response<CacheBody<B>>, E>
+where
+    B: Body,
+{
+    let mut response = answering.await?;
+    if let Some(answered) = tally.state.lock().answered.filter(|_| tally.shared.log.wants_server_timing()) {
+        let (lookup, upstream) = tally.timings(answered);
+        append(&mut response, server_timing(lookup, upstream, answered.nanos));
+    }
+    if let Some(story) = &tally.story {
+        tally.state.lock().status = Some(response.status());
+        let head = story.method == Method::HEAD;
+        response.body_mut().tell(tally, head);
+    }
+    Ok(response)
+}
+
+/// Counts and tells a request that what is stored answers at once.
+#[expect(clippy::too_many_arguments, reason = "what `call` has found out")]
+pub(crate) fn answered_at_once<B: Body>(
+    shared: &Shared,
+    settings: &InForce,
+    rule: Option<usize>,
+    (outcome, reason): (Outcome, Option<&'static str>),
+    began: Moment,
+    parts: &Parts,
+    key: u64,
+    response: &mut Response<CacheBody<B>>,
+) {
+    let counts = settings.counts(rule);
+    let nanos = shared.count(counts, outcome, began);
+    if shared.log.wants_server_timing() {
+        append(response, server_timing(nanos, None, nanos));
+    }
+    if shared.log.is_heard() {
+        let facts = Facts {
+            asked: Some((&parts.method, &parts.uri)),
+            rule: counts.rule(),
+            outcome,
+            reason,
+            status: Some(response.status()),
+            bytes: response.body().stored_length(),
+            lookup: nanos,
+            upstream: None,
+            total: nanos,
+            key: Some(key),
+            ending: Ending::Whole,
+        };
+        shared.log.tell(&facts, || Trace::of(&parts.headers));
+    }
+}
+
+/// Tells of a request that neither the cache nor the origin had a part in.
+pub(crate) fn answered_here(shared: &Shared, request: &Request<()>, began: Moment, status: StatusCode, bytes: u64, reason: &'static str) {
+    let total = shared.clock.moment().nanos_since(began);
+    let facts = Facts {
+        asked: Some((request.method(), request.uri())),
+        rule: None,
+        outcome: if status.is_success() { Outcome::Pass } else { Outcome::Refused },
+        reason: Some(reason),
+        status: Some(status),
+        bytes,
+        lookup: 0,
+        upstream: None,
+        total,
+        key: None,
+        ending: Ending::Whole,
+    };
+    shared.log.tell(&facts, || Trace::of(request.headers()));
+}
+
+fn append<B>(response: &mut Response<B>, field: Option<(HeaderName, HeaderValue)>) {
+    if let Some((name, value)) = field {
+        response.headers_mut().append(name, value);
     }
 }

@@ -43,7 +43,7 @@ pub(crate) struct Handover<S, B> {
     pub(crate) stored: Option<Arc<Stored>>,
     pub(crate) request: Request<B>,
     pub(crate) inner: S,
-    pub(crate) tally: Tally,
+    pub(crate) tally: Arc<Tally>,
 }
 
 /// Hands a request on and draws the consequences of its answer.
@@ -54,7 +54,8 @@ where
     RB: Body<Data = Bytes> + Send + 'static,
     RB::Error: Display,
 {
-    let Handover { shared, settings, rule, why, detail, key, stored, request, mut inner, tally } = handover;
+    let Handover { shared, settings, rule, why, detail, key, stored, mut request, mut inner, tally } = handover;
+    tally.mark(request.extensions_mut());
     let method = request.method().clone();
     let learns = key.is_some() || !method::is_safe(&method);
     let asked = learns.then(|| (request.uri().clone(), request.headers().clone()));
@@ -65,22 +66,26 @@ where
     let mut response = match call(&mut inner, request).await {
         Ok(response) => response,
         Err(error) => {
-            tally.count(Outcome::Failed);
+            tally.count(Outcome::Failed, Some("service-error"));
             return Err(error);
         }
     };
-    let failed = response.extensions().get::<OriginFailure>().is_some();
+    let failure = response.extensions().get::<OriginFailure>().copied();
+    let failed = failure.is_some();
     if let (Some(stored), Some((_, headers))) = (stored.filter(|_| failed || is_covered_status(response.status())), &asked) {
         let fwd_status = (!failed).then(|| response.status().as_u16());
         let status =
             CacheStatus { name: super::NAME, fwd: Some(why), fwd_status, detail: Some("stale-if-error"), ..CacheStatus::default() };
         let client = Client { method: &method, headers, now: shared.clock.now(), status: settings.cache_status.then_some(status) };
         if let Some(covered) = covered(&shared, &stored, &client) {
-            tally.count(Outcome::Stale);
+            tally.count(Outcome::Stale, Some("stale-if-error"));
             return Ok(covered);
         }
     }
-    tally.count(if failed { Outcome::Failed } else { Outcome::Pass });
+    match failure {
+        Some(OriginFailure(refusal)) => tally.count(Outcome::Failed, Some(refusal.as_str())),
+        None => tally.count(Outcome::Pass, Some(detail.unwrap_or(why.as_str()))),
+    }
     let status = CacheStatus { name: super::NAME, fwd: Some(why), detail, ..CacheStatus::default() };
     let Some((uri, headers)) = asked.filter(|_| !failed) else {
         note(&settings, response.headers_mut(), status);

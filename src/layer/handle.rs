@@ -10,6 +10,7 @@ use crate::cache::settings::Settings;
 use crate::clock::Clock;
 use crate::flow::shared::Shared;
 use crate::flow::visit;
+use crate::telemetry::log::RequestLog;
 use crate::telemetry::{Outcome, Refusal, Trigger};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Request, StatusCode, Uri};
@@ -27,6 +28,7 @@ pub struct Cache {
 pub struct CacheBuilder {
     settings: Settings,
     clock: Clock,
+    log: RequestLog,
 }
 
 /// What a cache has done and holds. Counts are since it was made.
@@ -250,6 +252,13 @@ impl CacheBuilder {
         self
     }
 
+    /// Sets how requests are told of; default [`RequestLog::default`]: all of them, to whoever subscribes to `tracing`.
+    #[must_use]
+    pub fn request_log(mut self, log: RequestLog) -> Self {
+        self.log = log;
+        self
+    }
+
     /// Sets the clock; tests move one of their own.
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
@@ -295,6 +304,6 @@ impl CacheBuilder {
     /// Makes the cache.
     #[must_use]
     pub fn build(self) -> Cache {
-        Cache { shared: Shared::new(self.settings, self.clock) }
+        Cache { shared: Shared::new(self.settings, self.clock, self.log) }
     }
 }

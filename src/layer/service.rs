@@ -13,7 +13,7 @@ use crate::flow::body::CacheBody;
 use crate::flow::in_force::InForce;
 use crate::flow::serve::{Visit, serve};
 use crate::flow::shared::Shared;
-use crate::flow::tally::Tally;
+use crate::flow::tally::{Tally, answered_at_once, told};
 use crate::flow::through::{Handover, hand_over};
 use crate::flow::visit::{self, Found, Route};
 use crate::layer::{Cache, ResponseFuture};
@@ -95,15 +95,17 @@ where
                 if self.shared.wishes.wants(hits) {
                     self.nominate(&key, &stored);
                 }
-                let response = answer::from_stored(&stored, &client(&settings, &parts, now, None));
-                self.shared.count(settings.counts(rule), Outcome::Hit, began);
+                let mut response = answer::from_stored(&stored, &client(&settings, &parts, now, None));
+                let ending = (Outcome::Hit, None);
+                answered_at_once(&self.shared, &settings, rule, ending, began, &parts, key.hash_value(), &mut response);
                 ResponseFuture::ready(response)
             }
             Found::Stale(stored, refresh) => {
                 stored.touch(now);
                 let detail = if refresh { "stale-while-revalidate" } else { "max-stale" };
-                let response = answer::from_stored(&stored, &client(&settings, &parts, now, Some(detail)));
-                self.shared.count(settings.counts(rule), Outcome::Stale, began);
+                let mut response = answer::from_stored(&stored, &client(&settings, &parts, now, Some(detail)));
+                let ending = (Outcome::Stale, Some(detail));
+                answered_at_once(&self.shared, &settings, rule, ending, began, &parts, key.hash_value(), &mut response);
                 if refresh {
                     let request = Request::from_parts(parts, body);
                     self.visit(&settings, request, rule, &key, directives, Found::Ask { why: Forward::Stale, stored: Some(stored) })
@@ -118,9 +120,10 @@ where
                 Handing { why, detail: None, key: Some(key), stored, began },
             ),
             found @ Found::Ask { .. } => {
-                let tally = Some(Tally::new(&self.shared, &settings, rule, began));
-                let visit = self.visit(&settings, Request::from_parts(parts, body), rule, &key, directives, found);
-                ResponseFuture::slow(serve(Visit { tally, ..visit }))
+                let request = Request::from_parts(parts, body);
+                let tally = Tally::new(&self.shared, &settings, rule, began, &request, Some(key.hash_value()));
+                let visit = self.visit(&settings, request, rule, &key, directives, found);
+                ResponseFuture::slow(told(serve(Visit { tally: Some(Arc::clone(&tally)), ..visit }), tally))
             }
         }
     }
@@ -234,6 +237,8 @@ impl<S> CacheService<S> {
         RB::Error: Display,
     {
         let changes = !method::is_safe(request.method());
+        let key = handing.key.as_ref().map(KeyBuf::hash_value);
+        let tally = Tally::new(&self.shared, settings, rule, handing.began, &request, key);
         let handover = hand_over(Handover {
             shared: Arc::clone(&self.shared),
             settings: Arc::clone(settings),
@@ -244,8 +249,9 @@ impl<S> CacheService<S> {
             stored: handing.stored,
             request,
             inner: self.inner.clone(),
-            tally: Tally::new(&self.shared, settings, rule, handing.began),
+            tally: Arc::clone(&tally),
         });
+        let handover = told(handover, tally);
         // What a change has changed must be invalidated even if its client does not wait for the answer.
         if changes { ResponseFuture::slow(to_its_end(handover)) } else { ResponseFuture::slow(handover) }
     }

@@ -44,7 +44,7 @@ pub(super) fn admit(parts: &mut Parts, empty: bool, settings: &Settings, peer: &
         limits.check(parts.uri.path(), &parts.headers, peer, &settings.server).map_err(Stop::Wait)?;
     }
     check(parts, empty, notable, settings)?;
-    let host = target::resolve(parts, memory, &settings.upstream.authority).map_err(bad_request)?;
+    let host = target::resolve(parts, memory, settings.upstream.host()).map_err(bad_request)?;
     spend_max_forwards(parts)?;
     let mut way = Way::Service;
     if notable.hop {
@@ -183,7 +183,7 @@ mod tests {
     use super::{Stop, Way, admit};
     use crate::sidecar::forwarded::Peer;
     use crate::sidecar::live::Settings;
-    use crate::sidecar::settings::{ServerSettings, UpstreamSettings};
+    use crate::sidecar::settings::{Origin, ServerSettings, UpstreamSettings};
     use crate::sidecar::target::Memory;
     use crate::telemetry::Refusal;
     use http::request::Parts;
@@ -196,7 +196,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let mut parts = request.body(()).unwrap().into_parts().0;
-        let upstream = UpstreamSettings::new(Authority::from_static("o:1"));
+        let upstream = UpstreamSettings::new(Origin::http(Authority::from_static("o:1")));
         let settings = Settings::after(None, ServerSettings { max_request_body: 100, ..ServerSettings::default() }, upstream);
         let way = admit(&mut parts, empty, &settings, &Peer::new(None), &Memory::default())?;
         Ok((way, parts))

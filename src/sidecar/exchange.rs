@@ -1,6 +1,8 @@
 //! What the two ends of one connection tell each other: the [`Wire`](super::wire::Wire) under hyper and the service above it.
 
 use crate::sidecar::tunnel::Tunnel;
+use crate::telemetry::Refusal;
+use crate::telemetry::log::Overruled;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,6 +22,7 @@ pub(super) struct Exchange {
     unfinished: AtomicBool,
     switched: AtomicBool,
     tunnel: Mutex<Option<Tunnel>>,
+    overruled: Mutex<Option<Overruled>>,
 }
 
 impl Exchange {
@@ -27,7 +30,8 @@ impl Exchange {
     pub(super) fn new() -> Self {
         let off = || AtomicBool::new(false);
         let (begun, done, broken, unfinished, switched) = (off(), off(), off(), off(), off());
-        Self { born: Instant::now(), idle: AtomicU64::new(1), begun, done, broken, unfinished, switched, tunnel: Mutex::default() }
+        let (tunnel, overruled) = (Mutex::default(), Mutex::default());
+        Self { born: Instant::now(), idle: AtomicU64::new(1), begun, done, broken, unfinished, switched, tunnel, overruled }
     }
 
     /// The connection waits for the first byte of a request.
@@ -52,6 +56,20 @@ impl Exchange {
         self.stir();
         self.begun.store(false, Ordering::Relaxed);
         self.done.store(false, Ordering::Release);
+    }
+
+    /// The request under way has a body, of which more may be found out than the service knows.
+    pub(super) fn overrule_with(&self, overruled: Overruled) {
+        *self.overruled.lock() = Some(overruled);
+    }
+
+    /// Has whoever tells of the request under way know that the client got another answer; `false`: nobody tells of it.
+    pub(super) fn overrule(&self, refusal: Refusal) -> bool {
+        let overruled = self.overruled.lock().take();
+        overruled.is_some_and(|overruled| {
+            overruled.by(refusal);
+            true
+        })
     }
 
     /// The service has a response head: from now on hyper writes, and nobody else may.

@@ -1,21 +1,23 @@
 //! One request on its way from hyper to the service, and its response on the way back.
 
 use crate::body::RequestBody;
-use crate::error::BoxError;
+use crate::clock::Moment;
+use crate::error::{BoxError, OriginFailure};
 use crate::problem;
 use crate::rfc::hop;
 use crate::sidecar::admission::{self, Stop, Way};
 use crate::sidecar::exchange::{Exchange, UntilWritten};
 use crate::sidecar::forwarded::Peer;
-use crate::sidecar::limited::{Limited, Outgrown};
-use crate::sidecar::live::Live;
+use crate::sidecar::limited::Limited;
+use crate::sidecar::live::{Answer, Live};
 use crate::sidecar::notable::Notable;
 use crate::sidecar::open::Open;
 use crate::sidecar::reply::Reply;
 use crate::sidecar::target::Memory;
 use crate::sidecar::tunnel::Tunnel;
 use crate::sidecar::upstream::{Upstream, UpstreamBody};
-use crate::telemetry::Refusal;
+use crate::telemetry::log::Overruled;
+use crate::telemetry::{Outcome, Refusal};
 use bytes::Bytes;
 use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use http::request::Parts;
@@ -62,7 +64,10 @@ where
         (admitted, settings.server.max_request_body)
     };
     let mut response = match admitted {
-        Err(stop) => stopped(&seat, stop, &asked),
+        Err(stop) => {
+            let told = Told { parts: &parts, began: seat.live.clock.moment() };
+            stopped(&seat, stop, &asked, Some(&told))
+        }
         Ok(Way::Service) => serve(service, &seat, parts, body, limit, &asked).await,
         Ok(Way::Upgrade(offered)) => Box::pin(upgrade(&seat, parts, on_upgrade, offered, &asked)).await, // rare, and large
     };
@@ -83,25 +88,40 @@ impl Asked {
     }
 }
 
-async fn serve<S, B>(mut service: S, seat: &Seat, parts: Parts, body: Incoming, limit: u64, asked: &Asked) -> Response<Reply<EitherBody<B>>>
+async fn serve<S, B>(
+    mut service: S,
+    seat: &Seat,
+    mut parts: Parts,
+    body: Incoming,
+    limit: u64,
+    asked: &Asked,
+) -> Response<Reply<EitherBody<B>>>
 where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    let outgrown = Outgrown::default();
+    let mut overruled = None;
     let body = match body.size_hint().exact() {
         Some(0) => RequestBody::default(),
-        Some(_) => RequestBody::new(body), // its length was checked, and hyper holds it to that
-        None => RequestBody::new(Limited::new(body, limit, outgrown.clone())),
+        length => {
+            // Whatever is found wrong with the body, the request is told of once.
+            let overruled = overruled.insert(Overruled::default());
+            seat.exchange.overrule_with(overruled.clone());
+            parts.extensions.insert(overruled.clone());
+            match length {
+                Some(_) => RequestBody::new(body), // its length was checked, and hyper holds it to that
+                None => RequestBody::new(Limited::new(body, limit, overruled.clone())),
+            }
+        }
     };
     let Ok(()) = poll_fn(|cx| service.poll_ready(cx)).await;
     let Ok(response) = service.call(Request::from_parts(parts, body)).await;
-    if outgrown.get() {
-        return stopped(seat, admission::body_too_large(limit), asked);
+    if overruled.is_some_and(|overruled| overruled.get() == Some(Refusal::BodyTooLarge)) {
+        return stopped(seat, admission::body_too_large(limit), asked, None);
     }
     if response.status().is_informational() {
-        return stopped(seat, bad_response("an interim response that nobody asked for"), asked);
+        return stopped(seat, bad_response("an interim response that nobody asked for"), asked, None);
     }
     passed(seat, response.map(http_body_util::Either::Left), asked)
 }
@@ -118,7 +138,10 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
+    let told = Told { parts: &parts.clone(), began: seat.live.clock.moment() };
     let (response, upstream) = seat.upstream.upgrade(parts, offered).await;
+    let failure = response.extensions().get::<OriginFailure>().map(|failure| failure.0.as_str());
+    told.tell(seat, if failure.is_some() { Outcome::Failed } else { Outcome::Pass }, failure.unwrap_or("upgrade"), response.status(), 0);
     let (Some(upstream), Some(client)) = (upstream, client) else {
         return passed(seat, response.map(http_body_util::Either::Right), asked);
     };
@@ -159,12 +182,30 @@ where
     Response::from_parts(parts, Reply::service(body, close_delimited, until))
 }
 
-/// A response of our own.
-fn stopped<B>(seat: &Seat, stop: Stop, asked: &Asked) -> Response<Reply<EitherBody<B>>>
+/// A request that does not come to the service, which tells of all others.
+struct Told<'a> {
+    parts: &'a Parts,
+    began: Moment,
+}
+
+impl Told<'_> {
+    fn tell(&self, seat: &Seat, outcome: Outcome, reason: &'static str, status: StatusCode, bytes: u64) {
+        let asked = (&self.parts.method, &self.parts.uri, &self.parts.headers);
+        seat.live.tell(Some(asked), &Answer { outcome, reason, status: Some(status), bytes }, Some(self.began));
+    }
+}
+
+/// A response of our own. `told`: unless the service tells of the request.
+fn stopped<B>(seat: &Seat, stop: Stop, asked: &Asked, told: Option<&Told<'_>>) -> Response<Reply<EitherBody<B>>>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
+    let (outcome, reason) = match &stop {
+        Stop::Answer(_) => (Outcome::Pass, "max-forwards"),
+        Stop::Wait(_) => (Outcome::Refused, Refusal::RateLimited.as_str()),
+        Stop::Refuse(refusal, _) => (Outcome::Refused, refusal.as_str()),
+    };
     let response = match stop {
         Stop::Answer(response) => *response,
         Stop::Wait(wait) => {
@@ -184,6 +225,9 @@ where
             response
         }
     };
+    if let Some(told) = told {
+        told.tell(seat, outcome, reason, response.status(), response.body().len() as u64);
+    }
     let until = UntilWritten(seat.exchange.clone());
     response.map(|text| Reply::ours(text, until))
 }

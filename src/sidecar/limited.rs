@@ -1,34 +1,24 @@
 //! A request body of unknown length, counted.
 
 use crate::error::BoxError;
+use crate::telemetry::Refusal;
+use crate::telemetry::log::Overruled;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
-
-/// Whether a body has outgrown its limit.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Outgrown(Arc<AtomicBool>);
-
-impl Outgrown {
-    pub(super) fn get(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-}
 
 /// A body that errs as soon as it is larger than its limit.
 pub(super) struct Limited {
     body: Incoming,
     left: u64,
-    outgrown: Outgrown,
+    overruled: Overruled,
 }
 
 impl Limited {
-    pub(super) const fn new(body: Incoming, limit: u64, outgrown: Outgrown) -> Self {
-        Self { body, left: limit, outgrown }
+    pub(super) const fn new(body: Incoming, limit: u64, overruled: Overruled) -> Self {
+        Self { body, left: limit, overruled }
     }
 }
 
@@ -42,7 +32,7 @@ impl Body for Limited {
             && let Some(data) = frame.data_ref()
         {
             let Some(left) = self.left.checked_sub(data.len() as u64) else {
-                self.outgrown.0.store(true, Ordering::Release);
+                self.overruled.by(Refusal::BodyTooLarge);
                 return Poll::Ready(Some(Err("request body over server.max_request_body".into())));
             };
             self.left = left;

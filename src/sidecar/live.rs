@@ -3,12 +3,13 @@
 use crate::clock::{Clock, Moment};
 use crate::sidecar::limits::{Crowd, Limits, Place};
 use crate::sidecar::settings::{ServerSettings, UpstreamSettings};
-use crate::telemetry::{Attempt, Histogram, Refusal, Refusals, Source};
+use crate::telemetry::log::{Ending, Facts, RequestLog, Trace};
+use crate::telemetry::{Attempt, Histogram, Outcome, Refusal, Refusals, Source};
 use arc_swap::ArcSwap;
-use http::StatusCode;
+use http::{HeaderMap, Method, StatusCode, Uri};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// The settings in force.
 #[derive(Debug)]
@@ -42,6 +43,7 @@ pub(super) struct Live {
     attempts: [[AtomicU64; Attempt::ALL.len()]; Source::ALL.len()],
     /// Of attempts that brought a response head: how long that took.
     pub(super) durations: Histogram,
+    log: OnceLock<RequestLog>,
 }
 
 impl Live {
@@ -52,6 +54,7 @@ impl Live {
             crowd: Crowd::default(),
             refused: Refusals::default(),
             durations: Histogram::default(),
+            log: OnceLock::new(),
             attempts: Default::default(),
         })
     }
@@ -76,10 +79,50 @@ impl Live {
         self.refused.of(refusal)
     }
 
+    /// Tells of requests through `log` from now on; the first one counts.
+    pub(super) fn log_to(&self, log: &RequestLog) {
+        let _ = self.log.set(log.clone());
+    }
+
+    pub(super) fn log(&self) -> &RequestLog {
+        self.log.get_or_init(RequestLog::default)
+    }
+
+    /// Tells of a request that never came to the service. `began`: when its head was there.
+    pub(super) fn tell(&self, asked: Option<(&Method, &Uri, &HeaderMap)>, answer: &Answer, began: Option<Moment>) {
+        if !self.log().is_heard() {
+            return;
+        }
+        let facts = Facts {
+            asked: asked.map(|(method, uri, _)| (method, uri)),
+            rule: None,
+            outcome: answer.outcome,
+            reason: Some(answer.reason),
+            status: answer.status,
+            bytes: answer.bytes,
+            lookup: 0,
+            upstream: None,
+            total: began.map_or(0, |began| self.clock.moment().nanos_since(began)),
+            key: None,
+            ending: Ending::Whole,
+        };
+        self.log().tell(&facts, || Trace::of(asked?.2));
+    }
+
     /// How often the upstream was asked on behalf of `source`, and it ended like this.
     pub(super) fn attempts(&self, source: Source, attempt: Attempt) -> u64 {
         self.attempts[source as usize][attempt as usize].load(Ordering::Relaxed)
     }
+}
+
+/// The answer to a request that never came to the service.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer {
+    pub(super) outcome: Outcome,
+    pub(super) reason: &'static str,
+    /// `None`: the connection ended without one.
+    pub(super) status: Option<StatusCode>,
+    pub(super) bytes: u64,
 }
 
 /// One attempt at the upstream, on behalf of a source. It is counted when this is dropped: as failed, unless a response came.

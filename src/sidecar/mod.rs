@@ -39,8 +39,10 @@ mod live;
 mod notable;
 mod offer;
 mod open;
+mod pool;
 mod refuse;
 mod reply;
+mod resolve;
 mod scan;
 mod serve;
 pub mod settings;
@@ -58,6 +60,7 @@ pub use upstream::{Upstream, UpstreamBody};
 use crate::sidecar::listen::Listener;
 use crate::sidecar::live::{Live, Settings};
 use crate::sidecar::settings::{ServerSettings, UpstreamSettings};
+use crate::telemetry::log::RequestLog;
 use crate::telemetry::{Attempt, Distribution, Refusal, Source};
 use std::io;
 use std::sync::Arc;
@@ -114,10 +117,16 @@ impl Sidecar {
             restart.push("server.max_connections");
             server.max_connections = old.server.max_connections;
         }
-        self.upstream.resize(&upstream);
-        self.live.settings.store(Arc::new(Settings::after(Some(&old), server, upstream)));
-        self.upstream.stash().tidy();
+        let new = Arc::new(Settings::after(Some(&old), server, upstream));
+        self.live.settings.store(new.clone());
+        self.upstream.follow(&old.upstream, &new.upstream);
         restart
+    }
+
+    /// Has requests that never come to the service told of through `log`, as the cache's are; the first call counts. Without it all of them are
+    /// told of, to whoever subscribes to `tracing`.
+    pub fn log_to(&self, log: &RequestLog) {
+        self.live.log_to(log);
     }
 
     /// How often the sidecar itself, not the service, answered with `refusal`: malformed requests, limits, and failures of the upstream.

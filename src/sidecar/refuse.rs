@@ -17,6 +17,12 @@ pub(super) fn response(refusal: Refusal, detail: &str, unix_seconds: u64) -> Vec
     .into_bytes()
 }
 
+/// Bytes of the text of such a response.
+pub(super) fn body_length(response: &[u8]) -> u64 {
+    let head = response.windows(4).position(|end| end == b"\r\n\r\n").map_or(0, |at| at + 4);
+    (response.len() - head) as u64
+}
+
 #[cfg(test)]
 mod tests {
     use crate::telemetry::Refusal;

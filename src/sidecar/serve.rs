@@ -118,7 +118,7 @@ impl Bound {
         }
         let left = open.count();
         open.cut();
-        sidecar.upstream.stash().clear();
+        sidecar.upstream.rest();
         Drained { finished, open: left }
     }
 }

@@ -1,5 +1,12 @@
 //! What can be set about the listener and the upstream.
 
+mod origin;
+mod tls;
+
+pub use origin::Origin;
+pub(in crate::sidecar) use tls::Identity;
+pub use tls::{TlsFault, UpstreamTls};
+
 use crate::cache::rules::PathPattern;
 use http::HeaderName;
 use ipnet::IpNet;
@@ -115,11 +122,11 @@ impl Default for ServerSettings {
     }
 }
 
-/// `[upstream]`: the origin.
+/// `[upstream]`: the origins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamSettings {
-    /// `host:port` of the upstream (`http://` only in this version), as it is connected to.
-    pub authority: http::uri::Authority,
+    /// The origins, at least one; without any all requests that must be asked for fail. Any of them may answer any request.
+    pub origins: Vec<Origin>,
     /// How long connecting may take, DNS included: 504. Default 2 s.
     pub connect_timeout: Duration,
     /// How long the response head may take: 504. Default 30 s.
@@ -138,6 +145,10 @@ pub struct UpstreamSettings {
     pub retries: u32,
     /// Connections that are opened 100 ms after the start, before anybody asks, at most `max_in_flight`; they are kept for 50 s. 0 = none. Default 8.
     pub preconnect: usize,
+    /// How `https` origins are recognised. Default: by the roots of this machine and the host of their URL.
+    pub tls: UpstreamTls,
+    /// Where HTTP/2 is spoken. Default never.
+    pub http2: Http2,
     /// `warm.max_share`: the part of `max_in_flight` that requests may take which no reader waits for; at least one place, unless it is 0: then they are
     /// refused (503). Default 0.25.
     pub warm_share: Share,
@@ -183,12 +194,23 @@ pub enum Forwarded {
     Append,
 }
 
+/// Where HTTP/2 is spoken to an upstream. A request for another protocol, as for a WebSocket, always goes over HTTP/1.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Http2 {
+    /// HTTP/1.1 everywhere.
+    Never,
+    /// Over TLS where the upstream chooses it (ALPN); HTTP/1.1 elsewhere.
+    Auto,
+    /// Everywhere, in the clear too, where nobody is asked first ("prior knowledge", RFC 9113 section 3.3).
+    Always,
+}
+
 impl UpstreamSettings {
-    /// The defaults, for the upstream at `authority`.
+    /// The defaults, for one `origin`.
     #[must_use]
-    pub fn new(authority: http::uri::Authority) -> Self {
+    pub fn new(origin: Origin) -> Self {
         Self {
-            authority,
+            origins: vec![origin],
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(30),
             idle_body_timeout: Duration::from_secs(60),
@@ -198,8 +220,16 @@ impl UpstreamSettings {
             queue_timeout: Duration::from_secs(5),
             retries: 1,
             preconnect: 8,
+            tls: UpstreamTls::default(),
+            http2: Http2::Never,
             warm_share: Share::new(0.25),
         }
+    }
+
+    /// The name that stands in where a request names no host: that of the first origin.
+    #[must_use]
+    pub fn host(&self) -> Option<&http::uri::Authority> {
+        self.origins.first().map(|origin| &origin.authority)
     }
 }
 

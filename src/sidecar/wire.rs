@@ -10,12 +10,12 @@ use crate::sidecar::alarm::Alarm;
 use crate::sidecar::exchange::Exchange;
 use crate::sidecar::farewell::Farewell;
 use crate::sidecar::limits::Pace;
-use crate::sidecar::live::Live;
+use crate::sidecar::live::{Answer, Live};
 use crate::sidecar::offer::without_vain_offer;
 use crate::sidecar::refuse;
 use crate::sidecar::scan::{Progress, Scan};
 use crate::sidecar::stream::Socket;
-use crate::telemetry::Refusal;
+use crate::telemetry::{Outcome, Refusal};
 use bytes::{Buf as _, BytesMut};
 use std::io;
 use std::pin::Pin;
@@ -274,11 +274,15 @@ impl<T: Socket> Wire<T> {
         self.live.count(refusal);
         tracing::debug!(reason = refusal.as_str(), detail, "request refused");
         self.surplus.clear();
-        self.farewell = Some(if (self.busy || in_body) && self.exchange.has_begun() {
-            Farewell::silent()
-        } else {
-            Farewell::with(refuse::response(refusal, detail, self.live.clock.now().seconds()))
-        });
+        let begun = (self.busy || in_body) && self.exchange.has_begun();
+        let response = (!begun).then(|| refuse::response(refusal, detail, self.live.clock.now().seconds()));
+        // The service tells of the request whose body is at fault.
+        if !in_body || !(begun || self.exchange.overrule(refusal)) {
+            let bytes = response.as_deref().map_or(0, refuse::body_length);
+            let status = response.as_ref().map(|_| refusal.status());
+            self.live.tell(None, &Answer { outcome: Outcome::Refused, reason: refusal.as_str(), status, bytes }, None);
+        }
+        self.farewell = Some(response.map_or_else(Farewell::silent, Farewell::with));
     }
 
     /// Says what is left to say and closes; for hyper that is the end of the client's bytes.

@@ -2,10 +2,11 @@
 
 mod attempt;
 mod histogram;
+pub mod log;
 mod outcome;
 mod refusal;
 mod requests;
-mod shard;
+pub(crate) mod shard;
 mod source;
 mod trigger;
 

@@ -37,6 +37,8 @@ pub enum Refusal {
     QueueTimeout,
     /// No connection to the upstream: refused, unreachable, or its name did not resolve.
     UpstreamConnect,
+    /// The upstream could not be recognised over TLS, or did not recognise us.
+    UpstreamTls,
     /// No connection to the upstream within `upstream.connect_timeout`.
     ConnectTimeout,
     /// No response head from the upstream within `upstream.response_timeout`.
@@ -53,7 +55,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All reasons, in the order of their discriminants.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::BadRequest,
         Self::HeaderTimeout,
         Self::HeadersTooLarge,
@@ -69,6 +71,7 @@ impl Refusal {
         Self::QueueFull,
         Self::QueueTimeout,
         Self::UpstreamConnect,
+        Self::UpstreamTls,
         Self::ConnectTimeout,
         Self::ResponseTimeout,
         Self::UpstreamClosed,
@@ -96,6 +99,7 @@ impl Refusal {
             Self::QueueFull => "queue-full",
             Self::QueueTimeout => "queue-timeout",
             Self::UpstreamConnect => "upstream-connect",
+            Self::UpstreamTls => "upstream-tls",
             Self::ConnectTimeout => "connect-timeout",
             Self::ResponseTimeout => "response-timeout",
             Self::UpstreamClosed => "upstream-closed",
@@ -118,7 +122,9 @@ impl Refusal {
             Self::ConnectMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::QueueFull | Self::QueueTimeout | Self::TooManyConnections => StatusCode::SERVICE_UNAVAILABLE,
-            Self::UpstreamConnect | Self::UpstreamClosed | Self::BadResponse | Self::FillAborted => StatusCode::BAD_GATEWAY,
+            Self::UpstreamConnect | Self::UpstreamTls | Self::UpstreamClosed | Self::BadResponse | Self::FillAborted => {
+                StatusCode::BAD_GATEWAY
+            }
             Self::OnlyIfCached | Self::ConnectTimeout | Self::ResponseTimeout | Self::MustRevalidate => StatusCode::GATEWAY_TIMEOUT,
         }
     }

@@ -33,6 +33,12 @@ impl RuleCounts {
         Self { name: name.into(), shards: (0..SHARDS).map(|_| Shard::default()).collect() }
     }
 
+    /// The name of the rule; `None` where these are the counts of requests without one.
+    #[must_use]
+    pub fn rule(&self) -> Option<&str> {
+        (*self.name != *NO_RULE).then_some(&self.name)
+    }
+
     fn add(&self, outcome: usize, count: u64) {
         self.shards[mine()].0[outcome].fetch_add(count, Ordering::Relaxed);
     }

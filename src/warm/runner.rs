@@ -391,7 +391,13 @@ impl Runner {
         if let Some(afterwards) = active.afterwards.take() {
             afterwards(run);
         }
-        tracing::debug!(group = %run.group, items = run.fates().items(), failed = run.fates().failed(), "warm run ended");
+        let (group, items, failed) = (&*run.group, run.fates().items(), run.fates().failed());
+        // Runs of users are as many as they please.
+        if active.account.is_some() {
+            tracing::info!(target: "warmfront::warm", group, cause = %run.cause, items, failed, "warm run ended");
+        } else {
+            tracing::debug!(target: "warmfront::warm", group, cause = %run.cause, items, failed, "warm run ended");
+        }
         let name = Arc::clone(&run.group);
         self.plan_comeback(&active);
         self.publish();

@@ -3,6 +3,7 @@
 use crate::cache::key::origin_of;
 use crate::clock::Stamp;
 use crate::flow::body::CacheBody;
+use crate::flow::tally::answered_here;
 use crate::flow::visit;
 use crate::layer::Cache;
 use crate::warm::ask::Ask;
@@ -105,7 +106,10 @@ where
         let is_head = *request.method() == Method::HEAD;
         match &settings.user {
             Some(user) if request.uri().path() == user.path.path() => {
-                let mut answer = self.desk.answer(user, settings.enabled, &request.map(drop));
+                let shared = self.desk.warm.cache().shared();
+                let (began, request) = (shared.clock.moment(), request.map(drop));
+                let mut answer = self.desk.answer(user, settings.enabled, &request);
+                answered_here(shared, &request, began, answer.status(), answer.body().len() as u64, "user-warmup");
                 if is_head {
                     *answer.body_mut() = Bytes::new();
                 }

@@ -150,7 +150,7 @@ impl Rig {
         let guard = Warmer::new::<_, RequestBody, _>(service.clone(), plan).spawn().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         tokio::spawn(bound.run(service, async { drop(stopped.await) }));
-        let rooms = Rooms { cache: cache.clone(), warm: guard.handle(), sidecar };
+        let rooms = Rooms { cache: cache.clone(), warm: guard.handle(), sidecar, logs: warmfront::telemetry::log::Logs::default() };
         let bound = Admin::new(admin, rooms).bind().unwrap();
         let (address, control) = (bound.address(), bound.control());
         let serving = Some(bound.start().unwrap());

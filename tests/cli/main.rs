@@ -6,6 +6,7 @@ mod check;
 mod completions;
 mod demo;
 mod learn;
+mod logs;
 mod plan;
 mod process;
 mod run;

@@ -12,6 +12,7 @@ mod framing;
 mod lifecycle;
 mod limits;
 mod origin;
+mod pool;
 mod priority;
 mod random;
 mod rig;

@@ -5,6 +5,7 @@ pub(super) mod health;
 pub(super) mod invalidate;
 pub(super) mod jobs;
 pub(super) mod keys;
+pub(super) mod logs;
 pub(super) mod plan;
 pub(super) mod scheduler;
 pub(super) mod stats;

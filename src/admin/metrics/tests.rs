@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tower::ServiceExt as _;
 
 /// The metrics of the contract with their labels. `warmfront_log_events_total` comes with the logs.
-const CONTRACT: [(&str, &[&str]); 20] = [
+const CONTRACT: [(&str, &[&str]); 21] = [
     ("process_cpu_seconds_total", &[]),
     ("process_open_fds", &[]),
     ("process_resident_memory_bytes", &[]),
@@ -20,6 +20,7 @@ const CONTRACT: [(&str, &[&str]); 20] = [
     ("warmfront_cache_bytes", &[]),
     ("warmfront_cache_entries", &[]),
     ("warmfront_cache_evictions_total", &["cause"]),
+    ("warmfront_log_events_total", &["result"]),
     ("warmfront_invalidation_total", &["type"]),
     ("warmfront_refused_total", &["reason"]),
     ("warmfront_request_duration_seconds", &["outcome"]),

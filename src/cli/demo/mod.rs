@@ -14,6 +14,7 @@ use super::signals::Signals;
 use super::{Failure, args, report, run as sidecar};
 use crate::config::{Sources, load};
 use crate::sidecar::settings::ListenAddr;
+use crate::telemetry::log::Logs;
 use crate::warm::Warm;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -41,7 +42,10 @@ fn start(args: args::DemoArgs) -> Result<(), Failure> {
         let config = load(sources(upstream, listen, admin))?;
         let drain = config.server.drain_timeout;
         let api = tokio::spawn(api::Api::new(1).serve(listener));
-        let house = House::open(config).await.map_err(Failure::Work)?;
+        // Among what is printed to try, a line per request would be noise: `warmfront logs --follow` has them.
+        let logs = Logs::start_unwritten(&config.logs).map_err(|error| Failure::Work(error.to_string()))?;
+        sidecar::listen(&logs);
+        let house = House::open(config, logs).await.map_err(Failure::Work)?;
         let front = house.addresses.iter().find_map(|address| if let ListenAddr::Tcp(address) = address { Some(*address) } else { None });
         let where_to = house.addresses.first().map(address).unwrap_or_default();
         report::print(&lines::heading(&where_to, house.admin, upstream, CONFIG_NAME));

@@ -46,6 +46,37 @@ Examples:
 A path belongs to the host that readers name most; -H 'host: name' says another. Nobody is asked,
 and nothing is counted.";
 
+pub(in crate::cli) const LOGS_DETAIL: &str = "\
+Examples:
+  warmfront logs                                    the last events, as many as the sidecar remembers
+  warmfront logs --follow                           those, and then what comes
+  warmfront logs --follow --format json | jq 'select(.status >= 500)'
+
+What is shown is what the sidecar writes: requests as logs.sample_rate says, trouble, changes. Who
+reads too slowly loses events, and is told how many. Ctrl-C ends it; the exit code is 1 if the
+sidecar went away.";
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct LogsArgs {
+    #[command(flatten)]
+    pub(super) place: Where,
+    /// Go on with what comes, until Ctrl-C
+    #[arg(long, short)]
+    pub(super) follow: bool,
+    /// What is written
+    #[arg(long, value_enum, default_value_t = LogsFormat::Pretty)]
+    pub(super) format: LogsFormat,
+}
+
+/// How events are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(in crate::cli) enum LogsFormat {
+    /// One line to read for each
+    Pretty,
+    /// One object on a line for each
+    Json,
+}
+
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct WarmArgs {
     #[command(flatten)]

@@ -168,5 +168,6 @@ const fn name(request: Request) -> &'static str {
     match request {
         Request::Stop(name) => name,
         Request::Reload => "SIGHUP",
+        Request::Reopen => "SIGUSR1",
     }
 }

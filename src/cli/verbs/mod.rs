@@ -1,8 +1,9 @@
-//! `warm`, `purge`, `stats` and `explain`: what asks and changes a sidecar that runs, through its admin API.
+//! `warm`, `purge`, `stats`, `explain` and `logs`: what asks and changes a sidecar that runs, through its admin API.
 
 pub(super) mod args;
 pub(super) mod explain;
 mod follow;
+pub(super) mod logs;
 pub(super) mod purge;
 mod screen;
 mod show;

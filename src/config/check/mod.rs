@@ -3,6 +3,7 @@
 mod admin;
 mod cache;
 mod invalidate;
+mod logs;
 mod rates;
 mod rules;
 mod server;
@@ -14,6 +15,7 @@ use crate::cache::settings::Settings;
 use crate::config::fault::Place;
 use crate::config::raw::{Findings, Table};
 use crate::sidecar::settings::{ListenAddr, ServerSettings, UpstreamSettings};
+use crate::telemetry::log::LogSettings;
 use crate::warm::WarmSettings;
 use std::net::{IpAddr, SocketAddr};
 
@@ -21,27 +23,30 @@ use std::net::{IpAddr, SocketAddr};
 pub(super) fn check(
     root: &Table,
     findings: &mut Findings,
-) -> Option<(ServerSettings, UpstreamSettings, Settings, AdminSettings, WarmSettings)> {
+) -> Option<(ServerSettings, UpstreamSettings, Settings, AdminSettings, WarmSettings, LogSettings)> {
     let server = server::check(root, findings);
     let upstream = upstream::check(root, findings);
     let cache = cache::check(root, findings);
     let admin = admin::check(root, findings);
     let warm = warm::check(root, &cache, findings);
+    let logs = logs::check(root, findings);
     invalidate::known_groups(root, &warm, findings);
     let upstream = upstream?;
     across(root, &server, &upstream, &admin, findings);
-    Some((server, upstream, cache, admin, warm))
+    Some((server, upstream, cache, admin, warm, logs))
 }
 
 /// What no section can see alone.
 fn across(root: &Table, server: &ServerSettings, upstream: &UpstreamSettings, admin: &AdminSettings, findings: &mut Findings) {
     let ports = server.listen.iter().filter_map(|address| if let ListenAddr::Tcp(address) = address { Some(*address) } else { None });
     for address in ports {
-        let host = upstream.authority.host().trim_matches(['[', ']']);
-        let upstream_ip = if host.eq_ignore_ascii_case("localhost") { Some(IpAddr::from([127, 0, 0, 1])) } else { host.parse().ok() };
-        if upstream_ip.is_some_and(|ip| meets(address, SocketAddr::new(ip, upstream.authority.port_u16().unwrap_or(80)))) {
-            let found = format!("is {}, where warmfront itself listens: it would ask itself", upstream.authority);
-            findings.fault(&root.place("upstream.urls"), "upstream.urls", found, "name the API's own address, or listen elsewhere");
+        for origin in &upstream.origins {
+            let host = origin.host();
+            let upstream_ip = if host.eq_ignore_ascii_case("localhost") { Some(IpAddr::from([127, 0, 0, 1])) } else { host.parse().ok() };
+            if upstream_ip.is_some_and(|ip| meets(address, SocketAddr::new(ip, origin.port()))) {
+                let found = format!("is {}, where warmfront itself listens: it would ask itself", origin.authority);
+                findings.fault(&root.place("upstream.urls"), "upstream.urls", found, "name the API's own address, or listen elsewhere");
+            }
         }
         if meets(address, admin.listen) && !root.is_silent("admin.listen") {
             let found = format!("{} is the data port", admin.listen);

@@ -1,0 +1,63 @@
+//! What telling of a request costs on its own thread: nobody listens, sampled out, kept.
+//!
+//!     cargo bench --bench logs
+
+use bytes::Bytes;
+use criterion::{Criterion, criterion_group, criterion_main};
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use std::convert::Infallible;
+use std::hint::black_box;
+use std::time::Duration;
+use tower::{Layer as _, ServiceExt as _, service_fn};
+use tracing_subscriber::layer::SubscriberExt as _;
+use warmfront::telemetry::log::{LogSettings, Logs, RequestLog};
+use warmfront::{Cache, CacheLayer, RequestBody};
+
+async fn app(_: Request<RequestBody>) -> Result<Response<Full<Bytes>>, Infallible> {
+    static BODY: [u8; 1024] = [b'a'; 1024];
+    let response = Response::builder().header("content-type", "application/json").header("cache-control", "max-age=3600");
+    Ok(response.body(Full::new(Bytes::from_static(&BODY))).expect("a response"))
+}
+
+/// Hits, told of as `rate` says.
+fn hits(criterion: &mut Criterion, name: &str, rate: f64, traced: bool) {
+    let log = RequestLog::new(&LogSettings { sample_rate: rate, ..LogSettings::default() });
+    let service = CacheLayer::new(Cache::builder().request_log(log).build()).layer(service_fn(app));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let ask = || {
+        let service = service.clone();
+        let mut request = Request::get("http://example.com/api/schools/primary?page=1&pageSize=20").header("user-agent", "wrk");
+        if traced {
+            request = request.header("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+        }
+        let request = request.body(RequestBody::default()).expect("a request");
+        async move { service.oneshot(request).await.expect("an answer").into_body().collect().await.expect("a body").to_bytes() }
+    };
+    runtime.block_on(async {
+        ask().await; // the fill
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    });
+    criterion.bench_function(name, |bencher| bencher.iter(|| runtime.block_on(async { black_box(ask().await) })));
+}
+
+fn logs(criterion: &mut Criterion) {
+    hits(criterion, "hit, nobody listens", 1.0, false);
+    let written = LogSettings { file: Some("/dev/null".into()), ..LogSettings::default() };
+    let logs = Logs::start(&written).expect("a thread");
+    let filter = tracing_subscriber::EnvFilter::new("warn,warmfront::request=info");
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(filter).with(logs.layer())).expect("the only one");
+    hits(criterion, "hit, all sampled out", 0.0, false);
+    hits(criterion, "hit, nearly all sampled out", 1e-9, false);
+    hits(criterion, "hit, nearly all sampled out, with a traceparent", 1e-9, true);
+    hits(criterion, "hit, kept", 1.0, false);
+    hits(criterion, "hit, kept, with a traceparent", 1.0, true);
+    println!("{:?}", logs.counts());
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(30).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
+    targets = logs
+}
+criterion_main!(benches);
