@@ -6,7 +6,7 @@ use crate::sidecar::forwarded::Peer;
 use crate::sidecar::live::Settings;
 use crate::sidecar::offer::without_vain_offer;
 use crate::sidecar::scan::{Progress, Scan};
-use crate::sidecar::settings::{Forwarded, RateLimit, ServerSettings, UpstreamSettings};
+use crate::sidecar::settings::{Forwarded, Origin, RateLimit, ServerSettings, UpstreamSettings};
 use crate::sidecar::target::Memory;
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Request};
@@ -94,7 +94,7 @@ pub(crate) fn admission(bytes: &[u8]) {
     for (peer, forwarded) in
         [([192, 0, 2, 1], Forwarded::Append), ([10, 0, 0, 1], Forwarded::Append), ([10, 0, 0, 1], Forwarded::Overwrite)]
     {
-        let upstream = UpstreamSettings { forwarded, ..UpstreamSettings::new(Authority::from_static("o:1")) };
+        let upstream = UpstreamSettings { forwarded, ..UpstreamSettings::new(Origin::http(Authority::from_static("o:1"))) };
         let server = ServerSettings { trusted_proxies: trusted.clone(), rate_limit: rate_limit.clone(), ..ServerSettings::default() };
         let settings = Settings::after(None, server, upstream);
         let (mut parts, ()) = request.clone().into_parts();
