@@ -57,7 +57,7 @@ impl House {
         }
         let guard = Warmer::new::<_, RequestBody, _>(service.clone(), plan).spawn().map_err(|fault| fault.to_string())?;
         let warm = guard.handle();
-        let service = UserWarmup::new(service, warm.clone());
+        let service = UserWarmup::new(service.with_thin_heads(), warm.clone());
         let rooms = Rooms { cache: cache.clone(), warm: warm.clone(), sidecar: sidecar.clone(), logs: logs.clone() };
         let admin = bind_admin(config.admin, &rooms)?;
         let (admin_address, control) = (admin.address(), admin.control());
@@ -70,7 +70,7 @@ impl House {
                 drop(guard); // what nobody waits for ends first
             };
             Box::pin(async move {
-                let drained = bound.run(service, stop).await;
+                let drained = bound.run_thin(service, stop).await;
                 admin.stop().await;
                 drained
             }) as Boxed<Drained>

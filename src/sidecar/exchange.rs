@@ -1,5 +1,6 @@
 //! What the two ends of one connection tell each other: the [`Wire`](super::wire::Wire) under hyper and the service above it.
 
+use crate::flow::thin::Thin;
 use crate::sidecar::tunnel::Tunnel;
 use crate::telemetry::Refusal;
 use crate::telemetry::log::Overruled;
@@ -22,6 +23,8 @@ pub(super) struct Exchange {
     unfinished: AtomicBool,
     switched: AtomicBool,
     tunnel: Mutex<Option<Tunnel>>,
+    has_thin: AtomicBool,
+    thin: Mutex<Option<Thin>>,
     overruled: Mutex<Option<Overruled>>,
 }
 
@@ -30,8 +33,9 @@ impl Exchange {
     pub(super) fn new() -> Self {
         let off = || AtomicBool::new(false);
         let (begun, done, broken, unfinished, switched) = (off(), off(), off(), off(), off());
-        let (tunnel, overruled) = (Mutex::default(), Mutex::default());
-        Self { born: Instant::now(), idle: AtomicU64::new(1), begun, done, broken, unfinished, switched, tunnel, overruled }
+        let (tunnel, has_thin, thin, overruled) = (Mutex::default(), off(), Mutex::default(), Mutex::default());
+        let (born, idle) = (Instant::now(), AtomicU64::new(1));
+        Self { born, idle, begun, done, broken, unfinished, switched, tunnel, has_thin, thin, overruled }
     }
 
     /// The connection waits for the first byte of a request.
@@ -75,6 +79,21 @@ impl Exchange {
     /// The service has a response head: from now on hyper writes, and nobody else may.
     pub(super) fn begin(&self) {
         self.begun.store(true, Ordering::Release);
+    }
+
+    /// The response that is about to begin leaves these fields to the wire.
+    pub(super) fn leave(&self, thin: Thin) {
+        *self.thin.lock() = Some(thin);
+        self.has_thin.store(true, Ordering::Relaxed);
+    }
+
+    /// The fields that the wire must write into the head that comes next.
+    pub(super) fn take_thin(&self) -> Option<Thin> {
+        if !self.has_thin.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.has_thin.store(false, Ordering::Relaxed);
+        self.thin.lock().take()
     }
 
     /// Whether the response has begun.

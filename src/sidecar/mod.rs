@@ -28,6 +28,7 @@ mod farewell;
 mod fault;
 mod forward;
 mod forwarded;
+mod full;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz;
 mod gate;
@@ -46,6 +47,7 @@ mod resolve;
 mod scan;
 mod serve;
 pub mod settings;
+mod splice;
 mod stash;
 mod stream;
 mod target;

@@ -2,9 +2,11 @@
 
 use crate::body::RequestBody;
 use crate::error::BoxError;
+use crate::flow::thin::MayBeThin;
 use crate::sidecar::Sidecar;
 use crate::sidecar::forward::{Seat, forward};
 use crate::sidecar::forwarded::Peer;
+use crate::sidecar::full::Full;
 use crate::sidecar::listen::{Listener, accept, accept_waiting};
 use crate::sidecar::open::{Open, Ticket};
 use crate::sidecar::settings::ListenAddr;
@@ -70,6 +72,17 @@ impl Bound {
         S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
         S::Future: Send,
         B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        self.run_thin(Full(service), shutdown).await
+    }
+
+    /// The same with a service whose hits may leave the fields of their heads to us.
+    pub(crate) async fn run_thin<S, B>(self, service: S, shutdown: impl Future<Output = ()>) -> Drained
+    where
+        S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+        B: Body<Data = Bytes> + MayBeThin + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let Self { sidecar, listeners } = self;
@@ -171,7 +184,7 @@ async fn converse<S, B>(sidecar: Sidecar, stream: Stream, ip: Option<IpAddr>, se
 where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
-    B: Body<Data = Bytes> + Send + 'static,
+    B: Body<Data = Bytes> + MayBeThin + Send + 'static,
     B::Error: Into<BoxError>,
 {
     let (live, exchange) = (sidecar.live().clone(), ticket.exchange.clone());
@@ -190,7 +203,7 @@ where
         let forwarding = forward(service.clone(), seat.clone(), request);
         async move { Ok::<_, Infallible>(forwarding.await) }
     });
-    let mut connection = pin!(http1::Builder::new().serve_connection(TokioIo::new(wire), answer).with_upgrades());
+    let mut connection = pin!(http1::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(wire), answer).with_upgrades());
     let mut draining = false;
     loop {
         tokio::select! {

@@ -6,6 +6,7 @@
 
 mod faces;
 
+use crate::flow::thin::Thin;
 use crate::sidecar::alarm::Alarm;
 use crate::sidecar::exchange::Exchange;
 use crate::sidecar::farewell::Farewell;
@@ -14,10 +15,12 @@ use crate::sidecar::live::{Answer, Live};
 use crate::sidecar::offer::without_vain_offer;
 use crate::sidecar::refuse;
 use crate::sidecar::scan::{Progress, Scan};
+use crate::sidecar::splice::{Spliced, splice};
 use crate::sidecar::stream::Socket;
 use crate::telemetry::{Outcome, Refusal};
 use bytes::{Buf as _, BytesMut};
-use std::io;
+use smallvec::SmallVec;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -40,6 +43,8 @@ pub(super) struct Wire<T: Socket> {
     surplus: BytesMut,
     /// A scanned head that came in pieces or is larger than hyper's buffer.
     head: BytesMut,
+    /// What hyper has given us to write and the socket has not taken yet: the end of a head that was put together here.
+    unsent: BytesMut,
     /// A head is with hyper and its response is not written yet.
     busy: bool,
     wait: Wait,
@@ -72,7 +77,8 @@ impl<T: Socket> Wire<T> {
     /// Over a connection that has just been accepted.
     pub(super) fn new(io: T, live: Arc<Live>, exchange: Arc<Exchange>) -> Self {
         let scan = Scan::new(live.settings.load().server.max_header_bytes);
-        let (surplus, head, wait) = (BytesMut::new(), BytesMut::new(), Wait::Head(Instant::now()));
+        let (surplus, head, unsent) = (BytesMut::new(), BytesMut::new(), BytesMut::new());
+        let wait = Wait::Head(Instant::now());
         let (upload, reading, alarm) = (Pace::default(), Pace::default(), Alarm::new());
         Self {
             io,
@@ -81,6 +87,7 @@ impl<T: Socket> Wire<T> {
             scan,
             surplus,
             head,
+            unsent,
             busy: false,
             wait,
             upload,
@@ -314,13 +321,51 @@ impl<T: Socket> Wire<T> {
         Poll::Pending
     }
 
+    /// Writes `bufs` with the fields of `thin` in their head. What the socket does not take of the head is kept, and written before anything else.
+    fn write_thin(&mut self, cx: &mut Context<'_>, thin: &Thin, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let (io, unsent) = (&mut self.io, &mut self.unsent);
+        let written = splice(thin, bufs, |spliced| {
+            let Spliced { piece, rest, covers } = spliced;
+            let polled = if rest.is_empty() {
+                Pin::new(io).poll_write(cx, piece)
+            } else {
+                let all: SmallVec<[IoSlice<'_>; 8]> =
+                    std::iter::once(IoSlice::new(piece)).chain(rest.iter().map(|buf| IoSlice::new(buf))).collect();
+                Pin::new(io).poll_write_vectored(cx, &all)
+            };
+            let taken = match polled {
+                Poll::Ready(Ok(taken)) => taken,
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => 0, // `poll_flush` comes next, and waits
+            };
+            unsent.extend_from_slice(&piece[taken.min(piece.len())..]);
+            Ok(covers + taken.saturating_sub(piece.len()))
+        });
+        Poll::Ready(written.unwrap_or_else(|| Err(io::Error::other("a head was expected"))))
+    }
+
+    /// Until the socket has taken what is unsent.
+    fn send_unsent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.unsent.is_empty() {
+            let written = Pin::new(&mut self.io).poll_write(cx, &self.unsent);
+            match ready!(self.wrote(cx, written))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                taken => self.unsent.advance(taken),
+            }
+        }
+        if self.unsent.capacity() > 0 {
+            self.unsent = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Nothing more is written once the farewell has begun.
     fn may_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.farewell.is_some() {
             ready!(self.say_farewell(cx))?;
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        Poll::Ready(Ok(()))
+        self.send_unsent(cx)
     }
 }
 
