@@ -113,7 +113,7 @@ pub(super) const KEYS: &[Key] = &[
     key("server.rate_limit.per_second", RATE, "requests per second of one client, 0 = no limit"),
     key("server.rate_limit.burst", RATE, "requests at once after a pause, 0 = as many as per second"),
     key("server.rate_limit.by", Text, "who a client is: its address, or the header that names it"),
-    key("server.max_rate_clients", Integer { min: 16, max: 100_000_000 }, "clients that each rate remembers"),
+    key("server.max_rate_clients", Integer { min: 1, max: 100_000_000 }, "clients that each rate remembers"),
     key("server.trusted_proxies", List, "networks whose X-Forwarded-* are believed"),
     key("server.drain_timeout", WAIT, "how long requests under way may take after SIGTERM"),
     key("admin.listen", Text, "where the admin API listens"),

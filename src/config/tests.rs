@@ -48,6 +48,7 @@ fn other_value(key: &schema::Key) -> &'static str {
     match (key.path, key.kind) {
         ("server.listen", _) => "[\"[::1]:8081\"]",
         ("server.trusted_proxies", _) => "[\"10.0.0.0/8\"]",
+        ("server.rate_limit.by" | "rules[].rate_limit.by", _) => "\"header:authorization\"",
         ("admin.listen", _) => "\"127.0.0.1:9181\"",
         ("admin.hosts", _) => "[\"warmfront.internal\"]",
         ("upstream.urls", _) => "\"http://api\"",
@@ -151,6 +152,19 @@ fn every_key_of_this_version_changes_what_is_loaded() {
 }
 
 #[test]
+fn a_rule_takes_what_it_does_not_say_of_its_rate_from_that_of_all() {
+    let text = "[server]\nrate_limit = { per_second = 9, burst = 90, by = \"header:x-user\" }\n[[rules]]\npath = \"/a\"\nrate_limit.burst = 3\n\
+        [[rules]]\npath = \"/b\"\nrate_limit = { per_second = 1, by = \"client\" }\n[[rules]]\npath = \"/c\"\nrate_limit.per_second = 0\n[[rules]]\npath = \"/d\"\n";
+    let limits = good(text).server.rule_limits;
+    let of = |at: usize| {
+        limits[at].limit.as_ref().map(|limit| (limit.per_second, limit.burst, limit.by == crate::sidecar::settings::RateKey::Client))
+    };
+    assert_eq!([of(0), of(1), of(2), of(3)], [Some((9, 3, false)), Some((1, 0, true)), Some((0, 0, false)), None]);
+    assert!(faults("[server]\nrate_limit.by = \"user\"\n")[0].contains("\"user\" names no client; write \"client\""));
+    assert_eq!(good("[server]\nrate_limit.burst = 3\n").warnings.len(), 1);
+}
+
+#[test]
 fn every_variable_says_the_same_as_its_key() {
     for key in schema::KEYS.iter().filter(|key| key.later.is_none()) {
         let Some(name) = key.environment() else { continue };
@@ -186,7 +200,7 @@ fn misspelt_and_misplaced_keys_are_told_where_they_belong() {
             "2: cache.max_byte: unknown key; did you mean `max_bytes`?",
             "4: server.ttl: unknown key; `ttl` belongs elsewhere: rules[..].ttl",
             "5: server.banana: unknown key; remove it; known here: listen, tls, http2, max_streams, proxy_protocol, workers, max_request_body, max_header_bytes, header_timeout, idle_timeout, \
-             max_connections, trusted_proxies, drain_timeout",
+             max_connections, max_connections_per_client, min_body_rate, rate_limit, max_rate_clients, trusted_proxies, drain_timeout",
             "6: servr: unknown key; did you mean `server`?",
             "9: warm.concurency: unknown key; did you mean `concurrency`?",
         ]

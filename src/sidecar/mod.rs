@@ -29,6 +29,8 @@ mod fault;
 mod forward;
 mod forwarded;
 mod full;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod gate;
 mod head;
 mod http2;

@@ -30,8 +30,8 @@ pub(super) fn check(root: &Table, findings: &mut Findings) -> ServerSettings {
     set(&mut server.max_connections_per_client, root.integer("server.max_connections_per_client"));
     set(&mut server.min_body_rate, root.bytes("server.min_body_rate"));
     set(&mut server.max_rate_clients, root.integer("server.max_rate_clients"));
-    set(&mut server.rate_limit, rates::general(root, findings));
-    server.rule_limits = rates::of_rules(root, findings);
+    server.rate_limit = rates::general(root, findings);
+    server.rule_limits = rates::of_rules(root, &server.rate_limit, findings);
     set(&mut server.trusted_proxies, trusted_proxies(root, findings));
     set(&mut server.drain_timeout, root.duration("server.drain_timeout"));
     if server.proxy_protocol && root.is_silent(TRUSTED) {
