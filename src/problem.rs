@@ -4,6 +4,7 @@ use crate::telemetry::Refusal;
 use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response};
+use std::time::Duration;
 
 /// The response for `refusal`, with `detail` naming the limit or the place. JSON when `request` prefers or accepts it, else text.
 /// It carries `Cache-Control: no-store` and, for 503, `Retry-After: 1`.
@@ -30,6 +31,15 @@ pub fn response(refusal: Refusal, detail: &str, request: &HeaderMap) -> Response
     if refusal == Refusal::ConnectMethod {
         headers.insert(http::header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE"));
     }
+    response
+}
+
+/// The 429 for a client that asks too often: `Retry-After` says when it may come again, in whole seconds, rounded up (RFC 9110 section 10.2.3).
+#[must_use]
+pub fn rate_limited(wait: Duration, request: &HeaderMap) -> Response<Bytes> {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let mut response = response(Refusal::RateLimited, "you ask more often than you may (rate_limit)", request);
+    response.headers_mut().insert(http::header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
     response
 }
 

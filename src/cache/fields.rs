@@ -4,40 +4,63 @@
 //! fields for each answer costs no more than cloning one and letting it grow.
 
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// What a line costs beyond its bytes: name and value as they lie in memory, and a share of what the allocator rounds up.
 const LINE_WEIGHT: usize = size_of::<(HeaderName, HeaderValue)>() + 24;
 
-/// Header lines in their order; the lines of one name stand together. The values share one allocation of exactly their size, so that none pins
-/// a buffer that it was read from.
+/// What stands between the names and the values: `: ` and CRLF.
+const BETWEEN: usize = 4;
+
+/// Header lines in their order; the lines of one name stand together. All values are parts of one text of exactly their size, so that none pins a buffer
+/// that it was read from: the lines as HTTP/1 writes them.
 #[derive(Debug)]
-pub(crate) struct Fields(Box<[(HeaderName, HeaderValue)]>);
+pub(crate) struct Fields {
+    lines: Box<[(HeaderName, HeaderValue)]>,
+    /// `name: value` and CRLF for each line; `Content-Length` stands last.
+    text: Bytes,
+    /// Where `Content-Length` begins in the text.
+    without_length: usize,
+}
 
 impl Fields {
     pub(crate) fn compact(headers: &HeaderMap) -> Self {
-        let block: Bytes = headers.values().flat_map(|value| value.as_bytes()).copied().collect::<Vec<u8>>().into();
-        let mut at = 0;
+        let is_length = |(name, _): &(&HeaderName, &HeaderValue)| *name == CONTENT_LENGTH;
+        let room = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + BETWEEN).sum();
+        let mut text = Vec::with_capacity(room);
+        headers.iter().filter(|line| !is_length(line)).for_each(|line| write(&mut text, line));
+        let without_length = text.len();
+        headers.iter().filter(is_length).for_each(|line| write(&mut text, line));
+        let text = Bytes::from(text);
+        let (mut at, mut at_length) = (0, without_length);
         let lines = headers.iter().map(|(name, value)| {
-            let end = at + value.len();
+            let at = if *name == CONTENT_LENGTH { &mut at_length } else { &mut at };
+            let start = *at + name.as_str().len() + 2;
+            let end = start + value.len();
+            *at = end + 2;
             // The bytes were a valid value a moment ago; should they not be, the original is as good.
-            let mut copy = HeaderValue::from_maybe_shared(block.slice(at..end)).unwrap_or_else(|_| value.clone());
+            let mut copy = HeaderValue::from_maybe_shared(text.slice(start..end)).unwrap_or_else(|_| value.clone());
             copy.set_sensitive(value.is_sensitive());
-            at = end;
             (name.clone(), copy)
         });
-        Self(lines.collect())
+        Self { lines: lines.collect(), text: text.clone(), without_length }
+    }
+
+    /// The lines as HTTP/1 writes them, each with its CRLF, but for `Content-Length`.
+    pub(crate) fn lines(&self) -> &[u8] {
+        &self.text[..self.without_length]
     }
 
     /// The first line of `name`.
     pub(crate) fn get(&self, name: &HeaderName) -> Option<&HeaderValue> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+        self.lines.iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
     /// All lines as a map, with room for a few more.
     pub(crate) fn to_map(&self) -> HeaderMap {
-        let mut map = HeaderMap::with_capacity(self.0.len() + 4); // Age, Cache-Status, Via, Date
-        for (name, value) in &self.0 {
+        let mut map = HeaderMap::with_capacity(self.lines.len() + 4); // Age, Cache-Status, Via, Date
+        for (name, value) in &self.lines {
             map.append(name.clone(), value.clone());
         }
         map
@@ -45,8 +68,15 @@ impl Fields {
 
     /// Bytes of memory.
     pub(crate) fn weight(&self) -> usize {
-        self.0.iter().map(|(name, value)| name.as_str().len() + value.len() + LINE_WEIGHT).sum()
+        self.text.len() + self.lines.len() * LINE_WEIGHT
     }
+}
+
+fn write(text: &mut Vec<u8>, (name, value): (&HeaderName, &HeaderValue)) {
+    text.extend_from_slice(name.as_str().as_bytes());
+    text.extend_from_slice(b": ");
+    text.extend_from_slice(value.as_bytes());
+    text.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]
@@ -64,5 +94,17 @@ mod tests {
         assert_eq!(fields.to_map(), map);
         assert_eq!(fields.get(&HeaderName::from_static("b")).unwrap(), "1");
         assert_eq!(fields.get(&HeaderName::from_static("c")), None);
+    }
+
+    #[test]
+    fn the_text_has_every_line_but_the_length() {
+        let mut map = HeaderMap::new();
+        for (name, value) in [("b", "1"), ("content-length", "77"), ("a", ""), ("b", "3")] {
+            map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let fields = Fields::compact(&map);
+        assert_eq!(fields.lines(), b"b: 1\r\nb: 3\r\na: \r\n");
+        assert_eq!(fields.to_map(), map);
+        assert_eq!(fields.get(&HeaderName::from_static("content-length")).unwrap(), "77");
     }
 }

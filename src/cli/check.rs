@@ -3,6 +3,7 @@
 mod connect;
 mod json;
 
+use super::house::names;
 use super::plan::plural;
 use super::{Failure, args, report};
 use crate::Cache;
@@ -27,15 +28,18 @@ pub(super) fn run(args: CheckArgs) -> ExitCode {
     }
 }
 
-fn text(loaded: Result<Config, Faults>, reached: Option<Result<Reached, Unreached>>) -> ExitCode {
+fn text(loaded: Result<Config, Faults>, reached: Option<Result<Vec<Reached>, Vec<Unreached>>>) -> ExitCode {
     let config = match loaded {
         Ok(config) => config,
         Err(faults) => return Failure::from(faults).exit(),
     };
     report::warnings(&config.warnings);
     let connected = match reached {
-        Some(Ok(reached)) => format!("  connect   {reached}\n"),
-        Some(Err(unreached)) => return Failure::Work(unreached.to_string()).exit(),
+        Some(Ok(reached)) => reached.iter().map(|reached| format!("  connect   {reached}\n")).collect(),
+        Some(Err(unreached)) => {
+            let texts: Vec<String> = unreached.iter().map(ToString::to_string).collect();
+            return Failure::Work(texts.join("\n\n")).exit();
+        }
         None => String::new(),
     };
     report::print(&format!("{}{connected}", summary(&config)));
@@ -54,7 +58,7 @@ fn summary(config: &Config) -> String {
     let cache = &config.cache;
     let mut text = headline(config) + "\n";
     let _ = writeln!(text, "  listen    {}", listen.join(", "));
-    let _ = writeln!(text, "  upstream  http://{}", config.upstream.authority);
+    let _ = writeln!(text, "  upstream  {}", names(&config.upstream.origins));
     let _ = writeln!(text, "  cache     {}, objects up to {}", show_size(cache.max_bytes), show_size(cache.max_object));
     let count = cache.rules.len();
     let _ = writeln!(text, "  rules     {}", if count == 0 { "none".into() } else { count.to_string() });

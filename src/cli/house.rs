@@ -3,7 +3,7 @@
 use crate::RequestBody;
 use crate::admin::{Admin, AdminSettings, Bound as BoundAdmin, Control, Rooms};
 use crate::config::Config;
-use crate::sidecar::settings::ListenAddr;
+use crate::sidecar::settings::{ListenAddr, Origin};
 use crate::sidecar::{Drained, Sidecar};
 use crate::telemetry::log::{Logs, RequestLog};
 use crate::warm::{Plan, UserWarmup, Warm, Warmer};
@@ -57,7 +57,7 @@ impl House {
         }
         let guard = Warmer::new::<_, RequestBody, _>(service.clone(), plan).spawn().map_err(|fault| fault.to_string())?;
         let warm = guard.handle();
-        let service = UserWarmup::new(service, warm.clone());
+        let service = UserWarmup::new(service.with_thin_heads(), warm.clone());
         let rooms = Rooms { cache: cache.clone(), warm: warm.clone(), sidecar: sidecar.clone(), logs: logs.clone() };
         let admin = bind_admin(config.admin, &rooms)?;
         let (admin_address, control) = (admin.address(), admin.control());
@@ -70,7 +70,7 @@ impl House {
                 drop(guard); // what nobody waits for ends first
             };
             Box::pin(async move {
-                let drained = bound.run(service, stop).await;
+                let drained = bound.run_thin(service, stop).await;
                 admin.stop().await;
                 drained
             }) as Boxed<Drained>
@@ -129,6 +129,11 @@ impl Knobs {
         restart.extend(self.admin.reload(config.admin));
         Ok(restart)
     }
+}
+
+/// The origins on one line, as `http://a and http://b`.
+pub(super) fn names(origins: &[Origin]) -> String {
+    origins.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
 }
 
 /// An address as it is written in the configuration.

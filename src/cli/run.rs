@@ -1,6 +1,6 @@
 //! `warmfront run`: the sidecar, from its configuration to its drained end.
 
-use super::house::{House, Knobs, address};
+use super::house::{House, Knobs, address, names};
 use super::signals::{Request, Signals};
 use super::{Failure, args, report};
 use crate::config::{Sources, load, units::show_duration, units::show_size};
@@ -40,7 +40,7 @@ fn start(sources: Sources) -> Result<(), Failure> {
     let result = runtime.block_on(async {
         let signals = Signals::take().map_err(|error| Failure::Work(format!("cannot take signals: {error}")))?;
         let drain = config.server.drain_timeout;
-        let behind = format!("upstream http://{}, cache {}", config.upstream.authority, show_size(config.cache.max_bytes));
+        let behind = format!("upstream {}, cache {}", names(&config.upstream.origins), show_size(config.cache.max_bytes));
         let house = House::open(config, logs.clone()).await.map_err(Failure::Work)?;
         let addresses: Vec<String> = house.addresses.iter().map(address).collect();
         report::line(&format!(

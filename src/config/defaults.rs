@@ -5,7 +5,7 @@ use crate::cache::rules::Rule;
 use crate::cache::settings::Settings;
 use crate::config::AdminSettings;
 use crate::config::units::{show_duration, show_size};
-use crate::sidecar::settings::{Forwarded, ServerSettings, UpstreamSettings};
+use crate::sidecar::settings::{Forwarded, Origin, ServerSettings, UpstreamSettings};
 use crate::telemetry::log::{Format, LogSettings};
 use crate::warm::{Group, UserSettings, WarmSettings};
 use http::uri::Authority;
@@ -29,7 +29,7 @@ impl Defaults {
         Self {
             server: ServerSettings::default(),
             admin: AdminSettings::default(),
-            upstream: UpstreamSettings::new(Authority::from_static("localhost")),
+            upstream: UpstreamSettings::new(Origin::http(Authority::from_static("localhost"))),
             cache: Settings::default(),
             warm: WarmSettings::default(),
             logs: LogSettings::default(),
@@ -85,6 +85,12 @@ impl Defaults {
             "header_timeout" => duration(server.header_timeout),
             "idle_timeout" => duration(server.idle_timeout),
             "max_connections" => json!(server.max_connections),
+            "max_connections_per_client" => json!(server.max_connections_per_client),
+            "min_body_rate" => size(server.min_body_rate),
+            "rate_limit.per_second" => json!(server.rate_limit.per_second),
+            "rate_limit.burst" => json!(server.rate_limit.burst),
+            "rate_limit.by" => json!("client"),
+            "max_rate_clients" => json!(server.max_rate_clients),
             "trusted_proxies" => texts(&server.trusted_proxies),
             "drain_timeout" => duration(server.drain_timeout),
             _ => return None,

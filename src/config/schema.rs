@@ -86,6 +86,8 @@ const WAIT: Kind = duration(0, DAY);
 const LIFETIME: Kind = duration(0, 3650 * DAY);
 /// As many items as a group may have.
 const MOST_ITEMS: u64 = crate::warm::group::MOST_ITEMS as u64;
+/// Requests.
+const RATE: Kind = Integer { min: 0, max: 1_000_000 };
 const ANY: Kind = Integer { min: 0, max: i64::MAX as u64 };
 
 /// Every key of the file, in the order of the contract.
@@ -96,7 +98,17 @@ pub(super) const KEYS: &[Key] = &[
     key("server.max_header_bytes", size(1024, 16 * MIB), "the largest request head, over it 431"),
     key("server.header_timeout", TIMEOUT, "how long a request head may take"),
     key("server.idle_timeout", TIMEOUT, "how long a connection may stay idle"),
-    key("server.max_connections", Integer { min: 1, max: 10_000_000 }, "open connections, beyond it accepting waits"),
+    key(
+        "server.max_connections",
+        Integer { min: 1, max: 10_000_000 },
+        "open connections, beyond it idle ones are closed, then accepting waits",
+    ),
+    key("server.max_connections_per_client", Integer { min: 0, max: 10_000_000 }, "open connections of one client, 0 = no limit"),
+    key("server.min_body_rate", size(0, MIB), "bytes per second below which an upload or a reader is given up, 0 = only silence counts"),
+    key("server.rate_limit.per_second", RATE, "requests per second of one client, 0 = no limit"),
+    key("server.rate_limit.burst", RATE, "requests at once after a pause, 0 = as many as per second"),
+    key("server.rate_limit.by", Text, "who a client is: its address, or the header that names it"),
+    key("server.max_rate_clients", Integer { min: 16, max: 100_000_000 }, "clients that each rate remembers"),
     key("server.trusted_proxies", List, "networks whose X-Forwarded-* are believed"),
     key("server.drain_timeout", WAIT, "how long requests under way may take after SIGTERM"),
     key("admin.listen", Text, "where the admin API listens"),
@@ -104,7 +116,7 @@ pub(super) const KEYS: &[Key] = &[
     key("admin.hosts", List, "further names by which the admin API may be called"),
     key("admin.ready_when_warm", Fraction, "the share of the start-up plan that must be warm before /readyz says so"),
     key("admin.ready_deadline", WAIT, "when /readyz says so at the latest"),
-    key("upstream.urls", OneOrMore, "the upstream, as \"http://127.0.0.1:9000\""),
+    key("upstream.urls", OneOrMore, "the upstreams, as \"http://127.0.0.1:9000\""),
     key("upstream.connect_timeout", TIMEOUT, "how long connecting may take"),
     key("upstream.response_timeout", TIMEOUT, "how long the response head may take"),
     key("upstream.idle_body_timeout", TIMEOUT, "how long a body may be silent"),
@@ -135,6 +147,9 @@ pub(super) const KEYS: &[Key] = &[
     key("rules[].ignore", List, "prohibitions of the origin that are disregarded"),
     key("rules[].tags", List, "tags of what is stored"),
     key("rules[].per_identity.header", Text, "the request header that names the identity"),
+    key("rules[].rate_limit.per_second", RATE, "requests per second of one client, 0 = no limit"),
+    key("rules[].rate_limit.burst", RATE, "requests at once after a pause, 0 = as many as per second"),
+    key("rules[].rate_limit.by", Text, "who a client is: its address, or the header that names it"),
     key("rules[].query_ignore", List, "query parameters that do not count, as [\"utm_*\"]"),
     key("rules[].query_sort", Bool, "whether query parameters are sorted"),
     key("invalidate[].methods", List, "the methods that invalidate"),
@@ -191,12 +206,14 @@ pub(super) const KEYS: &[Key] = &[
 /// What each table and each array of tables is about, by its path.
 pub(super) const TABLES: &[(&str, &str)] = &[
     ("server", "the data port: where readers come in, and what they may send"),
+    ("server.rate_limit", "how often one client may ask, beyond it 429; hits count too"),
     ("admin", "the admin API, on a port of its own"),
     ("upstream", "the API in front of which warmfront stands"),
     ("cache", "what is stored, and for how long where the origin is silent"),
     ("key", "what identifies a stored response, where no rule says otherwise"),
     ("rules[]", "rules by path: the first that matches a request decides"),
     ("rules[].per_identity", "a partition per identity, unreachable from any other"),
+    ("rules[].rate_limit", "how often one client may ask for these paths, in place of server.rate_limit"),
     ("invalidate[]", "what a successful change puts out of date beyond its own target; all that match apply"),
     ("warm", "what is fetched before anybody asks, and at which pace"),
     ("warm.refresh_ahead", "hot keys are refreshed before they expire"),

@@ -303,13 +303,14 @@ fn addresses_must_make_sense_together() {
 }
 
 #[test]
-fn one_upstream_is_what_this_version_asks() {
-    let two = file("[upstream]\nurls = [\"http://a\", \"http://b\"]\n").unwrap_err();
-    assert!(two.as_slice()[0].found.contains("names 2 upstreams; this version asks one"));
+fn several_upstreams_are_asked_each_named_once() {
+    let two = file("[upstream]\nurls = [\"http://a\", \"https://b:8443\"]\n").unwrap();
+    assert_eq!(two.upstream.origins.iter().map(ToString::to_string).collect::<Vec<_>>(), ["http://a", "https://b:8443"]);
+    let twice = file("[upstream]\nurls = [\"http://a\",\n  \"http://b\",\n  \"http://A:80\"]\n").unwrap_err();
+    assert_eq!((twice.as_slice().len(), &*twice.as_slice()[0].found), (1, "\"http://A:80\" is there twice"));
     let flags = vec![("upstream.urls", "http://a:1".into(), "--upstream")];
     let config = load(Sources { flags, ..Sources::default() }).unwrap();
-    assert_eq!((config.upstream.authority.as_str(), config.source), ("a:1", None));
-    assert!(file("[upstream]\nurls = \"https://a\"").unwrap_err().as_slice()[0].found.contains("later version"));
+    assert_eq!((config.upstream.origins[0].to_string(), config.source), ("http://a:1".to_owned(), None));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use crate::cache::entry::{Head, Stored};
 use crate::clock::Stamp;
 use crate::flow::body::CacheBody;
 use crate::flow::spool::Reader;
+use crate::flow::thin::Thin;
 use crate::rfc::cache_status::CacheStatus;
 use crate::rfc::range::{self, ByteRange, ContentRange, RangeSet};
 use crate::rfc::{age, conditional};
@@ -24,6 +25,8 @@ pub(crate) struct Client<'a> {
     pub(crate) method: &'a Method,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) now: Stamp,
+    /// Whether the request may have a range or preconditions.
+    pub(crate) conditional: bool,
     /// What to say in `Cache-Status`; `None` if it is switched off. Its `ttl` is filled in here.
     pub(crate) status: Option<CacheStatus>,
 }
@@ -47,10 +50,12 @@ fn only_range<'a>(method: &Method, headers: &'a HeaderMap) -> Option<&'a HeaderV
 /// An answer from a stored response.
 pub(crate) fn from_stored<B>(stored: &Stored, client: &Client<'_>) -> Response<CacheBody<B>> {
     let head = &stored.head;
-    if is_unmodified(head, client) {
+    if client.conditional && is_unmodified(head, client) {
         return not_modified(head, client);
     }
-    if let Some(range) = client.range().filter(|_| range_applies(head, client.headers)) {
+    if client.conditional
+        && let Some(range) = client.range().filter(|_| range_applies(head, client.headers))
+    {
         match &stored.range {
             None => {
                 if let Some(response) = ranged(stored, range, client) {
@@ -70,6 +75,21 @@ pub(crate) fn from_stored<B>(stored: &Stored, client: &Client<'_>) -> Response<C
         *response.body_mut() = CacheBody::stored(stored.body.clone(), stored.trailers.as_deref().cloned());
     }
     response
+}
+
+/// The answer of a hit that leaves its fields to whoever writes them.
+pub(crate) fn thin<B>(stored: &Stored, thin: Thin) -> Response<CacheBody<B>> {
+    let mut response = Response::new(CacheBody::thin(stored.body.clone(), thin));
+    *response.status_mut() = stored.head.status;
+    response
+}
+
+/// Gives an answer without fields the map of its request, emptied: a server uses its room for the next request.
+pub(crate) fn lend_map<B>(response: &mut Response<B>, mut spare: HeaderMap) {
+    if response.headers().is_empty() {
+        spare.clear();
+        *response.headers_mut() = spare;
+    }
 }
 
 /// An answer from a fill under way.

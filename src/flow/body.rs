@@ -3,6 +3,7 @@
 use crate::error::BodyError;
 use crate::flow::spool::{Piece, Reader};
 use crate::flow::tally::Tally;
+use crate::flow::thin::{MayBeThin, Thin};
 use crate::telemetry::log::Ending;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -20,6 +21,8 @@ pin_project! {
     pub struct CacheBody<B> {
         #[pin]
         kind: Kind<B>,
+        // The head of the response, if its fields are not in the response.
+        thin: Option<Thin>,
         told: Option<Box<Told>>,
     }
 }
@@ -50,6 +53,15 @@ impl Pieces {
 }
 
 impl<B> CacheBody<B> {
+    const fn of(kind: Kind<B>) -> Self {
+        Self { kind, thin: None, told: None }
+    }
+
+    /// The stored body of a response without its fields.
+    pub(crate) fn thin(bytes: Bytes, thin: Thin) -> Self {
+        Self { thin: Some(thin), ..Self::stored(bytes, None) }
+    }
+
     pub(crate) fn empty() -> Self {
         Self::stored(Bytes::new(), None)
     }
@@ -69,10 +81,6 @@ impl<B> CacheBody<B> {
 
     pub(crate) fn pass(inner: B) -> Self {
         Self::of(Kind::Pass { inner })
-    }
-
-    const fn of(kind: Kind<B>) -> Self {
-        Self { kind, told: None }
     }
 
     /// Bytes of a body that is there already.
@@ -179,6 +187,12 @@ where
             Kind::Follow { reader } => reader.left().map_or_else(SizeHint::new, SizeHint::with_exact),
             Kind::Pass { inner } => inner.size_hint(),
         }
+    }
+}
+
+impl<B> MayBeThin for CacheBody<B> {
+    fn take_thin(&mut self) -> Option<Thin> {
+        self.thin.take()
     }
 }
 

@@ -6,6 +6,7 @@ mod change;
 mod combine;
 mod errand;
 pub(crate) mod flight;
+pub(crate) mod glance;
 pub(crate) mod in_force;
 mod pump;
 pub(crate) mod serve;
@@ -14,6 +15,7 @@ pub(crate) mod shared;
 mod spool;
 pub(crate) mod tally;
 pub(crate) mod target;
+pub(crate) mod thin;
 pub(crate) mod through;
 pub(crate) mod visit;
 

@@ -202,6 +202,7 @@ impl<S, B> Visit<S, B> {
             method: self.request.method(),
             headers: self.request.headers(),
             now: self.shared.clock.now(),
+            conditional: true,
             status: self.settings.cache_status.then_some(CacheStatus { name: super::NAME, ..status }),
         }
     }

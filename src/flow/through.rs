@@ -11,6 +11,7 @@ use crate::flow::answer::{self, CACHE_STATUS, Client};
 use crate::flow::body::CacheBody;
 use crate::flow::change::Change;
 use crate::flow::errand::{Errand, Keep, Phrasing, call, is_covered_status};
+use crate::flow::glance::Glance;
 use crate::flow::in_force::InForce;
 use crate::flow::pump::pump;
 use crate::flow::shared::Shared;
@@ -76,7 +77,13 @@ where
         let fwd_status = (!failed).then(|| response.status().as_u16());
         let status =
             CacheStatus { name: super::NAME, fwd: Some(why), fwd_status, detail: Some("stale-if-error"), ..CacheStatus::default() };
-        let client = Client { method: &method, headers, now: shared.clock.now(), status: settings.cache_status.then_some(status) };
+        let client = Client {
+            method: &method,
+            headers,
+            now: shared.clock.now(),
+            conditional: true,
+            status: settings.cache_status.then_some(status),
+        };
         if let Some(covered) = covered(&shared, &stored, &client) {
             tally.count(Outcome::Stale, Some("stale-if-error"));
             return Ok(covered);
@@ -94,7 +101,7 @@ where
     let timing = Timing { requested, received: shared.clock.now() };
     let headers = Arc::new(headers);
     let mut errand = key.zip(member).map(|(key, member)| {
-        let directives = visit::directives(&headers);
+        let directives = visit::directives(&headers, Glance::at(&headers));
         errand(&shared, &settings, rule, key, member, born, &method, Arc::clone(&headers), directives, uri.clone())
     });
     if !method::is_safe(&method) && (response.status().is_success() || response.status().is_redirection()) {
@@ -126,7 +133,7 @@ where
 
 /// The stored response in place of an error, if its window allows it (RFC 5861 section 4).
 fn covered<RB>(shared: &Shared, stored: &Stored, client: &Client<'_>) -> Option<Response<CacheBody<RB>>> {
-    let directives = visit::directives(client.headers);
+    let directives = visit::directives(client.headers, Glance::at(client.headers));
     let allowed = stored.range.is_none() && may_cover_error(&stored.head.life, stored.level(&shared.groups), &directives, client.now);
     allowed.then(|| answer::from_stored(stored, client))
 }

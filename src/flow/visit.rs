@@ -7,26 +7,16 @@ use crate::cache::rules::Rule;
 use crate::cache::settings::Settings;
 use crate::clock::Stamp;
 use crate::flow::answer::part_answers;
+use crate::flow::glance::Glance;
 use crate::flow::shared::Shared;
 use crate::rfc::cache_status::Forward;
 use crate::rfc::conditional;
 use crate::rfc::directives::RequestDirectives;
-use http::header::{CACHE_CONTROL, HOST, PRAGMA, RANGE, UPGRADE};
+use http::header::{HOST, RANGE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, Method};
 use std::borrow::Cow;
 use std::sync::Arc;
-
-/// Fields by which some frameworks let a request be another one than it says. A key that does not know them must not be used: such requests pass.
-static OVERRIDES: [HeaderName; 7] = [
-    HeaderName::from_static("x-http-method-override"),
-    HeaderName::from_static("x-http-method"),
-    HeaderName::from_static("x-method-override"),
-    HeaderName::from_static("x-original-url"),
-    HeaderName::from_static("x-rewrite-url"),
-    HeaderName::from_static("x-original-host"),
-    HeaderName::from_static("x-host"),
-];
 
 /// What part the cache has in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,11 +38,6 @@ pub(crate) enum Found {
     Ask { why: Forward, stored: Option<Arc<Stored>> },
 }
 
-/// All of them begin with `x-`, so that other names cost one comparison.
-fn is_override(name: &HeaderName) -> bool {
-    name.as_str().starts_with("x-") && OVERRIDES.contains(name)
-}
-
 /// Whether the request names one host: a key must not hold another one than an application may read.
 fn names_one_host(parts: &Parts) -> bool {
     let mut lines = parts.headers.get_all(HOST).iter();
@@ -69,7 +54,7 @@ pub(crate) fn match_rule(settings: &Settings, path: &str) -> Option<usize> {
 }
 
 /// Decides about the cache's part in a request. `has_body`: it has content, which no key knows (a "fat GET").
-pub(crate) fn route(parts: &Parts, settings: &Settings, rule: Option<&Rule>, has_body: bool) -> Route {
+pub(crate) fn route(parts: &Parts, glance: Glance, settings: &Settings, rule: Option<&Rule>, has_body: bool) -> Route {
     if !settings.enabled {
         Route::Pass(Forward::Bypass, Some("disabled"))
     } else if rule.is_some_and(|rule| rule.pass) {
@@ -78,11 +63,11 @@ pub(crate) fn route(parts: &Parts, settings: &Settings, rule: Option<&Rule>, has
         Route::Pass(Forward::Method, None)
     } else if has_body {
         Route::Pass(Forward::Bypass, Some("request-body"))
-    } else if parts.headers.contains_key(UPGRADE) {
+    } else if glance.upgrade {
         Route::Pass(Forward::Bypass, Some("upgrade"))
     } else if !names_one_host(parts) {
         Route::Pass(Forward::Bypass, Some("host"))
-    } else if parts.headers.keys().any(is_override) {
+    } else if glance.overridden {
         Route::Pass(Forward::Bypass, Some("override-header"))
     } else {
         Route::Lookup
@@ -105,12 +90,8 @@ pub(crate) fn keyed_query<'a>(settings: &Settings, path: &str, query: Option<&'a
 }
 
 /// The request's directives, without a look where there can be none.
-pub(crate) fn directives(headers: &HeaderMap) -> RequestDirectives {
-    if headers.contains_key(CACHE_CONTROL) || headers.contains_key(PRAGMA) {
-        RequestDirectives::read(headers)
-    } else {
-        RequestDirectives::default()
-    }
+pub(crate) fn directives(headers: &HeaderMap, glance: Glance) -> RequestDirectives {
+    if glance.directives { RequestDirectives::read(headers) } else { RequestDirectives::default() }
 }
 
 /// What of all that is stored for the key is the one for this request, whatever its age.

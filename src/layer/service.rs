@@ -10,10 +10,12 @@ use crate::cache::wish::{Nominee, Wish};
 use crate::clock::{Moment, Stamp};
 use crate::flow::answer::{self, Client};
 use crate::flow::body::CacheBody;
+use crate::flow::glance::Glance;
 use crate::flow::in_force::InForce;
 use crate::flow::serve::{Visit, serve};
 use crate::flow::shared::Shared;
 use crate::flow::tally::{Tally, answered_at_once, told};
+use crate::flow::thin::Thin;
 use crate::flow::through::{Handover, hand_over};
 use crate::flow::visit::{self, Found, Route};
 use crate::layer::{Cache, ResponseFuture};
@@ -37,12 +39,20 @@ use tower_service::Service;
 pub struct CacheService<S> {
     inner: S,
     shared: Arc<Shared>,
+    /// Whether hits leave the fields of their heads to whoever writes them.
+    thin: bool,
 }
 
 impl<S> CacheService<S> {
     /// Puts `cache` around `inner`.
     pub fn new(inner: S, cache: Cache) -> Self {
-        Self { inner, shared: cache.into_shared() }
+        Self { inner, shared: cache.into_shared(), thin: false }
+    }
+
+    /// The same, for a server that [takes the heads of hits](crate::flow::thin::MayBeThin) as they are stored.
+    #[cfg(feature = "sidecar")]
+    pub(crate) fn with_thin_heads(self) -> Self {
+        Self { thin: true, ..self }
     }
 }
 
@@ -70,7 +80,8 @@ where
         let intent = take_intent(&mut parts);
         let rule = visit::match_rule(&settings, parts.uri.path());
         let matched = rule.and_then(|rule| settings.rules.get(rule));
-        if let Route::Pass(why, detail) = visit::route(&parts, &settings, matched, !body.is_end_stream()) {
+        let glance = Glance::at(&parts.headers);
+        if let Route::Pass(why, detail) = visit::route(&parts, glance, &settings, matched, !body.is_end_stream()) {
             if let Some(intent) = intent {
                 intent.settle(Fate::Uncacheable(NotStored::Pass));
                 return ResponseFuture::ready(Response::new(CacheBody::empty()));
@@ -82,7 +93,7 @@ where
             return self.hand_over(&settings, Request::from_parts(parts, body), rule, handing);
         }
         let key = visit::key_for(&self.shared, &settings, matched, &mut parts);
-        let directives = visit::directives(&parts.headers);
+        let directives = visit::directives(&parts.headers, glance);
         let now = began.stamp();
         let found = visit::look_up(&self.shared, &key, &parts, &directives, now);
         if let Some(intent) = intent {
@@ -95,15 +106,20 @@ where
                 if self.shared.wishes.wants(hits) {
                     self.nominate(&key, &stored);
                 }
-                let mut response = answer::from_stored(&stored, &client(&settings, &parts, now, None));
+                let thin = self.thin.then(|| Thin::of(&stored, &parts.method, glance, now, settings.cache_status)).flatten();
+                let mut response = match thin {
+                    Some(thin) => answer::thin(&stored, thin),
+                    None => answer::from_stored(&stored, &client(&settings, &parts, glance, now, None)),
+                };
                 let ending = (Outcome::Hit, None);
                 answered_at_once(&self.shared, &settings, rule, ending, began, &parts, key.hash_value(), &mut response);
+                answer::lend_map(&mut response, parts.headers);
                 ResponseFuture::ready(response)
             }
             Found::Stale(stored, refresh) => {
                 stored.touch(now);
                 let detail = if refresh { "stale-while-revalidate" } else { "max-stale" };
-                let mut response = answer::from_stored(&stored, &client(&settings, &parts, now, Some(detail)));
+                let mut response = answer::from_stored(&stored, &client(&settings, &parts, glance, now, Some(detail)));
                 let ending = (Outcome::Stale, Some(detail));
                 answered_at_once(&self.shared, &settings, rule, ending, began, &parts, key.hash_value(), &mut response);
                 if refresh {
@@ -201,7 +217,7 @@ impl<S> CacheService<S> {
             && intent.is_met_by(stored, now)
         {
             intent.settle(Fate::Skipped);
-            let client = Client { method: request.method(), headers: request.headers(), now, status: None };
+            let client = Client { method: request.method(), headers: request.headers(), now, conditional: true, status: None };
             return ResponseFuture::ready(answer::from_stored(stored, &client));
         }
         let visit = self.visit(settings, request, rule, key, directives, found);
@@ -268,7 +284,14 @@ async fn to_its_end<T: Send + 'static>(future: impl Future<Output = T> + Send + 
     }
 }
 
-fn client<'a>(settings: &Settings, parts: &'a http::request::Parts, now: Stamp, detail: Option<&'static str>) -> Client<'a> {
+fn client<'a>(
+    settings: &Settings,
+    parts: &'a http::request::Parts,
+    glance: Glance,
+    now: Stamp,
+    detail: Option<&'static str>,
+) -> Client<'a> {
     let status = CacheStatus { name: crate::flow::NAME, hit: true, detail, ..CacheStatus::default() };
-    Client { method: &parts.method, headers: &parts.headers, now, status: settings.cache_status.then_some(status) }
+    let status = settings.cache_status.then_some(status);
+    Client { method: &parts.method, headers: &parts.headers, now, conditional: glance.conditional, status }
 }

@@ -9,6 +9,23 @@ const MAX_INTEGER: i64 = 999_999_999_999_999;
 /// Enough for every value without a long detail.
 type Text = SmallVec<[u8; 128]>;
 
+/// Where text goes.
+trait Sink {
+    fn put(&mut self, text: &[u8]);
+}
+
+impl Sink for Text {
+    fn put(&mut self, text: &[u8]) {
+        self.extend_from_slice(text);
+    }
+}
+
+impl Sink for Vec<u8> {
+    fn put(&mut self, text: &[u8]) {
+        self.extend_from_slice(text);
+    }
+}
+
 /// What this cache did with a request: one member of Cache-Status (RFC 9211 section 2).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CacheStatus {
@@ -74,55 +91,64 @@ impl CacheStatus {
     #[must_use]
     pub fn to_value(&self) -> HeaderValue {
         let mut text = Text::new();
-        push_name(&mut text, self.name);
+        self.put_into(&mut text);
+        // Only visible ASCII was written, so the other arm is never taken.
+        HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+    }
+
+    /// Writes the member at the end of `text`.
+    pub(crate) fn write(&self, text: &mut Vec<u8>) {
+        self.put_into(text);
+    }
+
+    fn put_into<T: Sink>(&self, text: &mut T) {
+        push_name(text, self.name);
         if self.hit {
-            text.extend_from_slice(b"; hit");
+            text.put(b"; hit");
         } else {
             if let Some(fwd) = self.fwd {
-                text.extend_from_slice(b"; fwd=");
-                text.extend_from_slice(fwd.as_str().as_bytes());
+                text.put(b"; fwd=");
+                text.put(fwd.as_str().as_bytes());
             }
             if let Some(status) = self.fwd_status {
-                text.extend_from_slice(b"; fwd-status=");
-                text.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
+                text.put(b"; fwd-status=");
+                text.put(itoa::Buffer::new().format(status).as_bytes());
             }
         }
         if let Some(ttl) = self.ttl {
             let ttl = ttl.clamp(-MAX_INTEGER, MAX_INTEGER);
-            text.extend_from_slice(b"; ttl=");
-            text.extend_from_slice(itoa::Buffer::new().format(ttl).as_bytes());
+            text.put(b"; ttl=");
+            text.put(itoa::Buffer::new().format(ttl).as_bytes());
         }
         if self.stored {
-            text.extend_from_slice(b"; stored");
+            text.put(b"; stored");
         }
         if self.collapsed {
-            text.extend_from_slice(b"; collapsed");
+            text.put(b"; collapsed");
         }
         if let Some(detail) = self.detail {
-            text.extend_from_slice(b"; detail=");
-            push_name(&mut text, detail);
+            text.put(b"; detail=");
+            push_name(text, detail);
         }
-        // Only visible ASCII was written, so the other arm is never taken.
-        HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
 }
 
 /// Writes a token if it is one, else a string (RFC 9651 sections 3.3.3 and 3.3.4). A string holds
 /// printable ASCII only; a `?` takes the place of each octet of anything else.
-fn push_name(text: &mut Text, name: &str) {
+fn push_name<T: Sink>(text: &mut T, name: &str) {
     if is_token(name.as_bytes()) {
-        text.extend_from_slice(name.as_bytes());
+        text.put(name.as_bytes());
         return;
     }
-    text.push(b'"');
+    text.put(b"\"");
     for byte in name.bytes() {
         match byte {
-            b'"' | b'\\' => text.extend_from_slice(&[b'\\', byte]),
-            b' '..=b'~' => text.push(byte),
-            _ => text.push(b'?'),
+            b'"' | b'\\' => text.put(&[b'\\', byte]),
+            b' '..=b'~' => text.put(&[byte]),
+            _ => text.put(b"?"),
         }
     }
-    text.push(b'"');
+    text.put(b"\"");
 }
 
 /// `sf-token` of RFC 9651 section 3.3.4.
@@ -130,9 +156,25 @@ fn is_token(name: &[u8]) -> bool {
     let [first, rest @ ..] = name else {
         return false;
     };
-    let is_rest = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:/".contains(byte);
-    (first.is_ascii_alphabetic() || *first == b'*') && rest.iter().all(is_rest)
+    (first.is_ascii_alphabetic() || *first == b'*') && rest.iter().all(|byte| IN_TOKEN[usize::from(*byte)])
 }
+
+/// What a token may have behind its first character.
+const IN_TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128_u8 {
+        table[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"!#$%&'*+-.^_`|~:/";
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,7 @@ use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, Head
 use http::request::Parts;
 use http::{Method, Response, StatusCode, Version};
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// Fields that a request gets from us: `X-Forwarded-For`, `-Host`, `-Proto`, `Forwarded` and `Via`.
 const OUR_FIELDS: usize = 5;
@@ -29,6 +30,8 @@ pub(super) enum Way {
 pub(super) enum Stop {
     /// An error, and what was wrong in words.
     Refuse(Refusal, Cow<'static, str>),
+    /// A client that asks too often, and when it may come again.
+    Wait(Duration),
     /// An answer that is ours to give (RFC 9110 section 7.6.2).
     Answer(Box<Response<Bytes>>),
 }
@@ -37,8 +40,11 @@ pub(super) enum Stop {
 /// and forwarding fields that are true. `empty` says that it has no body.
 pub(super) fn admit(parts: &mut Parts, empty: bool, settings: &Settings, peer: &Peer, memory: &Memory) -> Result<Way, Stop> {
     let notable = Notable::of(&parts.headers);
+    if let Some(limits) = &settings.limits {
+        limits.check(parts.uri.path(), &parts.headers, peer, &settings.server).map_err(Stop::Wait)?;
+    }
     check(parts, empty, notable, settings)?;
-    let host = target::resolve(parts, memory, &settings.upstream.authority).map_err(bad_request)?;
+    let host = target::resolve(parts, memory, settings.upstream.host()).map_err(bad_request)?;
     spend_max_forwards(parts)?;
     let mut way = Way::Service;
     if notable.hop {
@@ -177,7 +183,7 @@ mod tests {
     use super::{Stop, Way, admit};
     use crate::sidecar::forwarded::Peer;
     use crate::sidecar::live::Settings;
-    use crate::sidecar::settings::{ServerSettings, UpstreamSettings};
+    use crate::sidecar::settings::{Origin, ServerSettings, UpstreamSettings};
     use crate::sidecar::target::Memory;
     use crate::telemetry::Refusal;
     use http::request::Parts;
@@ -190,8 +196,8 @@ mod tests {
             request = request.header(*name, *value);
         }
         let mut parts = request.body(()).unwrap().into_parts().0;
-        let upstream = UpstreamSettings::new(Authority::from_static("o:1"));
-        let settings = Settings { server: ServerSettings { max_request_body: 100, ..ServerSettings::default() }, upstream };
+        let upstream = UpstreamSettings::new(Origin::http(Authority::from_static("o:1")));
+        let settings = Settings::after(None, ServerSettings { max_request_body: 100, ..ServerSettings::default() }, upstream);
         let way = admit(&mut parts, empty, &settings, &Peer::new(None), &Memory::default())?;
         Ok((way, parts))
     }

@@ -1,38 +1,30 @@
-//! Connections to the upstream: opened ahead or when they are needed; names that were resolved once stay usable, and connecting has a deadline that
-//! includes resolving.
+//! Opens connections to the upstream: ahead or when they are needed. Connecting has a deadline that includes resolving.
 
 use crate::error::BoxError;
 use crate::sidecar::live::Live;
+use crate::sidecar::pool::line::{Line, Socket};
+use crate::sidecar::pool::tls::Tls;
+use crate::sidecar::pool::{Carrier, Many, carry};
+use crate::sidecar::resolve::Resolve;
+use crate::sidecar::settings::{Http2, Origin};
 use crate::sidecar::stash::Stash;
 use http::Uri;
-use http::uri::{Authority, PathAndQuery, Scheme};
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::client::legacy::connect::dns::Name;
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
-use hyper_util::rt::TokioIo;
-use parking_lot::Mutex;
-use socket2::SockRef;
-use std::collections::HashMap;
+use http::uri::{Authority, PathAndQuery};
+use hyper_util::client::legacy::connect::HttpConnector;
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tower_service::Service;
 
-type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-
-/// Opens connections. Clones share the memory of names and the stash.
+/// Opens connections. Clones share the memory of names, the stash and the sessions of TLS.
 #[derive(Clone, Debug)]
 pub(super) struct Dial {
     http: HttpConnector<Resolve>,
     live: Arc<Live>,
     stash: Arc<Stash>,
+    tls: Tls,
 }
 
 /// `upstream.connect_timeout` passed before there was a connection.
@@ -52,7 +44,8 @@ impl Dial {
         let mut http = HttpConnector::new_with_resolver(Resolve::default());
         http.set_nodelay(true);
         http.set_keepalive(Some(Duration::from_secs(60)));
-        Self { http, stash: Arc::new(Stash::new(live.clone())), live }
+        http.enforce_http(false); // the scheme names the default port
+        Self { http, stash: Arc::new(Stash::new(live.clone())), live, tls: Tls::default() }
     }
 
     /// What was opened ahead.
@@ -60,202 +53,90 @@ impl Dial {
         &self.stash
     }
 
-    /// Opens as many connections as are missing from `upstream.preconnect` (more than `upstream.max_in_flight` are of no use), and lays them by. Nothing is
-    /// sent over them.
-    pub(super) async fn ahead(mut self) {
-        let (authority, wanted) = {
-            let upstream = &self.live.settings.load().upstream;
-            (upstream.authority.clone(), upstream.preconnect.min(upstream.max_in_flight))
-        };
+    /// Opens as many connections as are missing from `upstream.preconnect` (more than `upstream.max_in_flight` are of no use), the same share to each
+    /// origin, and lays them by. Nothing is sent over them.
+    pub(super) async fn ahead(&self, many: &Many) {
         self.stash.tidy();
-        let missing = wanted.saturating_sub(self.stash.len());
+        let (origins, wanted) = {
+            let upstream = &self.live.settings.load().upstream;
+            (upstream.origins.clone(), upstream.preconnect.min(upstream.max_in_flight))
+        };
+        let share = wanted.div_ceil(origins.len().max(1));
+        for origin in origins {
+            self.ahead_to(&origin, share, many).await;
+        }
+    }
+
+    async fn ahead_to(&self, origin: &Origin, wanted: usize, many: &Many) {
+        let missing = wanted.saturating_sub(self.stash.count(origin));
         if missing == 0 {
             return;
         }
         // One goes alone: it asks for the name, and an upstream that is down or slow to say so is met once.
-        let first = self.open(address(authority.clone())).await;
-        let Some(found) = self.lay_by(first, &authority) else { return };
-        let Ok(found) = Authority::try_from(found.to_string()) else { return };
+        let first = self.open(origin, None, false).await;
+        let Some(found) = self.lay_by(first, origin, many).await else { return };
         // The others set out together, each begun before the next: the stash has them in the order in which the upstream accepts them.
         let mut begun = Vec::new();
         for _ in 1..missing {
-            let mut opening = Box::pin(self.open(address(found.clone())));
+            let mut opening = Box::pin(self.open(origin, Some(found), false));
             let polled = poll_fn(|cx| Poll::Ready(opening.as_mut().poll(cx))).await;
             begun.push((opening, polled));
         }
         for (opening, polled) in begun {
             let opened = if let Poll::Ready(opened) = polled { opened } else { opening.await };
-            self.lay_by(opened, &authority);
+            self.lay_by(opened, origin, many).await;
         }
     }
 
-    /// Lays a connection to the upstream `authority` by; where it leads. A failure is only told.
-    fn lay_by(&self, opened: Result<Line, BoxError>, authority: &Authority) -> Option<SocketAddr> {
-        match opened {
-            Ok(line) => {
-                let found = line.io.inner().peer_addr().ok();
-                self.stash.put(line, authority);
+    /// Lays a connection to `origin` by; where it leads, if there shall be more of its kind. A failure is only told.
+    async fn lay_by(&self, opened: Result<Line, BoxError>, origin: &Origin, many: &Many) -> Option<SocketAddr> {
+        let found = opened.as_ref().ok().and_then(Line::peer);
+        let laid = match opened {
+            Ok(line) => carry(many, origin, line).await.map_err(BoxError::from),
+            Err(error) => Err(error),
+        };
+        match laid {
+            Ok(Carrier::One(connection)) => {
+                self.stash.put(connection.settle()?, origin);
                 found
             }
+            Ok(Carrier::Two(_)) => None, // one carries all
             Err(error) => {
-                tracing::debug!(%authority, %error, "no connection ahead of need");
+                tracing::debug!(%origin, %error, "no connection ahead of need");
                 None
             }
         }
     }
 
-    /// Opens one connection within `upstream.connect_timeout`.
-    fn open(&mut self, uri: Uri) -> impl Future<Output = Result<Line, BoxError>> + use<> {
-        let limit = self.live.settings.load().upstream.connect_timeout;
-        let connecting = self.http.call(uri);
-        async move {
-            match tokio::time::timeout(limit, connecting).await {
-                Ok(Ok(io)) => Ok(Line { io, proven: Proven::default() }),
-                Ok(Err(error)) => Err(error.into()),
-                Err(_) => Err(ConnectTimeout(limit).into()),
+    /// Opens one connection within `upstream.connect_timeout`, and shakes hands over it; `at` this address, if the name is resolved already. `one`: HTTP/1.1
+    /// alone may be spoken over it.
+    pub(super) fn open(
+        &self,
+        origin: &Origin,
+        at: Option<SocketAddr>,
+        one: bool,
+    ) -> impl Future<Output = Result<Line, BoxError>> + Send + use<> {
+        let settings = self.live.settings.load_full();
+        let limit = settings.upstream.connect_timeout;
+        let connecting = self.http.clone().call(address(origin, at));
+        let (tls, origin) = (self.tls.clone(), origin.clone());
+        let opening = async move {
+            let socket = Socket::from(connecting.await?.into_inner());
+            let http2 = settings.upstream.http2;
+            if !origin.tls {
+                return Ok(Line::plain(socket, http2 == Http2::Always && !one));
             }
-        }
+            tls.secure(socket, &origin, (settings.upstream.tls.clone(), http2), one).await
+        };
+        async move { tokio::time::timeout(limit, opening).await.unwrap_or_else(|_| Err(ConnectTimeout(limit).into())) }
     }
 }
 
-impl Service<Uri> for Dial {
-    type Response = Line;
-    type Error = BoxError;
-    type Future = BoxFuture<Result<Line, BoxError>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.http.poll_ready(cx).map_err(Into::into)
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        if let Some(line) = uri.authority().and_then(|authority| self.stash.take(authority)) {
-            return Box::pin(std::future::ready(Ok(line)));
-        }
-        Box::pin(self.open(uri))
-    }
-}
-
-/// What a connector asks for to connect to `authority`.
-fn address(authority: Authority) -> Uri {
+/// What a connector asks for to reach `origin`.
+fn address(origin: &Origin, at: Option<SocketAddr>) -> Uri {
     let mut uri = http::uri::Parts::default();
-    (uri.scheme, uri.authority, uri.path_and_query) = (Some(Scheme::HTTP), Some(authority), Some(PathAndQuery::from_static("/")));
+    let found = at.and_then(|at| Authority::try_from(at.to_string()).ok());
+    uri.scheme = Some(origin.scheme());
+    (uri.authority, uri.path_and_query) = (Some(found.unwrap_or_else(|| origin.authority.clone())), Some(PathAndQuery::from_static("/")));
     Uri::from_parts(uri).unwrap_or_default() // all parts of a URI are there
-}
-
-/// Whether a connection was good before: it has brought a response, or lain in the stash for a while. One that was, and now ends without a word, was merely
-/// stale.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Proven(Arc<AtomicBool>);
-
-impl Proven {
-    pub(super) fn prove(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// One connection.
-#[derive(Debug)]
-pub(super) struct Line {
-    io: TokioIo<TcpStream>,
-    proven: Proven,
-}
-
-impl Line {
-    /// Whether the peer has neither sent nor closed anything. Asked of the socket itself: what tokio knows of it may be older.
-    pub(super) fn is_quiet(&self) -> bool {
-        let peeked = SockRef::from(self.io.inner()).peek(&mut [MaybeUninit::uninit()]);
-        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
-    }
-
-    pub(super) const fn proven(&self) -> &Proven {
-        &self.proven
-    }
-}
-
-impl Connection for Line {
-    fn connected(&self) -> Connected {
-        Connected::new().extra(self.proven.clone())
-    }
-}
-
-impl Read for Line {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
-    }
-}
-
-impl Write for Line {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
-    }
-}
-
-/// The system's resolver, with a memory: when it fails, the addresses of the last time serve.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Resolve(Arc<Mutex<HashMap<String, Vec<SocketAddr>>>>);
-
-impl Service<Name> for Resolve {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = io::Error;
-    type Future = BoxFuture<io::Result<Self::Response>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
-        let known = self.0.clone();
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await.map(Iterator::collect::<Vec<_>>);
-            remember(&mut known.lock(), name.as_str(), found).map(Vec::into_iter)
-        })
-    }
-}
-
-fn remember(known: &mut HashMap<String, Vec<SocketAddr>>, name: &str, found: io::Result<Vec<SocketAddr>>) -> io::Result<Vec<SocketAddr>> {
-    match found {
-        Ok(addresses) if !addresses.is_empty() => {
-            known.insert(name.to_owned(), addresses.clone());
-            Ok(addresses)
-        }
-        Ok(_) => known.get(name).cloned().ok_or_else(|| io::Error::other("the name has no address")),
-        Err(error) => known.get(name).cloned().ok_or(error),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::remember;
-    use std::collections::HashMap;
-    use std::io;
-
-    #[test]
-    fn old_addresses_serve_while_the_resolver_fails() {
-        let (mut known, address) = (HashMap::new(), "127.0.0.1:0".parse().unwrap());
-        assert!(remember(&mut known, "o", Err(io::Error::other("down"))).is_err());
-        assert_eq!(remember(&mut known, "o", Ok(vec![address])).unwrap(), [address]);
-        assert_eq!(remember(&mut known, "o", Err(io::Error::other("down"))).unwrap(), [address]);
-        assert_eq!(remember(&mut known, "o", Ok(vec![])).unwrap(), [address]);
-        assert!(remember(&mut known, "other", Ok(vec![])).is_err());
-    }
 }

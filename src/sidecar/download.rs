@@ -3,10 +3,10 @@
 use crate::error::{BoxError, BrokenBody};
 use crate::sidecar::alarm::Alarm;
 use crate::sidecar::gate::Place;
+use crate::sidecar::pool::Arriving;
 use crate::sidecar::upload::Monitor;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub struct UpstreamBody(Kind);
 #[derive(Debug)]
 enum Kind {
     Ours(Option<Bytes>),
-    Incoming(Box<Download>),
+    Arriving(Box<Download>),
 }
 
 /// What is held until a body has ended or is dropped: the place at the upstream, and the upload that nobody needs any more.
@@ -45,7 +45,7 @@ impl Drop for Hold {
 
 #[derive(Debug)]
 struct Download {
-    body: Incoming,
+    body: Arriving,
     idle: Duration,
     silent_since: Option<Instant>,
     alarm: Option<Alarm>,
@@ -59,11 +59,11 @@ impl UpstreamBody {
     }
 
     /// A body of the upstream, which may be silent for `idle`. `hold` is let go at its end.
-    pub(super) fn incoming(body: Incoming, idle: Duration, hold: Hold) -> Self {
+    pub(super) fn arriving(body: Arriving, idle: Duration, hold: Hold) -> Self {
         if body.is_end_stream() {
             return Self(Kind::Ours(None));
         }
-        Self(Kind::Incoming(Box::new(Download { body, idle, silent_since: None, alarm: None, hold: Some(hold) })))
+        Self(Kind::Arriving(Box::new(Download { body, idle, silent_since: None, alarm: None, hold: Some(hold) })))
     }
 }
 
@@ -104,21 +104,21 @@ impl Body for UpstreamBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut self.0 {
             Kind::Ours(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
-            Kind::Incoming(download) => download.poll_frame(cx),
+            Kind::Arriving(download) => download.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Ours(text) => text.is_none(),
-            Kind::Incoming(download) => download.body.is_end_stream(),
+            Kind::Arriving(download) => download.body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Ours(text) => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
-            Kind::Incoming(download) => download.body.size_hint(),
+            Kind::Arriving(download) => download.body.size_hint(),
         }
     }
 }

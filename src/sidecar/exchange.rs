@@ -1,27 +1,63 @@
 //! What the two ends of one connection tell each other: the [`Wire`](super::wire::Wire) under hyper and the service above it.
 
+use crate::flow::thin::Thin;
 use crate::sidecar::tunnel::Tunnel;
 use crate::telemetry::Refusal;
 use crate::telemetry::log::Overruled;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// The state of the exchange under way on a connection. One allocation per connection, shared by its wire and its service.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Exchange {
+    /// When the connection was accepted.
+    born: Instant,
+    /// Since how many nanoseconds after that it has been idle; zero while it is not.
+    idle: AtomicU64,
     begun: AtomicBool,
     done: AtomicBool,
     broken: AtomicBool,
     unfinished: AtomicBool,
     switched: AtomicBool,
     tunnel: Mutex<Option<Tunnel>>,
+    has_thin: AtomicBool,
+    thin: Mutex<Option<Thin>>,
     overruled: Mutex<Option<Overruled>>,
 }
 
 impl Exchange {
+    /// Of a connection that has not said anything yet: that is idle too.
+    pub(super) fn new() -> Self {
+        let off = || AtomicBool::new(false);
+        let (begun, done, broken, unfinished, switched) = (off(), off(), off(), off(), off());
+        let (tunnel, has_thin, thin, overruled) = (Mutex::default(), off(), Mutex::default(), Mutex::default());
+        let (born, idle) = (Instant::now(), AtomicU64::new(1));
+        Self { born, idle, begun, done, broken, unfinished, switched, tunnel, has_thin, thin, overruled }
+    }
+
+    /// The connection waits for the first byte of a request.
+    pub(super) fn rest(&self, now: Instant) {
+        let since = u64::try_from(now.duration_since(self.born).as_nanos()).unwrap_or(u64::MAX);
+        self.idle.store(since.max(1), Ordering::Relaxed);
+    }
+
+    /// It does so no longer.
+    pub(super) fn stir(&self) {
+        self.idle.store(0, Ordering::Relaxed);
+    }
+
+    /// Since when it does so.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let since = self.idle.load(Ordering::Relaxed);
+        (since > 0).then(|| self.born + Duration::from_nanos(since))
+    }
+
     /// The wire has handed a head to hyper: a new exchange.
     pub(super) fn open(&self) {
+        self.stir();
         self.begun.store(false, Ordering::Relaxed);
         self.done.store(false, Ordering::Release);
     }
@@ -43,6 +79,21 @@ impl Exchange {
     /// The service has a response head: from now on hyper writes, and nobody else may.
     pub(super) fn begin(&self) {
         self.begun.store(true, Ordering::Release);
+    }
+
+    /// The response that is about to begin leaves these fields to the wire.
+    pub(super) fn leave(&self, thin: Thin) {
+        *self.thin.lock() = Some(thin);
+        self.has_thin.store(true, Ordering::Relaxed);
+    }
+
+    /// The fields that the wire must write into the head that comes next.
+    pub(super) fn take_thin(&self) -> Option<Thin> {
+        if !self.has_thin.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.has_thin.store(false, Ordering::Relaxed);
+        self.thin.lock().take()
     }
 
     /// Whether the response has begun.

@@ -1,8 +1,10 @@
 //! Why the upstream gave no response.
 
-use crate::sidecar::dial::{ConnectTimeout, Proven};
+use crate::sidecar::dial::ConnectTimeout;
+use crate::sidecar::pool::Unanswered;
+use crate::sidecar::pool::tls::{self, TlsFailed};
+use crate::sidecar::pool::two::{self, Verdict};
 use crate::telemetry::Refusal;
-use hyper_util::client::legacy;
 use std::error::Error;
 
 /// One failed attempt.
@@ -19,26 +21,38 @@ impl Failure {
         Self { refusal, detail: detail.into(), stale: false }
     }
 
-    /// Puts a name to an error of the client.
-    pub(super) fn of(error: &legacy::Error) -> Self {
-        let mut chain = std::iter::successors(error.source(), |error| (*error).source());
-        if let Some(timeout) = chain.clone().find_map(|error| error.downcast_ref::<ConnectTimeout>()) {
+    /// Puts a name to what kept a response head away.
+    pub(super) fn of(unanswered: &Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Connect(error) => Self::to_connect(&**error),
+            Unanswered::Exchange { error, stale } => Self::to_answer(error, *stale),
+        }
+    }
+
+    fn to_connect(error: &(dyn Error + 'static)) -> Self {
+        if let Some(timeout) = error.downcast_ref::<ConnectTimeout>() {
             return Self::new(Refusal::ConnectTimeout, timeout.to_string());
         }
-        let cause = chain.clone().last().map_or_else(|| error.to_string(), ToString::to_string);
-        if error.is_connect() {
-            return Self::new(Refusal::UpstreamConnect, format!("no connection to the upstream: {cause}"));
+        if let Some(failed) = error.downcast_ref::<TlsFailed>() {
+            return Self::new(Refusal::UpstreamTls, failed.to_string());
         }
-        match chain.find_map(|error| error.downcast_ref::<hyper::Error>()) {
-            Some(error) if error.is_parse() || error.is_parse_too_large() => {
-                Self::new(Refusal::BadResponse, format!("the upstream's response cannot be read: {cause}"))
-            }
-            Some(error) if error.is_user() => Self::new(Refusal::BadRequest, format!("the request body broke off: {cause}")),
-            _ => {
-                let detail = format!("the upstream closed the connection before a whole response head: {cause}");
-                Self { refusal: Refusal::UpstreamClosed, detail, stale: is_proven(error) }
-            }
+        Self::new(Refusal::UpstreamConnect, format!("no connection to the upstream: {}", cause(error)))
+    }
+
+    fn to_answer(error: &hyper::Error, stale: bool) -> Self {
+        // With TLS 1.3 the upstream refuses our certificate only after the handshake.
+        if let Some(reason) = tls::reason(error) {
+            return Self::new(Refusal::UpstreamTls, reason);
         }
+        let cause = cause(error);
+        if error.is_parse() || error.is_parse_too_large() || two::verdict(error) == Verdict::Malformed {
+            return Self::new(Refusal::BadResponse, format!("the upstream's response cannot be read: {cause}"));
+        }
+        if error.is_user() {
+            return Self::new(Refusal::BadRequest, format!("the request body broke off: {cause}"));
+        }
+        let detail = format!("the upstream closed the connection before a whole response head: {cause}");
+        Self { refusal: Refusal::UpstreamClosed, detail, stale }
     }
 
     /// Whether the connection failed, not the upstream: another attempt may do better.
@@ -47,10 +61,7 @@ impl Failure {
     }
 }
 
-fn is_proven(error: &legacy::Error) -> bool {
-    let mut extras = http::Extensions::new();
-    if let Some(connected) = error.connect_info() {
-        connected.get_extras(&mut extras);
-    }
-    extras.get::<Proven>().is_some_and(Proven::get)
+/// What lies at the bottom of an error.
+fn cause(error: &(dyn Error + 'static)) -> String {
+    std::iter::successors(Some(error), |error| (*error).source()).last().map_or_else(String::new, ToString::to_string)
 }

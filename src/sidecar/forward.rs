@@ -3,6 +3,7 @@
 use crate::body::RequestBody;
 use crate::clock::Moment;
 use crate::error::{BoxError, OriginFailure};
+use crate::flow::thin::MayBeThin;
 use crate::problem;
 use crate::rfc::hop;
 use crate::sidecar::admission::{self, Stop, Way};
@@ -19,7 +20,7 @@ use crate::sidecar::upstream::{Upstream, UpstreamBody};
 use crate::telemetry::log::Overruled;
 use crate::telemetry::{Outcome, Refusal};
 use bytes::Bytes;
-use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue};
+use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
@@ -28,6 +29,7 @@ use hyper::upgrade::OnUpgrade;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 use tower_service::Service;
 
 /// What all requests of one connection have in common.
@@ -51,7 +53,7 @@ struct Asked {
 pub(super) async fn forward<S, B>(service: S, seat: Arc<Seat>, request: Request<Incoming>) -> Response<Reply<EitherBody<B>>>
 where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + MayBeThin,
     B::Error: Into<BoxError>,
 {
     let (mut parts, body) = request.into_parts();
@@ -98,7 +100,7 @@ async fn serve<S, B>(
 ) -> Response<Reply<EitherBody<B>>>
 where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + MayBeThin,
     B::Error: Into<BoxError>,
 {
     let mut overruled = None;
@@ -123,7 +125,22 @@ where
     if response.status().is_informational() {
         return stopped(seat, bad_response("an interim response that nobody asked for"), asked, None);
     }
-    passed(seat, response.map(http_body_util::Either::Left), asked)
+    thin_or_full(seat, response, asked)
+}
+
+/// A response of the service: the head of a hit is left to the wire, any other is made fit for the client.
+fn thin_or_full<B>(seat: &Seat, mut response: Response<B>, asked: &Asked) -> Response<Reply<EitherBody<B>>>
+where
+    B: Body<Data = Bytes> + MayBeThin,
+    B::Error: Into<BoxError>,
+{
+    match response.body_mut().take_thin() {
+        Some(thin) => {
+            seat.exchange.leave(thin);
+            response.map(|body| Reply::service(http_body_util::Either::Left(body), false, UntilWritten(seat.exchange.clone())))
+        }
+        None => passed(seat, response.map(http_body_util::Either::Left), asked),
+    }
 }
 
 /// Asks the upstream to switch protocols. Only its 101 makes a tunnel; any other answer is a response like all others.
@@ -135,7 +152,7 @@ async fn upgrade<B>(
     asked: &Asked,
 ) -> Response<Reply<EitherBody<B>>>
 where
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + MayBeThin,
     B::Error: Into<BoxError>,
 {
     let told = Told { parts: &parts.clone(), began: seat.live.clock.moment() };
@@ -149,6 +166,16 @@ where
     response.map(|body| Reply::service(http_body_util::Either::Right(body), false, UntilWritten(seat.exchange.clone())))
 }
 
+/// RFC 9110 section 6.6.1: what has no Date gets one. hyper is not asked to: it cannot see the Date of a head that is left to the wire.
+fn date(seat: &Seat, headers: &mut HeaderMap) {
+    if !headers.contains_key(DATE) {
+        let now = UNIX_EPOCH + Duration::from_secs(seat.live.clock.now().seconds());
+        if let Ok(now) = HeaderValue::try_from(httpdate::fmt_http_date(now)) {
+            headers.insert(DATE, now);
+        }
+    }
+}
+
 fn bad_response(detail: &'static str) -> Stop {
     Stop::Refuse(Refusal::BadResponse, detail.into())
 }
@@ -156,7 +183,7 @@ fn bad_response(detail: &'static str) -> Stop {
 /// A response of the service, made fit for the client.
 fn passed<B>(seat: &Seat, response: Response<EitherBody<B>>, asked: &Asked) -> Response<Reply<EitherBody<B>>>
 where
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + MayBeThin,
     B::Error: Into<BoxError>,
 {
     let (mut parts, body) = response.into_parts();
@@ -164,6 +191,7 @@ where
         hop::strip_unstorable(&mut parts.headers);
     }
     admission::via(&mut parts.headers, parts.version);
+    date(seat, &mut parts.headers);
     parts.version = Version::HTTP_11; // a proxy speaks its own version (RFC 9110 section 2.5)
     let exact = body.size_hint().exact();
     if let Some(length) = parts.headers.get(CONTENT_LENGTH) {
@@ -198,15 +226,21 @@ impl Told<'_> {
 /// A response of our own. `told`: unless the service tells of the request.
 fn stopped<B>(seat: &Seat, stop: Stop, asked: &Asked, told: Option<&Told<'_>>) -> Response<Reply<EitherBody<B>>>
 where
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + MayBeThin,
     B::Error: Into<BoxError>,
 {
     let (outcome, reason) = match &stop {
         Stop::Answer(_) => (Outcome::Pass, "max-forwards"),
+        Stop::Wait(_) => (Outcome::Refused, Refusal::RateLimited.as_str()),
         Stop::Refuse(refusal, _) => (Outcome::Refused, refusal.as_str()),
     };
-    let response = match stop {
+    let mut response = match stop {
         Stop::Answer(response) => *response,
+        Stop::Wait(wait) => {
+            seat.live.count(Refusal::RateLimited);
+            let accept = asked.accept.clone().map(|accept| (ACCEPT, accept));
+            problem::rate_limited(wait, &accept.into_iter().collect::<HeaderMap>())
+        }
         Stop::Refuse(refusal, detail) => {
             seat.live.count(refusal);
             tracing::debug!(reason = refusal.as_str(), %detail, "request refused");
@@ -219,6 +253,7 @@ where
             response
         }
     };
+    date(seat, response.headers_mut());
     if let Some(told) = told {
         told.tell(seat, outcome, reason, response.status(), response.body().len() as u64);
     }

@@ -50,6 +50,11 @@ impl Peer {
         Self { ip, address, last: Mutex::new(None) }
     }
 
+    /// Its address; none for a Unix socket.
+    pub(super) const fn ip(&self) -> Option<IpAddr> {
+        self.ip
+    }
+
     fn is_trusted(&self, server: &ServerSettings) -> bool {
         self.ip.is_some_and(|ip| server.trusted_proxies.iter().any(|network| network.contains(&ip)))
     }
@@ -130,7 +135,7 @@ pub(super) fn may_tell(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Peer, drop_untold, set};
-    use crate::sidecar::settings::{Forwarded, ServerSettings, UpstreamSettings};
+    use crate::sidecar::settings::{Forwarded, Origin, ServerSettings, UpstreamSettings};
     use crate::sidecar::target::Host;
     use http::uri::Authority;
     use http::{HeaderMap, HeaderValue, Method};
@@ -153,7 +158,7 @@ mod tests {
         }
         let server =
             ServerSettings { trusted_proxies: trusted.iter().map(|net| net.parse().unwrap()).collect(), ..ServerSettings::default() };
-        let upstream = UpstreamSettings { forwarded: mode, ..UpstreamSettings::new(Authority::from_static("o:1")) };
+        let upstream = UpstreamSettings { forwarded: mode, ..UpstreamSettings::new(Origin::http(Authority::from_static("o:1"))) };
         let peer = Peer::new(Some(peer.parse().unwrap()));
         drop_untold(&mut headers, method, &peer, &server, &upstream);
         set(&mut headers, &Host::parse(b"h:8080").unwrap(), &peer, &server, &upstream);
@@ -181,7 +186,8 @@ mod tests {
     #[test]
     fn an_underscore_does_not_make_it_another_field() {
         let server = ServerSettings { trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()], ..ServerSettings::default() };
-        let upstream = UpstreamSettings { forwarded: Forwarded::Append, ..UpstreamSettings::new(Authority::from_static("o:1")) };
+        let upstream =
+            UpstreamSettings { forwarded: Forwarded::Append, ..UpstreamSettings::new(Origin::http(Authority::from_static("o:1"))) };
         for name in ["x_forwarded_host", "x-forwarded_proto", "x_original_url", "x_http_method_override", "front_end_https"] {
             let mut headers = HeaderMap::new();
             headers.insert(name, HeaderValue::from_static("evil"));

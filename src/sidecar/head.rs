@@ -30,12 +30,18 @@ pub(super) struct Head {
     host: bool,
     length: Option<u64>,
     chunked: bool,
+    upgrade: bool,
 }
 
 impl Head {
     /// Whether the request line has not been seen yet.
     pub(super) const fn wants_request_line(&self) -> bool {
         !self.begun
+    }
+
+    /// Whether an `Upgrade` field has been seen.
+    pub(super) const fn has_upgrade(&self) -> bool {
+        self.upgrade
     }
 
     /// Reads one line, its LF included. `Some` at the empty line that ends the head.
@@ -82,6 +88,10 @@ impl Head {
                 let known = !self.old && value.eq_ignore_ascii_case(b"chunked");
                 let again = std::mem::replace(&mut self.chunked, true);
                 (!known || again).then_some(Fault::TransferEncoding)
+            }
+            7 if is(b"upgrade") => {
+                self.upgrade = true;
+                None
             }
             // CGI and its heirs take `_` for `-`: an origin that does would see another framing than we do.
             14 if is(b"content_length") => Some(Fault::ContentLength),

@@ -1,11 +1,13 @@
 //! What every part of the sidecar shares: the settings of this moment, the clock, and the counts of refusals and of attempts at the upstream.
 
 use crate::clock::{Clock, Moment};
+use crate::sidecar::limits::{Crowd, Limits, Place};
 use crate::sidecar::settings::{ServerSettings, UpstreamSettings};
 use crate::telemetry::log::{Ending, Facts, RequestLog, Trace};
 use crate::telemetry::{Attempt, Histogram, Outcome, Refusal, Refusals, Source};
 use arc_swap::ArcSwap;
 use http::{HeaderMap, Method, StatusCode, Uri};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -14,6 +16,20 @@ use std::sync::{Arc, OnceLock};
 pub(super) struct Settings {
     pub(super) server: ServerSettings,
     pub(super) upstream: UpstreamSettings,
+    /// The rates that follow from `server`; `None` if there are none.
+    pub(super) limits: Option<Arc<Limits>>,
+}
+
+impl Settings {
+    /// These settings in place of `old`. A rate that has not changed goes on counting.
+    pub(super) fn after(old: Option<&Self>, server: ServerSettings, upstream: UpstreamSettings) -> Self {
+        let rates = |server: &ServerSettings| (server.rate_limit.clone(), server.rule_limits.clone(), server.max_rate_clients);
+        let limits = match old {
+            Some(old) if rates(&old.server) == rates(&server) => old.limits.clone(),
+            _ => Limits::new(&server).map(Arc::new),
+        };
+        Self { server, upstream, limits }
+    }
 }
 
 /// Shared by the listener, every connection and the upstream.
@@ -21,6 +37,8 @@ pub(super) struct Settings {
 pub(super) struct Live {
     pub(super) settings: ArcSwap<Settings>,
     pub(super) clock: Clock,
+    /// The open connections of each client.
+    pub(super) crowd: Crowd,
     refused: Refusals,
     attempts: [[AtomicU64; Attempt::ALL.len()]; Source::ALL.len()],
     /// Of attempts that brought a response head: how long that took.
@@ -31,8 +49,9 @@ pub(super) struct Live {
 impl Live {
     pub(super) fn new(server: ServerSettings, upstream: UpstreamSettings) -> Arc<Self> {
         Arc::new(Self {
-            settings: ArcSwap::from_pointee(Settings { server, upstream }),
+            settings: ArcSwap::from_pointee(Settings::after(None, server, upstream)),
             clock: Clock::machine(),
+            crowd: Crowd::default(),
             refused: Refusals::default(),
             durations: Histogram::default(),
             log: OnceLock::new(),
@@ -43,6 +62,16 @@ impl Live {
     /// Counts one refusal of ours.
     pub(super) fn count(&self, refusal: Refusal) {
         self.refused.count(refusal);
+    }
+
+    /// A place for a connection from `ip` among those of its client; `None`, and counted, if there is none: then it is closed without a word.
+    pub(super) fn place(&self, ip: Option<IpAddr>) -> Option<Place> {
+        let settings = self.settings.load();
+        let place = self.crowd.enter(ip, settings.server.max_connections_per_client, &settings.server.trusted_proxies);
+        if place.is_none() {
+            self.count(Refusal::TooManyConnections);
+        }
+        place
     }
 
     /// How often `refusal` was the answer.

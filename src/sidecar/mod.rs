@@ -28,18 +28,24 @@ mod farewell;
 mod fault;
 mod forward;
 mod forwarded;
+mod full;
 mod gate;
 mod head;
 mod limited;
+mod limits;
 mod listen;
 mod live;
 mod notable;
+mod offer;
 mod open;
+mod pool;
 mod refuse;
 mod reply;
+mod resolve;
 mod scan;
 mod serve;
 pub mod settings;
+mod splice;
 mod stash;
 mod stream;
 mod target;
@@ -111,9 +117,9 @@ impl Sidecar {
             restart.push("server.max_connections");
             server.max_connections = old.server.max_connections;
         }
-        self.upstream.resize(&upstream);
-        self.live.settings.store(Arc::new(Settings { server, upstream }));
-        self.upstream.stash().tidy();
+        let new = Arc::new(Settings::after(Some(&old), server, upstream));
+        self.live.settings.store(new.clone());
+        self.upstream.follow(&old.upstream, &new.upstream);
         restart
     }
 

@@ -1,10 +1,13 @@
 //! The connections that are open, so that they can be told to finish, waited for, and cut.
 
+use crate::sidecar::exchange::Exchange;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 /// All open connections. Entering and leaving take one lock per connection; a request takes none.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +29,7 @@ struct Book {
 
 #[derive(Debug)]
 struct Entry {
+    exchange: Arc<Exchange>,
     drain: Option<oneshot::Sender<()>>,
     cut: Option<oneshot::Sender<()>>,
 }
@@ -35,6 +39,8 @@ struct Entry {
 pub(super) struct Ticket {
     open: Open,
     id: u64,
+    /// What goes on on the connection.
+    pub(super) exchange: Arc<Exchange>,
     /// Resolves when the connection must finish what it does and close.
     pub(super) drain: oneshot::Receiver<()>,
     /// Resolves when it must close now.
@@ -44,15 +50,16 @@ pub(super) struct Ticket {
 impl Open {
     /// Enters a connection.
     pub(super) fn enter(&self) -> Ticket {
+        let exchange = Arc::new(Exchange::new());
         let ((drain_tx, drain), (cut_tx, cut)) = (oneshot::channel(), oneshot::channel());
         let mut book = self.0.book.lock();
         let id = book.next;
         book.next += 1;
         // One that comes while we drain is told at once: its sender is dropped here.
         let drain_tx = if book.draining { None } else { Some(drain_tx) };
-        book.entries.insert(id, Entry { drain: drain_tx, cut: Some(cut_tx) });
+        book.entries.insert(id, Entry { exchange: exchange.clone(), drain: drain_tx, cut: Some(cut_tx) });
         drop(book);
-        Ticket { open: self.clone(), id, drain, cut }
+        Ticket { open: self.clone(), id, exchange, drain, cut }
     }
 
     /// How many are open.
@@ -68,6 +75,25 @@ impl Open {
     /// Whether an answer must say that it is the last.
     pub(super) fn is_closing(&self) -> bool {
         self.0.closing.load(Ordering::Relaxed)
+    }
+
+    /// Tells those to finish that have been idle longest, and for `least` at any rate: one in a hundred, so that a flood of newcomers does not have the
+    /// book read for each of them.
+    pub(super) fn shed(&self, now: Instant, least: Duration) {
+        let mut book = self.0.book.lock();
+        let told = |entry: &Entry| entry.drain.as_ref().and_then(|_| entry.exchange.idle_since());
+        let mut idle: Vec<(Instant, u64)> = book.entries.iter().filter_map(|(id, entry)| Some((told(entry)?, *id))).collect();
+        idle.retain(|(since, _)| now.duration_since(*since) >= least);
+        let most = (book.entries.len() / 100).max(1);
+        if idle.len() > most {
+            idle.select_nth_unstable(most - 1);
+            idle.truncate(most);
+        }
+        for (_, id) in idle {
+            if let Some(entry) = book.entries.get_mut(&id) {
+                entry.drain = None;
+            }
+        }
     }
 
     /// Tells all to finish.

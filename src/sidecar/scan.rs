@@ -35,6 +35,8 @@ pub(super) struct Scan {
     head: Head,
     held: BytesMut,
     line_start: usize,
+    /// The last complete head had an `Upgrade` field; whether no body follows it.
+    upgrade: Option<bool>,
 }
 
 #[derive(Debug)]
@@ -48,7 +50,7 @@ enum State {
 impl Scan {
     /// At the start of a connection whose heads may have `max_head` bytes.
     pub(super) fn new(max_head: usize) -> Self {
-        Self { max_head, state: State::Head, head: Head::default(), held: BytesMut::new(), line_start: 0 }
+        Self { max_head, state: State::Head, head: Head::default(), held: BytesMut::new(), line_start: 0, upgrade: None }
     }
 
     /// Changes the limit for the heads that follow.
@@ -64,6 +66,11 @@ impl Scan {
     /// The bytes of a complete head that came in pieces.
     pub(super) fn take_held(&mut self) -> BytesMut {
         std::mem::take(&mut self.held)
+    }
+
+    /// Whether the head that was just completed offers to switch protocols: `Some(true)` without a body.
+    pub(super) const fn take_upgrade(&mut self) -> Option<bool> {
+        self.upgrade.take()
     }
 
     /// Reads on. `bytes` must not be empty; what is not used must be given again.
@@ -135,7 +142,9 @@ impl Scan {
 
     /// One line of a head, its LF included; true if it was the last.
     fn line(&mut self, line: &[u8]) -> Result<bool, Fault> {
+        let upgrade = self.head.has_upgrade();
         let Some(framing) = self.head.line(line)? else { return Ok(false) };
+        self.upgrade = upgrade.then_some(framing == Framing::Length(0));
         self.state = match framing {
             Framing::Length(0) => State::Head,
             Framing::Length(length) => State::Length(length),

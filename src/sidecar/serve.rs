@@ -2,10 +2,11 @@
 
 use crate::body::RequestBody;
 use crate::error::BoxError;
+use crate::flow::thin::MayBeThin;
 use crate::sidecar::Sidecar;
-use crate::sidecar::exchange::Exchange;
 use crate::sidecar::forward::{Seat, forward};
 use crate::sidecar::forwarded::Peer;
+use crate::sidecar::full::Full;
 use crate::sidecar::listen::{Listener, accept, accept_waiting};
 use crate::sidecar::open::{Open, Ticket};
 use crate::sidecar::settings::ListenAddr;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tower_service::Service;
 
 /// How long a connection that must close may still bring a request, which is answered with `Connection: close`: what a client sends just now is
@@ -33,6 +35,12 @@ use tower_service::Service;
 const LAST_REQUEST: Duration = Duration::from_millis(250);
 /// How long after the start connections to the upstream are opened ahead: what starts with the process goes first.
 const PRECONNECT_DELAY: Duration = Duration::from_millis(100);
+
+/// How long a connection has been idle at least before it makes room for another: who asks one thing after the other keeps its own.
+const LEAST_IDLE: Duration = Duration::from_millis(100);
+
+/// A connection, and where it comes from.
+type Accepted = (Stream, Option<IpAddr>);
 
 /// A sidecar that listens, and answers when it is [run](Bound::run).
 #[derive(Debug)]
@@ -66,11 +74,22 @@ impl Bound {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        self.run_thin(Full(service), shutdown).await
+    }
+
+    /// The same with a service whose hits may leave the fields of their heads to us.
+    pub(crate) async fn run_thin<S, B>(self, service: S, shutdown: impl Future<Output = ()>) -> Drained
+    where
+        S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+        B: Body<Data = Bytes> + MayBeThin + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
         let Self { sidecar, listeners } = self;
         let open = Open::default();
         let max = sidecar.live().settings.load().server.max_connections;
         let room = Arc::new(Semaphore::new(max.clamp(1, Semaphore::MAX_PERMITS)));
-        let welcome = |(stream, ip): (Stream, Option<IpAddr>), permit: OwnedSemaphorePermit| {
+        let welcome = |(stream, ip): Accepted, permit: Option<OwnedSemaphorePermit>| {
             let conversation = converse(sidecar.clone(), stream, ip, service.clone(), open.enter());
             // A panic in it ends this task, and nothing else.
             tokio::spawn(async move {
@@ -80,8 +99,9 @@ impl Bound {
         };
         let mut ahead = JoinSet::new(); // ends with this run, however that ends
         ahead.spawn(look_ahead(sidecar.clone()));
+        let mut hand = None;
         {
-            let mut accepting = pin!(accept_all(&listeners, &room, &welcome));
+            let mut accepting = pin!(accept_all(&listeners, &room, &open, &mut hand, &welcome));
             let mut shutdown = pin!(shutdown);
             tokio::select! {
                 biased;
@@ -90,11 +110,14 @@ impl Bound {
             }
         }
         drop(ahead);
-        // What the kernel has accepted for us has sent its request, and would be reset.
+        // What is accepted already, by us or by the kernel for us, has sent its request, and would be reset.
+        if let Some(connection) = hand {
+            welcome(connection, None);
+        }
         for listener in &listeners {
             while let Ok(permit) = room.clone().try_acquire_owned() {
                 let Some(connection) = accept_waiting(listener) else { break };
-                welcome(connection, permit);
+                welcome(connection, Some(permit));
             }
         }
         drop(listeners);
@@ -108,7 +131,7 @@ impl Bound {
         }
         let left = open.count();
         open.cut();
-        sidecar.upstream.stash().clear();
+        sidecar.upstream.rest();
         Drained { finished, open: left }
     }
 }
@@ -121,12 +144,38 @@ async fn look_ahead(sidecar: Sidecar) {
     sidecar.upstream.stash().tidy();
 }
 
-/// Takes connections for ever, as many at a time as there is `room` for (`server.max_connections`): beyond, they wait in the kernel.
-async fn accept_all(listeners: &[Listener], room: &Arc<Semaphore>, welcome: &impl Fn((Stream, Option<IpAddr>), OwnedSemaphorePermit)) {
+/// Takes connections for ever, as many at a time as there is `room` for (`server.max_connections`). When there is none, one waits in our `hand`, the
+/// others in the kernel, and those that have been idle longest make room: who holds connections and asks nothing shall not keep out who asks.
+async fn accept_all(
+    listeners: &[Listener],
+    room: &Arc<Semaphore>,
+    open: &Open,
+    hand: &mut Option<Accepted>,
+    welcome: &impl Fn(Accepted, Option<OwnedSemaphorePermit>),
+) {
     let mut last = 0;
     loop {
-        let Ok(permit) = room.clone().acquire_owned().await else { return };
-        welcome(accept(listeners, &mut last).await, permit);
+        *hand = Some(accept(listeners, &mut last).await);
+        let Some(permit) = make_room(room, open).await else { return };
+        if let Some(connection) = hand.take() {
+            welcome(connection, Some(permit));
+        }
+    }
+}
+
+/// A place for a connection that waits; `None` if there will be none any more.
+async fn make_room(room: &Arc<Semaphore>, open: &Open) -> Option<OwnedSemaphorePermit> {
+    if let Ok(permit) = room.clone().try_acquire_owned() {
+        return Some(permit);
+    }
+    let mut waiting = pin!(room.clone().acquire_owned());
+    loop {
+        open.shed(Instant::now(), LEAST_IDLE);
+        tokio::select! {
+            biased;
+            permit = &mut waiting => return permit.ok(),
+            () = tokio::time::sleep(LEAST_IDLE) => {}
+        }
     }
 }
 
@@ -135,10 +184,11 @@ async fn converse<S, B>(sidecar: Sidecar, stream: Stream, ip: Option<IpAddr>, se
 where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
-    B: Body<Data = Bytes> + Send + 'static,
+    B: Body<Data = Bytes> + MayBeThin + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let (live, exchange) = (sidecar.live().clone(), Arc::new(Exchange::default()));
+    let (live, exchange) = (sidecar.live().clone(), ticket.exchange.clone());
+    let Some(_place) = live.place(ip) else { return };
     let seat = Seat {
         live: live.clone(),
         exchange: exchange.clone(),
@@ -153,7 +203,7 @@ where
         let forwarding = forward(service.clone(), seat.clone(), request);
         async move { Ok::<_, Infallible>(forwarding.await) }
     });
-    let mut connection = pin!(http1::Builder::new().serve_connection(TokioIo::new(wire), answer).with_upgrades());
+    let mut connection = pin!(http1::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(wire), answer).with_upgrades());
     let mut draining = false;
     loop {
         tokio::select! {

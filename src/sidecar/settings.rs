@@ -1,5 +1,14 @@
 //! What can be set about the listener and the upstream.
 
+mod origin;
+mod tls;
+
+pub use origin::Origin;
+pub(in crate::sidecar) use tls::Identity;
+pub use tls::{TlsFault, UpstreamTls};
+
+use crate::cache::rules::PathPattern;
+use http::HeaderName;
 use ipnet::IpNet;
 use std::fmt;
 use std::net::SocketAddr;
@@ -22,12 +31,55 @@ pub struct ServerSettings {
     pub header_timeout: Duration,
     /// How long a connection may stay idle between requests, and how long a client may read nothing of a response. Default 75 s.
     pub idle_timeout: Duration,
-    /// Open connections; beyond, accepting waits. Default 10000.
+    /// Open connections; beyond, those that have been idle longest are closed for newcomers, and where none is idle accepting waits. Default 10000.
     pub max_connections: usize,
+    /// Open connections of one client address, an IPv6 one by its /64; beyond, a connection is closed at once. Those of `trusted_proxies` and of Unix
+    /// sockets are not counted. 0 = no such limit. Default 0.
+    pub max_connections_per_client: usize,
+    /// How slowly a client may send or read a body, in bytes per second, averaged over the time in which nothing but it is waited for: below it, it is given
+    /// up as if it were silent (an uploader after three times `header_timeout`, a reader after `idle_timeout`). 0 = only silence counts. Default 100.
+    pub min_body_rate: u64,
+    /// How often one client may ask, where no rule says otherwise. Default: as often as it likes.
+    pub rate_limit: RateLimit,
+    /// Clients that each rate remembers, about 32 bytes each. Those who have been idle make room; if that is not enough, newcomers share one allowance. Default 65536.
+    pub max_rate_clients: usize,
+    /// What rules say of rates, in their order: the first that matches a path decides. Default none.
+    pub rule_limits: Vec<RuleLimit>,
     /// Networks whose `X-Forwarded-*` and `Forwarded` are believed. Default none.
     pub trusted_proxies: Vec<IpNet>,
     /// How long requests under way may take after SIGTERM. Default 30 s.
     pub drain_timeout: Duration,
+}
+
+/// How often one client may ask; beyond, 429 with `Retry-After`. Answers from the cache count too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Requests per second; 0 = no limit. Default 0.
+    pub per_second: u32,
+    /// Requests at once, after a pause; 0 = as many as `per_second`. Default 0.
+    pub burst: u32,
+    /// What makes two requests those of one client. Default its address.
+    pub by: RateKey,
+}
+
+/// Who a client is to a [`RateLimit`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RateKey {
+    /// Its address, IPv6 by the /64; behind a trusted proxy the one that `X-Forwarded-For` names.
+    #[default]
+    Client,
+    /// All values of this request header, kept only as a keyed hash; without the header its address. Whoever may invent values is not limited by it, up to
+    /// `max_rate_clients` of them.
+    Header(HeaderName),
+}
+
+/// The rate of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleLimit {
+    /// The rule's paths.
+    pub path: PathPattern,
+    /// Its rate, in place of `rate_limit`; `None`: it says nothing.
+    pub limit: Option<RateLimit>,
 }
 
 /// One address of the data port.
@@ -59,17 +111,22 @@ impl Default for ServerSettings {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             max_connections: 10_000,
+            max_connections_per_client: 0,
+            min_body_rate: 100,
+            rate_limit: RateLimit::default(),
+            max_rate_clients: 65_536,
+            rule_limits: Vec::new(),
             trusted_proxies: Vec::new(),
             drain_timeout: Duration::from_secs(30),
         }
     }
 }
 
-/// `[upstream]`: the origin.
+/// `[upstream]`: the origins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamSettings {
-    /// `host:port` of the upstream (`http://` only in this version), as it is connected to.
-    pub authority: http::uri::Authority,
+    /// The origins, at least one; without any all requests that must be asked for fail. Any of them may answer any request.
+    pub origins: Vec<Origin>,
     /// How long connecting may take, DNS included: 504. Default 2 s.
     pub connect_timeout: Duration,
     /// How long the response head may take: 504. Default 30 s.
@@ -88,6 +145,10 @@ pub struct UpstreamSettings {
     pub retries: u32,
     /// Connections that are opened 100 ms after the start, before anybody asks, at most `max_in_flight`; they are kept for 50 s. 0 = none. Default 8.
     pub preconnect: usize,
+    /// How `https` origins are recognised. Default: by the roots of this machine and the host of their URL.
+    pub tls: UpstreamTls,
+    /// Where HTTP/2 is spoken. Default never.
+    pub http2: Http2,
     /// `warm.max_share`: the part of `max_in_flight` that requests may take which no reader waits for; at least one place, unless it is 0: then they are
     /// refused (503). Default 0.25.
     pub warm_share: Share,
@@ -133,12 +194,23 @@ pub enum Forwarded {
     Append,
 }
 
+/// Where HTTP/2 is spoken to an upstream. A request for another protocol, as for a WebSocket, always goes over HTTP/1.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Http2 {
+    /// HTTP/1.1 everywhere.
+    Never,
+    /// Over TLS where the upstream chooses it (ALPN); HTTP/1.1 elsewhere.
+    Auto,
+    /// Everywhere, in the clear too, where nobody is asked first ("prior knowledge", RFC 9113 section 3.3).
+    Always,
+}
+
 impl UpstreamSettings {
-    /// The defaults, for the upstream at `authority`.
+    /// The defaults, for one `origin`.
     #[must_use]
-    pub fn new(authority: http::uri::Authority) -> Self {
+    pub fn new(origin: Origin) -> Self {
         Self {
-            authority,
+            origins: vec![origin],
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(30),
             idle_body_timeout: Duration::from_secs(60),
@@ -148,8 +220,16 @@ impl UpstreamSettings {
             queue_timeout: Duration::from_secs(5),
             retries: 1,
             preconnect: 8,
+            tls: UpstreamTls::default(),
+            http2: Http2::Never,
             warm_share: Share::new(0.25),
         }
+    }
+
+    /// The name that stands in where a request names no host: that of the first origin.
+    #[must_use]
+    pub fn host(&self) -> Option<&http::uri::Authority> {
+        self.origins.first().map(|origin| &origin.authority)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Connections to the upstream that were opened ahead and have not carried a request yet.
 
-use crate::sidecar::dial::Line;
 use crate::sidecar::live::Live;
-use http::uri::Authority;
+use crate::sidecar::pool::{Connection, Settled};
+use crate::sidecar::settings::Origin;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub(super) const MAX_AGE: Duration = Duration::from_secs(50);
 /// A connection that has lain here longer and ends without a word was closed meanwhile; a younger one was refused.
 const STALE_AFTER: Duration = Duration::from_secs(1);
 
-/// At most `upstream.preconnect` connections, all to the upstream of this moment.
+/// At most `upstream.preconnect` connections, all to origins of this moment.
 #[derive(Debug)]
 pub(super) struct Stash {
     live: Arc<Live>,
@@ -23,8 +23,8 @@ pub(super) struct Stash {
 
 #[derive(Debug)]
 struct Spare {
-    line: Line,
-    authority: Authority,
+    settled: Settled,
+    origin: Origin,
     since: Instant,
 }
 
@@ -39,24 +39,30 @@ impl Stash {
         Self { live, spares: Mutex::default() }
     }
 
-    /// The connection to `authority` that has lain here longest and is still good. The first that was opened is the first that the upstream has accepted:
+    /// The connection to `origin` that has lain here longest and is still good. The first that was opened is the first that the upstream has accepted:
     /// where it serves few connections at a time, the later ones still wait for that.
-    pub(super) fn take(&self, authority: &Authority) -> Option<Line> {
-        let mut spares = self.spares.lock();
-        let good = |spare: &Spare| spare.is_young() && spare.authority == *authority && spare.line.is_quiet();
-        let spare = std::iter::from_fn(|| spares.pop_front()).find(good)?;
-        if spare.since.elapsed() > STALE_AFTER {
-            spare.line.proven().prove();
+    pub(super) fn take(&self, origin: &Origin) -> Option<Box<Connection>> {
+        loop {
+            let spare = {
+                let mut spares = self.spares.lock();
+                let at = spares.iter().position(|spare| spare.origin == *origin)?;
+                spares.remove(at)?
+            };
+            if spare.is_young()
+                && let Some(mut connection) = spare.settled.take()
+            {
+                connection.proven = spare.since.elapsed() > STALE_AFTER;
+                return Some(connection);
+            }
         }
-        Some(spare.line)
     }
 
-    /// Keeps `line` if it still leads to the upstream and there is room.
-    pub(super) fn put(&self, line: Line, authority: &Authority) {
+    /// Keeps a connection if it still leads to an origin and there is room.
+    pub(super) fn put(&self, settled: Settled, origin: &Origin) {
         let mut spares = self.spares.lock();
         let settings = self.live.settings.load();
-        if *authority == settings.upstream.authority && spares.len() < settings.upstream.preconnect {
-            spares.push_back(Spare { line, authority: authority.clone(), since: Instant::now() });
+        if settings.upstream.origins.contains(origin) && spares.len() < settings.upstream.preconnect {
+            spares.push_back(Spare { settled, origin: origin.clone(), since: Instant::now() });
         }
     }
 
@@ -64,8 +70,13 @@ impl Stash {
     pub(super) fn tidy(&self) {
         let mut spares = self.spares.lock();
         let settings = self.live.settings.load();
-        spares.retain(|spare| spare.is_young() && spare.authority == settings.upstream.authority);
+        spares.retain(|spare| spare.is_young() && settings.upstream.origins.contains(&spare.origin));
         spares.truncate(settings.upstream.preconnect);
+    }
+
+    /// Closes those to one origin.
+    pub(super) fn forget(&self, origin: &Origin) {
+        self.spares.lock().retain(|spare| spare.origin != *origin);
     }
 
     /// Closes all of them.
@@ -73,8 +84,8 @@ impl Stash {
         self.spares.lock().clear();
     }
 
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.spares.lock().len()
+    /// How many there are to `origin`.
+    pub(super) fn count(&self, origin: &Origin) -> usize {
+        self.spares.lock().iter().filter(|spare| spare.origin == *origin).count()
     }
 }

@@ -85,7 +85,7 @@ impl Memory {
 }
 
 /// Makes the target absolute and the `Host` field agree with it. `upstream` stands in where HTTP/1.0 names nobody.
-pub(super) fn resolve(parts: &mut Parts, memory: &Memory, upstream: &Authority) -> Result<Host, &'static str> {
+pub(super) fn resolve(parts: &mut Parts, memory: &Memory, upstream: Option<&Authority>) -> Result<Host, &'static str> {
     let (host, path) = match (parts.uri.scheme(), parts.uri.authority()) {
         (Some(scheme), Some(authority)) => {
             if *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS {
@@ -108,10 +108,10 @@ pub(super) fn resolve(parts: &mut Parts, memory: &Memory, upstream: &Authority) 
     Ok(host)
 }
 
-fn from_field(parts: &Parts, memory: &Memory, upstream: &Authority) -> Result<Host, &'static str> {
+fn from_field(parts: &Parts, memory: &Memory, upstream: Option<&Authority>) -> Result<Host, &'static str> {
     match parts.headers.get(HOST) {
         Some(raw) if !(raw.is_empty() && parts.version == Version::HTTP_10) => memory.host(raw).ok_or("invalid Host"),
-        _ if parts.version == Version::HTTP_10 => Host::parse(upstream.as_str().as_bytes()).ok_or("no Host"),
+        _ if parts.version == Version::HTTP_10 => upstream.and_then(|upstream| Host::parse(upstream.as_str().as_bytes())).ok_or("no Host"),
         _ => Err("no Host"),
     }
 }
@@ -152,7 +152,7 @@ mod tests {
             request = request.version(Version::HTTP_10);
         }
         let mut parts = request.body(()).unwrap().into_parts().0;
-        resolve(&mut parts, &Memory::default(), &Authority::from_static("origin:9000"))?;
+        resolve(&mut parts, &Memory::default(), Some(&Authority::from_static("origin:9000")))?;
         Ok((parts.uri.to_string(), parts.headers["host"].to_str().unwrap().to_owned()))
     }
 

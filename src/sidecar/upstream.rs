@@ -6,12 +6,12 @@ use crate::priority::Priority;
 use crate::problem;
 use crate::rfc::hop;
 use crate::sidecar::admission::tokens;
-use crate::sidecar::dial::{Dial, Proven};
 use crate::sidecar::download::Hold;
 pub use crate::sidecar::download::UpstreamBody;
 use crate::sidecar::failure::Failure;
 use crate::sidecar::gate::{Gate, Place};
 use crate::sidecar::live::{Asking, Live, Settings};
+use crate::sidecar::pool::{Arriving, Pool};
 use crate::sidecar::settings::UpstreamSettings;
 use crate::sidecar::stash::Stash;
 use crate::sidecar::upload::{Monitor, Upload};
@@ -19,13 +19,10 @@ use crate::telemetry::log::{TRACEPARENT, TRACESTATE, Trace};
 use crate::telemetry::{Refusal, Source};
 use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, DATE, HOST, HeaderMap, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
-use http::uri::{PathAndQuery, Scheme};
+use http::uri::PathAndQuery;
 use http::{Extensions, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use smallvec::SmallVec;
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
@@ -34,24 +31,17 @@ use std::task::{Context, Poll};
 use std::time::{Duration, UNIX_EPOCH};
 use tower_service::Service;
 
-/// How long an unused connection is kept. Below the keep-alive of common servers (Node, Apache and uvicorn close after 5 s), so that we close
-/// first: a request that meets their close can only be repeated if it is idempotent.
-const POOL_IDLE: Duration = Duration::from_secs(4);
-/// Unused connections that are kept.
-const POOL_MAX_IDLE: usize = 256;
-
 /// The upstream: a pool of connections, a gate before it, and deadlines. Cheap to clone; clones share all of it.
 #[derive(Clone, Debug)]
 pub struct Upstream {
     live: Arc<Live>,
     gate: Gate,
-    client: Client<Dial, Upload>,
-    dial: Dial,
+    pool: Pool,
 }
 
 /// An attempt that brought a head, and what it holds.
 struct Answered {
-    response: Response<Incoming>,
+    response: Response<Arriving>,
     hold: Hold,
 }
 
@@ -62,27 +52,29 @@ impl Upstream {
             let (limit, share) = limits(&settings.upstream);
             Gate::new(limit, share)
         };
-        let mut client = Client::builder(TokioExecutor::new());
-        client.pool_idle_timeout(POOL_IDLE).pool_max_idle_per_host(POOL_MAX_IDLE).pool_timer(TokioTimer::new());
-        let dial = Dial::new(live.clone());
-        let client = client.set_host(false).retry_canceled_requests(true).build(dial.clone());
-        Self { live, gate, client, dial }
+        Self { pool: Pool::new(live.clone()), live, gate }
     }
 
-    /// Follows new limits.
-    pub(super) fn resize(&self, settings: &UpstreamSettings) {
+    /// Follows new settings, which are in force already.
+    pub(super) fn follow(&self, old: &UpstreamSettings, settings: &UpstreamSettings) {
         let (limit, share) = limits(settings);
         self.gate.resize(limit, share);
+        self.pool.follow(old, settings);
     }
 
     /// Opens connections before anybody needs them.
     pub(super) fn preconnect(&self) -> impl Future<Output = ()> + Send + use<> {
-        self.dial.clone().ahead()
+        self.pool.preconnect()
     }
 
     /// The connections that were opened ahead.
     pub(super) fn stash(&self) -> &Stash {
-        self.dial.stash()
+        self.pool.stash()
+    }
+
+    /// Closes the connections that nobody uses.
+    pub(super) fn rest(&self) {
+        self.pool.clear();
     }
 
     /// Requests that hold a place at the upstream.
@@ -142,10 +134,7 @@ impl Upstream {
                 Err(failed) => failed,
             };
             match failure {
-                failure if failure.stale && stale_left > 0 => {
-                    stale_left -= 1;
-                    self.stash().clear(); // whatever closed that one has probably closed these
-                }
+                failure if failure.stale && stale_left > 0 => stale_left -= 1,
                 failure if failure.is_connection_level() && left > 0 => left -= 1,
                 failure => return Err(failure),
             }
@@ -180,14 +169,11 @@ impl Upstream {
         let mut counted = Asking::new(&self.live, source);
         let body = Upload::new(body);
         let upload = body.monitor();
-        let asking = self.client.request(Request::from_parts(parts, body));
+        let asking = self.pool.ask(Request::from_parts(parts, body));
         let limit = settings.upstream.response_timeout;
         match within(asking, limit, upload.as_ref()).await {
             Some(Ok(response)) => {
                 counted.answered(response.status());
-                if let Some(proven) = response.extensions().get::<Proven>() {
-                    proven.prove();
-                }
                 Ok(Answered { response, hold: Hold::new(place, upload) })
             }
             Some(Err(error)) => Err((Failure::of(&error), place)),
@@ -211,7 +197,7 @@ impl Upstream {
             }
         }
         parts.extensions = Extensions::new();
-        Ok(Response::from_parts(parts, UpstreamBody::incoming(body, settings.upstream.idle_body_timeout, answered.hold)))
+        Ok(Response::from_parts(parts, UpstreamBody::arriving(body, settings.upstream.idle_body_timeout, answered.hold)))
     }
 
     fn failed(&self, failure: &Failure, accept: Option<HeaderValue>) -> Response<UpstreamBody> {
@@ -274,13 +260,15 @@ fn full(refusal: Refusal, priority: Option<&Priority>, settings: &Settings) -> F
 /// The request as the upstream gets it: its address in the URI for the pool, the client's Host, one framing.
 fn prepare(parts: &mut Parts, body: &RequestBody, settings: &Settings) -> Result<(), Failure> {
     if !parts.headers.contains_key(HOST) {
-        let authority = parts.uri.authority().unwrap_or(&settings.upstream.authority);
-        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Failure::new(Refusal::BadRequest, "invalid authority"))?;
+        let host = parts.uri.authority().or_else(|| settings.upstream.host()).and_then(|host| HeaderValue::from_str(host.as_str()).ok());
+        let host = host.ok_or_else(|| Failure::new(Refusal::BadRequest, "invalid authority"))?;
         parts.headers.insert(HOST, host);
     }
     let mut uri = http::uri::Parts::default();
-    uri.scheme = Some(Scheme::HTTP);
-    uri.authority = Some(settings.upstream.authority.clone());
+    let origin =
+        settings.upstream.origins.first().ok_or_else(|| Failure::new(Refusal::UpstreamConnect, "upstream.urls names no upstream"))?;
+    uri.scheme = Some(origin.scheme());
+    uri.authority = Some(origin.authority.clone());
     uri.path_and_query = Some(parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
     parts.uri = Uri::from_parts(uri).map_err(|_| Failure::new(Refusal::BadRequest, "invalid request target"))?;
     parts.version = Version::HTTP_11;
@@ -332,7 +320,7 @@ fn is_registered(coding: &str) -> bool {
 }
 
 /// The 101 for the client, if it names one of the `offered` protocols (RFC 9110 section 7.8).
-fn switched(mut response: Response<Incoming>, offered: &HeaderValue) -> Option<(Response<UpstreamBody>, OnUpgrade)> {
+fn switched(mut response: Response<Arriving>, offered: &HeaderValue) -> Option<(Response<UpstreamBody>, OnUpgrade)> {
     let chosen = response.headers().get(UPGRADE)?.clone();
     let offered = offered.to_str().ok()?;
     let is_offered = |protocol: &str| offered.split(',').any(|offer| offer.trim().eq_ignore_ascii_case(protocol));

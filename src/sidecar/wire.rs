@@ -6,16 +6,21 @@
 
 mod faces;
 
+use crate::flow::thin::Thin;
 use crate::sidecar::alarm::Alarm;
 use crate::sidecar::exchange::Exchange;
 use crate::sidecar::farewell::Farewell;
+use crate::sidecar::limits::Pace;
 use crate::sidecar::live::{Answer, Live};
+use crate::sidecar::offer::without_vain_offer;
 use crate::sidecar::refuse;
 use crate::sidecar::scan::{Progress, Scan};
+use crate::sidecar::splice::{Spliced, splice};
 use crate::sidecar::stream::Socket;
 use crate::telemetry::{Outcome, Refusal};
 use bytes::{Buf as _, BytesMut};
-use std::io;
+use smallvec::SmallVec;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -38,9 +43,15 @@ pub(super) struct Wire<T: Socket> {
     surplus: BytesMut,
     /// A scanned head that came in pieces or is larger than hyper's buffer.
     head: BytesMut,
+    /// What hyper has given us to write and the socket has not taken yet: the end of a head that was put together here.
+    unsent: BytesMut,
     /// A head is with hyper and its response is not written yet.
     busy: bool,
     wait: Wait,
+    /// How slowly the body of the request under way comes.
+    upload: Pace,
+    /// How slowly its response is read.
+    reading: Pace,
     /// Since when the client has not read what we write.
     stuck: Option<Instant>,
     /// Since when the client has had nothing more to send.
@@ -66,8 +77,26 @@ impl<T: Socket> Wire<T> {
     /// Over a connection that has just been accepted.
     pub(super) fn new(io: T, live: Arc<Live>, exchange: Arc<Exchange>) -> Self {
         let scan = Scan::new(live.settings.load().server.max_header_bytes);
-        let (surplus, head, wait) = (BytesMut::new(), BytesMut::new(), Wait::Head(Instant::now()));
-        Self { io, live, exchange, scan, surplus, head, busy: false, wait, stuck: None, ended: None, alarm: Alarm::new(), farewell: None }
+        let (surplus, head, unsent) = (BytesMut::new(), BytesMut::new(), BytesMut::new());
+        let wait = Wait::Head(Instant::now());
+        let (upload, reading, alarm) = (Pace::default(), Pace::default(), Alarm::new());
+        Self {
+            io,
+            live,
+            exchange,
+            scan,
+            surplus,
+            head,
+            unsent,
+            busy: false,
+            wait,
+            upload,
+            reading,
+            stuck: None,
+            ended: None,
+            alarm,
+            farewell: None,
+        }
     }
 
     /// The next bytes that hyper may see.
@@ -103,7 +132,17 @@ impl<T: Socket> Wire<T> {
                 Progress::Held => self.hold(buf, start, from_surplus),
                 Progress::Head { used } => {
                     self.open();
-                    let held = self.scan.take_held();
+                    let mut held = self.scan.take_held();
+                    if let Some(empty) = self.scan.take_upgrade() {
+                        let whole = match (&*held, from_surplus) {
+                            ([], true) => &self.surplus[..used],
+                            ([], false) => &buf.filled()[start..start + used],
+                            (held, _) => held,
+                        };
+                        if let Some(kept) = without_vain_offer(whole, empty) {
+                            held = kept;
+                        }
+                    }
                     if !held.is_empty() {
                         // The last piece is in `held` as well.
                         self.split(buf, start, used, from_surplus, true);
@@ -114,7 +153,10 @@ impl<T: Socket> Wire<T> {
                     return Poll::Ready(Ok(()));
                 }
                 Progress::Body { used } => {
-                    self.wait = Wait::Nothing;
+                    if let Wait::Body(since) = std::mem::replace(&mut self.wait, Wait::Nothing) {
+                        let floor = self.live.settings.load().server.min_body_rate;
+                        self.upload.moved(since.elapsed(), used, floor);
+                    }
                     self.split(buf, start, used, from_surplus, false);
                     return Poll::Ready(Ok(()));
                 }
@@ -134,6 +176,7 @@ impl<T: Socket> Wire<T> {
         } else {
             buf.set_filled(start);
         }
+        self.exchange.stir();
         if !matches!(self.wait, Wait::Head(_)) {
             self.wait = Wait::Head(Instant::now());
         }
@@ -159,6 +202,7 @@ impl<T: Socket> Wire<T> {
     fn open(&mut self) {
         self.busy = true;
         self.wait = Wait::Nothing;
+        (self.upload, self.reading) = (Pace::default(), Pace::default());
         self.exchange.open();
     }
 
@@ -193,6 +237,9 @@ impl<T: Socket> Wire<T> {
         if !self.surplus.is_empty() || self.ended.is_some() {
             cx.waker().wake_by_ref(); // hyper waits for the socket, which has nothing new to say
         }
+        if matches!(wait, Wait::Idle(_)) {
+            self.exchange.rest(now);
+        }
         self.wait = if self.scan.at_head() { wait } else { Wait::Nothing };
         self.alarm.set(cx, now + limit);
     }
@@ -205,12 +252,14 @@ impl<T: Socket> Wire<T> {
         }
         let settings = self.live.settings.load();
         let (header_timeout, idle_timeout) = (settings.server.header_timeout, settings.server.idle_timeout);
+        let floor = settings.server.min_body_rate;
         drop(settings);
+        let silence = header_timeout * BODY_SILENCE;
         let due = match self.wait {
             Wait::Nothing => return Poll::Pending,
             Wait::Head(since) => since + header_timeout,
             Wait::Idle(since) => since + idle_timeout,
-            Wait::Body(since) => since + header_timeout * BODY_SILENCE,
+            Wait::Body(since) => since + self.upload.left(silence, floor),
         };
         if !self.alarm.passed(cx, due) {
             return Poll::Pending;
@@ -219,7 +268,8 @@ impl<T: Socket> Wire<T> {
             Wait::Idle(_) | Wait::Nothing => self.farewell = Some(Farewell::silent()),
             Wait::Head(_) => self.refuse(Refusal::HeaderTimeout, &format!("server.header_timeout ({header_timeout:?}) passed"), false),
             Wait::Body(_) => {
-                self.refuse(Refusal::HeaderTimeout, &format!("no request body for {:?}", header_timeout * BODY_SILENCE), true);
+                let detail = format!("{silence:?} (three times server.header_timeout) without server.min_body_rate ({floor} B/s)");
+                self.refuse(Refusal::BodyTimeout, &detail, true);
             }
         }
         Poll::Ready(())
@@ -250,19 +300,63 @@ impl<T: Socket> Wire<T> {
         }
     }
 
-    /// What a write came to; a client that reads nothing for `server.idle_timeout` is given up.
+    /// What a write came to; a client that reads nothing for `server.idle_timeout`, or for so long in all less than `server.min_body_rate`, is given up.
     fn wrote(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
-            self.stuck = None;
+        if let Poll::Ready(outcome) = &written {
+            if let Some(since) = self.stuck.take() {
+                let floor = self.live.settings.load().server.min_body_rate;
+                self.reading.moved(since.elapsed(), outcome.as_ref().map_or(0, |bytes| *bytes), floor);
+            }
             return written;
         }
         let since = *self.stuck.get_or_insert_with(Instant::now);
-        let due = since + self.live.settings.load().server.idle_timeout;
+        let settings = self.live.settings.load();
+        let due = since + self.reading.left(settings.server.idle_timeout, settings.server.min_body_rate);
+        drop(settings);
         if !self.exchange.has_switched() && self.alarm.passed(cx, due) {
+            self.live.count(Refusal::StalledReader);
             self.exchange.break_off();
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         Poll::Pending
+    }
+
+    /// Writes `bufs` with the fields of `thin` in their head. What the socket does not take of the head is kept, and written before anything else.
+    fn write_thin(&mut self, cx: &mut Context<'_>, thin: &Thin, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let (io, unsent) = (&mut self.io, &mut self.unsent);
+        let written = splice(thin, bufs, |spliced| {
+            let Spliced { piece, rest, covers } = spliced;
+            let polled = if rest.is_empty() {
+                Pin::new(io).poll_write(cx, piece)
+            } else {
+                let all: SmallVec<[IoSlice<'_>; 8]> =
+                    std::iter::once(IoSlice::new(piece)).chain(rest.iter().map(|buf| IoSlice::new(buf))).collect();
+                Pin::new(io).poll_write_vectored(cx, &all)
+            };
+            let taken = match polled {
+                Poll::Ready(Ok(taken)) => taken,
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => 0, // `poll_flush` comes next, and waits
+            };
+            unsent.extend_from_slice(&piece[taken.min(piece.len())..]);
+            Ok(covers + taken.saturating_sub(piece.len()))
+        });
+        Poll::Ready(written.unwrap_or_else(|| Err(io::Error::other("a head was expected"))))
+    }
+
+    /// Until the socket has taken what is unsent.
+    fn send_unsent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.unsent.is_empty() {
+            let written = Pin::new(&mut self.io).poll_write(cx, &self.unsent);
+            match ready!(self.wrote(cx, written))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                taken => self.unsent.advance(taken),
+            }
+        }
+        if self.unsent.capacity() > 0 {
+            self.unsent = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Nothing more is written once the farewell has begun.
@@ -271,7 +365,7 @@ impl<T: Socket> Wire<T> {
             ready!(self.say_farewell(cx))?;
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        Poll::Ready(Ok(()))
+        self.send_unsent(cx)
     }
 }
 

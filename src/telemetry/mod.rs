@@ -6,7 +6,7 @@ pub mod log;
 mod outcome;
 mod refusal;
 mod requests;
-mod shard;
+pub(crate) mod shard;
 mod source;
 mod trigger;
 

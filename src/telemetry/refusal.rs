@@ -17,6 +17,14 @@ pub enum Refusal {
     TargetTooLong,
     /// The request body is larger than `server.max_request_body`.
     BodyTooLarge,
+    /// The request body came more slowly than `server.min_body_rate`, or not at all.
+    BodyTimeout,
+    /// A client read nothing for `server.idle_timeout`, or more slowly than `server.min_body_rate`: its response broke off.
+    StalledReader,
+    /// A client asked more often than `server.rate_limit` or its rule's allows.
+    RateLimited,
+    /// A client has `server.max_connections_per_client` connections: a further one was closed without an answer.
+    TooManyConnections,
     /// CONNECT: warmfront is no tunnel to anywhere.
     ConnectMethod,
     /// An `Expect` other than `100-continue`.
@@ -29,6 +37,8 @@ pub enum Refusal {
     QueueTimeout,
     /// No connection to the upstream: refused, unreachable, or its name did not resolve.
     UpstreamConnect,
+    /// The upstream could not be recognised over TLS, or did not recognise us.
+    UpstreamTls,
     /// No connection to the upstream within `upstream.connect_timeout`.
     ConnectTimeout,
     /// No response head from the upstream within `upstream.response_timeout`.
@@ -45,18 +55,23 @@ pub enum Refusal {
 
 impl Refusal {
     /// All reasons, in the order of their discriminants.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 22] = [
         Self::BadRequest,
         Self::HeaderTimeout,
         Self::HeadersTooLarge,
         Self::TargetTooLong,
         Self::BodyTooLarge,
+        Self::BodyTimeout,
+        Self::StalledReader,
+        Self::RateLimited,
+        Self::TooManyConnections,
         Self::ConnectMethod,
         Self::Expectation,
         Self::OnlyIfCached,
         Self::QueueFull,
         Self::QueueTimeout,
         Self::UpstreamConnect,
+        Self::UpstreamTls,
         Self::ConnectTimeout,
         Self::ResponseTimeout,
         Self::UpstreamClosed,
@@ -74,12 +89,17 @@ impl Refusal {
             Self::HeadersTooLarge => "headers-too-large",
             Self::TargetTooLong => "target-too-long",
             Self::BodyTooLarge => "body-too-large",
+            Self::BodyTimeout => "body-timeout",
+            Self::StalledReader => "stalled-reader",
+            Self::RateLimited => "rate-limited",
+            Self::TooManyConnections => "too-many-connections",
             Self::ConnectMethod => "connect-method",
             Self::Expectation => "expectation",
             Self::OnlyIfCached => "only-if-cached",
             Self::QueueFull => "queue-full",
             Self::QueueTimeout => "queue-timeout",
             Self::UpstreamConnect => "upstream-connect",
+            Self::UpstreamTls => "upstream-tls",
             Self::ConnectTimeout => "connect-timeout",
             Self::ResponseTimeout => "response-timeout",
             Self::UpstreamClosed => "upstream-closed",
@@ -94,14 +114,17 @@ impl Refusal {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
-            Self::HeaderTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::HeaderTimeout | Self::BodyTimeout | Self::StalledReader => StatusCode::REQUEST_TIMEOUT,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ConnectMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
-            Self::QueueFull | Self::QueueTimeout => StatusCode::SERVICE_UNAVAILABLE,
-            Self::UpstreamConnect | Self::UpstreamClosed | Self::BadResponse | Self::FillAborted => StatusCode::BAD_GATEWAY,
+            Self::QueueFull | Self::QueueTimeout | Self::TooManyConnections => StatusCode::SERVICE_UNAVAILABLE,
+            Self::UpstreamConnect | Self::UpstreamTls | Self::UpstreamClosed | Self::BadResponse | Self::FillAborted => {
+                StatusCode::BAD_GATEWAY
+            }
             Self::OnlyIfCached | Self::ConnectTimeout | Self::ResponseTimeout | Self::MustRevalidate => StatusCode::GATEWAY_TIMEOUT,
         }
     }

@@ -9,7 +9,7 @@ listen = "localhost:8080"
 header_timeout = 10
 
 [upstream]
-urls = ["https://api.example.com"]
+urls = ["https://api.example.com/v1"]
 
 [cache]
 max_byte = "256MiB"
@@ -32,10 +32,10 @@ warmfront.toml:3:18: server.header_timeout: found the number 10, which has no un
     |                  ^^
   fix: write it with its unit: "10s", or ms, m, h, d
 
-warmfront.toml:6:9: upstream.urls: https upstreams come with a later version
-  6 | urls = ["https://api.example.com"]
-    |         ^^^^^^^^^^^^^^^^^^^^^^^^^
-  fix: use http:// behind a local TLS terminator for now
+warmfront.toml:6:9: upstream.urls: has "/v1" after the host
+  6 | urls = ["https://api.example.com/v1"]
+    |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  fix: write "https://api.example.com": paths and queries are those of the requests
 
 warmfront.toml:9:1: cache.max_byte: unknown key
   9 | max_byte ...
@@ -155,6 +155,18 @@ fn connect_reaches_the_upstream_or_says_why_not() {
 }
 
 #[test]
+fn connect_asks_every_upstream_and_names_those_that_are_not_there() {
+    let folder = Folder::new("connect-all");
+    let (up, free) = (origin("", Duration::ZERO), std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    let urls = |second| format!("http://{up},http://{second}");
+    let all = outcome(folder.path(), &["check", "--connect"], &[("WARMFRONT_UPSTREAM__URLS", &urls(origin("", Duration::ZERO)))]);
+    assert_eq!((all.code, all.out.matches("  connect   ").count()), (Some(0), 2), "{}", all.out);
+    let one = outcome(folder.path(), &["check", "--connect"], &[("WARMFRONT_UPSTREAM__URLS", &urls(free))]);
+    assert_eq!(one.code, Some(1));
+    assert!(one.err.starts_with(&format!("error: the upstream http://{free} cannot be reached\n")), "{}", one.err);
+}
+
+#[test]
 fn connect_says_that_a_name_does_not_resolve() {
     let folder = Folder::new("connect-name");
     // RFC 6761 section 6.4: nobody answers for .invalid.
@@ -216,13 +228,13 @@ fn a_script_reads_what_a_good_file_says_and_its_warnings() {
     assert_eq!(
         told["config"],
         json!({
-            "file": "warmfront.toml", "listen": ["127.0.0.1:8080"], "upstream": format!("http://{upstream}"), "max_bytes": 256 << 20,
+            "file": "warmfront.toml", "listen": ["127.0.0.1:8080"], "upstreams": [format!("http://{upstream}")], "max_bytes": 256 << 20,
             "max_object": 8 << 20, "rules": [{ "name": "/a/**", "path": "/a/**", "pass": false, "ttl": "1m30s" }], "groups": [],
         })
     );
     assert_eq!((&told["warnings"][0]["key"], &told["warnings"][0]["line"]), (&json!("cache.snapshot"), &json!(7)));
-    assert_eq!(told["connect"]["address"], upstream.to_string());
-    assert!(told["connect"]["ms"].is_number());
+    assert_eq!(told["connect"][0]["address"], upstream.to_string());
+    assert!(told["connect"][0]["ms"].is_number());
 }
 
 #[test]

@@ -189,7 +189,7 @@ async fn an_upstream_that_is_down_at_the_start_does_no_harm() {
     let origin = Origin::at(closed, |_, _| Act::ok("up")).await;
     assert_eq!(rig.client().await.get("/").await.text(), "up");
     let (server, mut upstream) = settings(origin.address);
-    (upstream.preconnect, upstream.authority) = (8, "no-such-host.invalid:80".parse().unwrap());
+    (upstream.preconnect, upstream.origins) = (8, vec!["no-such-host.invalid:80".parse().unwrap()]);
     Sidecar::new(server, upstream).preconnect().await;
 }
 
@@ -204,7 +204,7 @@ async fn a_reload_with_another_upstream_closes_what_led_to_the_old_one() {
     sidecar.reload(server.clone(), upstream.clone());
     assert!(is_closed(&mut streams.pop().unwrap()).await, "one too many");
     let other = Origin::always(Act::ok("other")).await;
-    upstream.authority = other.address.to_string().parse().unwrap();
+    upstream.origins = vec![other.address.to_string().parse().unwrap()];
     sidecar.reload(server, upstream);
     for stream in &mut streams {
         assert!(is_closed(stream).await);

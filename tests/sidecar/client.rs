@@ -132,6 +132,19 @@ impl Client {
         self.stream.read_buf(&mut self.buffer).await
     }
 
+    /// The next head, up to and with the empty line.
+    pub async fn head(&mut self) -> String {
+        let reading = async {
+            loop {
+                if let Some(at) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+                    return self.buffer.drain(..at + 4).collect();
+                }
+                assert!(self.fill().await.is_ok_and(|count| count > 0), "a head");
+            }
+        };
+        String::from_utf8(tokio::time::timeout(PATIENCE, reading).await.expect("a head in time")).unwrap()
+    }
+
     /// The next `count` bytes, or fewer if the connection ends before.
     pub async fn exactly(&mut self, count: usize) -> Vec<u8> {
         let reading = async { while self.buffer.len() < count && matches!(self.fill().await, Ok(n) if n > 0) {} };

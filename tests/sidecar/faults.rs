@@ -102,7 +102,7 @@ async fn an_upstream_that_is_down_is_502_and_recovery_needs_nothing() {
 #[tokio::test]
 async fn a_name_that_does_not_resolve_is_502() {
     let rig =
-        Rig::with("127.0.0.1:1".parse().unwrap(), |_, upstream| upstream.authority = "no-such-host.invalid:80".parse().unwrap()).await;
+        Rig::with("127.0.0.1:1".parse().unwrap(), |_, upstream| upstream.origins = vec!["no-such-host.invalid:80".parse().unwrap()]).await;
     assert_eq!(rig.client().await.get("/").await.status, 502);
 }
 

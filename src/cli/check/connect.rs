@@ -1,7 +1,7 @@
-//! `check --connect`: resolves the upstream's name and connects to it.
+//! `check --connect`: resolves the upstreams' names and connects to them.
 
 use crate::config::units::show_duration;
-use crate::sidecar::settings::UpstreamSettings;
+use crate::sidecar::settings::{Origin, UpstreamSettings};
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -10,6 +10,8 @@ use tokio::net::{TcpStream, lookup_host};
 /// The address that took a connection, and after how long.
 #[derive(Debug)]
 pub(super) struct Reached {
+    /// `http://api:9000`
+    pub(super) origin: String,
     pub(super) address: SocketAddr,
     pub(super) after: Duration,
 }
@@ -24,27 +26,44 @@ pub(super) struct Unreached {
     pub(super) fix: &'static str,
 }
 
-/// Connects to the upstream within its `connect_timeout`.
-pub(super) fn reach(upstream: &UpstreamSettings) -> Result<Reached, Unreached> {
-    let failed = |(found, fix)| Unreached { headline: format!("the upstream http://{} cannot be reached", upstream.authority), found, fix };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| failed((vec![format!("cannot start the runtime: {error}")], "look at the limits of this process")))?;
-    // RFC 3986 section 3.2.2: a literal IPv6 address is in brackets, which are no part of it.
-    let host = upstream.authority.host().trim_matches(['[', ']']);
-    let port = upstream.authority.port_u16().unwrap_or(80);
-    let result = runtime.block_on(connect_within(upstream.connect_timeout, host, port));
+/// Connects to every upstream at once, each within `connect_timeout`: all that were reached, or those that were not.
+pub(super) fn reach(upstream: &UpstreamSettings) -> Result<Vec<Reached>, Vec<Unreached>> {
+    let failed = |origin: &Origin, (found, fix)| Unreached { headline: format!("the upstream {origin} cannot be reached"), found, fix };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        let headline = "the upstream cannot be asked".into();
+        vec![Unreached { headline, found: vec![format!("cannot start the runtime: {error}")], fix: "look at the limits of this process" }]
+    })?;
+    let results = runtime.block_on(async {
+        let mut tasks = Vec::new();
+        for origin in upstream.origins.clone() {
+            let limit = upstream.connect_timeout;
+            tasks.push((origin.clone(), tokio::spawn(async move { connect_within(limit, &origin).await })));
+        }
+        let mut results = Vec::new();
+        for (origin, task) in tasks {
+            let result = task.await.unwrap_or_else(|error| Err((vec![error.to_string()], "report this")));
+            results.push(result.map_err(|failure| failed(&origin, failure)));
+        }
+        results
+    });
     // A name that is still being looked up shall not keep the process.
     runtime.shutdown_background();
-    result.map_err(failed)
+    let mut reached = Vec::new();
+    let mut unreached = Vec::new();
+    for result in results {
+        match result {
+            Ok(one) => reached.push(one),
+            Err(one) => unreached.push(one),
+        }
+    }
+    if unreached.is_empty() { Ok(reached) } else { Err(unreached) }
 }
 
-async fn connect_within(limit: Duration, host: &str, port: u16) -> Result<Reached, (Vec<String>, &'static str)> {
+async fn connect_within(limit: Duration, origin: &Origin) -> Result<Reached, (Vec<String>, &'static str)> {
     let silent = |what: &str| vec![format!("{what}: no answer within upstream.connect_timeout = {}", show_duration(limit))];
-    let started = Instant::now();
+    let (host, started) = (origin.host(), Instant::now());
     let left = || limit.saturating_sub(started.elapsed());
-    let addresses: Vec<SocketAddr> = match tokio::time::timeout(limit, lookup_host((host, port))).await {
+    let addresses: Vec<SocketAddr> = match tokio::time::timeout(limit, lookup_host((host, origin.port()))).await {
         Ok(Ok(addresses)) => addresses.collect(),
         Ok(Err(error)) => return Err((vec![format!("{host}: {error}")], "look for a slip in the host's name")),
         Err(_) => {
@@ -54,7 +73,7 @@ async fn connect_within(limit: Duration, host: &str, port: u16) -> Result<Reache
     let mut failures = Vec::new();
     for address in addresses {
         match tokio::time::timeout(left(), TcpStream::connect(address)).await {
-            Ok(Ok(_)) => return Ok(Reached { address, after: started.elapsed() }),
+            Ok(Ok(_)) => return Ok(Reached { origin: origin.to_string(), address, after: started.elapsed() }),
             Ok(Err(error)) => failures.push(format!("{address}: {error}")),
             Err(_) => {
                 failures.extend(silent(&address.to_string()));

@@ -8,16 +8,20 @@ use serde_json::{Value, json};
 use std::process::ExitCode;
 
 /// Prints what was found; the exit code is that of the text.
-pub(super) fn print(loaded: Result<Config, Faults>, reached: Option<Result<Reached, Unreached>>) -> ExitCode {
+pub(super) fn print(loaded: Result<Config, Faults>, reached: Option<Result<Vec<Reached>, Vec<Unreached>>>) -> ExitCode {
     let (ok, head, faults) = match (&loaded, &reached) {
         (Err(faults), _) => (false, faults.summary(), list(faults.as_slice())),
-        (Ok(_), Some(Err(unreached))) => (false, unreached.headline.clone(), list(&[fault_of(unreached)])),
+        (Ok(_), Some(Err(unreached))) => {
+            let faults: Vec<Fault> = unreached.iter().map(fault_of).collect();
+            (false, unreached.first().map_or_else(String::new, |first| first.headline.clone()), list(&faults))
+        }
         (Ok(config), _) => (true, headline(config), list(&[])),
     };
-    let connect = reached.and_then(Result::ok).map(|reached| {
+    let one = |reached: &Reached| {
         let ms = (reached.after.as_secs_f64() * 10_000.0).round() / 10.0;
-        json!({ "address": reached.address.to_string(), "ms": ms })
-    });
+        json!({ "origin": reached.origin, "address": reached.address.to_string(), "ms": ms })
+    };
+    let connect = reached.and_then(Result::ok).map(|reached| reached.iter().map(one).collect::<Vec<_>>());
     let config = loaded.as_ref().ok();
     let object = json!({
         "ok": ok,
@@ -68,7 +72,7 @@ fn settings(config: &Config) -> Value {
     json!({
         "file": config.source.as_ref().map(|path| path.display().to_string()),
         "listen": config.server.listen.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "upstream": format!("http://{}", config.upstream.authority),
+        "upstreams": config.upstream.origins.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "max_bytes": cache.max_bytes,
         "max_object": cache.max_object,
         "rules": cache.rules.iter().map(rule).collect::<Vec<_>>(),

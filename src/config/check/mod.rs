@@ -4,6 +4,7 @@ mod admin;
 mod cache;
 mod invalidate;
 mod logs;
+mod rates;
 mod rules;
 mod server;
 mod upstream;
@@ -39,11 +40,13 @@ pub(super) fn check(
 fn across(root: &Table, server: &ServerSettings, upstream: &UpstreamSettings, admin: &AdminSettings, findings: &mut Findings) {
     let ports = server.listen.iter().filter_map(|address| if let ListenAddr::Tcp(address) = address { Some(*address) } else { None });
     for address in ports {
-        let host = upstream.authority.host().trim_matches(['[', ']']);
-        let upstream_ip = if host.eq_ignore_ascii_case("localhost") { Some(IpAddr::from([127, 0, 0, 1])) } else { host.parse().ok() };
-        if upstream_ip.is_some_and(|ip| meets(address, SocketAddr::new(ip, upstream.authority.port_u16().unwrap_or(80)))) {
-            let found = format!("is {}, where warmfront itself listens: it would ask itself", upstream.authority);
-            findings.fault(&root.place("upstream.urls"), "upstream.urls", found, "name the API's own address, or listen elsewhere");
+        for origin in &upstream.origins {
+            let host = origin.host();
+            let upstream_ip = if host.eq_ignore_ascii_case("localhost") { Some(IpAddr::from([127, 0, 0, 1])) } else { host.parse().ok() };
+            if upstream_ip.is_some_and(|ip| meets(address, SocketAddr::new(ip, origin.port()))) {
+                let found = format!("is {}, where warmfront itself listens: it would ask itself", origin.authority);
+                findings.fault(&root.place("upstream.urls"), "upstream.urls", found, "name the API's own address, or listen elsewhere");
+            }
         }
         if meets(address, admin.listen) && !root.is_silent("admin.listen") {
             let found = format!("{} is the data port", admin.listen);

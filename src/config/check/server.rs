@@ -1,6 +1,6 @@
 //! `[server]`
 
-use super::set;
+use super::{rates, set};
 use crate::config::kind::quote;
 use crate::config::raw::{Findings, Table};
 use crate::sidecar::settings::{ListenAddr, ServerSettings};
@@ -20,6 +20,11 @@ pub(super) fn check(root: &Table, findings: &mut Findings) -> ServerSettings {
     set(&mut server.header_timeout, root.duration("server.header_timeout"));
     set(&mut server.idle_timeout, root.duration("server.idle_timeout"));
     set(&mut server.max_connections, root.integer("server.max_connections"));
+    set(&mut server.max_connections_per_client, root.integer("server.max_connections_per_client"));
+    set(&mut server.min_body_rate, root.bytes("server.min_body_rate"));
+    set(&mut server.max_rate_clients, root.integer("server.max_rate_clients"));
+    set(&mut server.rate_limit, rates::general(root, findings));
+    server.rule_limits = rates::of_rules(root, findings);
     set(&mut server.trusted_proxies, trusted_proxies(root, findings));
     set(&mut server.drain_timeout, root.duration("server.drain_timeout"));
     server

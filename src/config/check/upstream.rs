@@ -3,13 +3,16 @@
 use super::set;
 use crate::config::kind::quote;
 use crate::config::raw::{Findings, Table};
-use crate::sidecar::settings::{Forwarded, Share, UpstreamSettings};
+use crate::sidecar::settings::{Forwarded, Origin, Share, UpstreamSettings};
 use http::uri::Authority;
 
 const URLS: &str = "upstream.urls";
+/// Origins at a time: each is a label of the metrics, and is looked at when one is chosen.
+const MOST_ORIGINS: usize = 64;
 
 pub(super) fn check(root: &Table, findings: &mut Findings) -> Option<UpstreamSettings> {
-    let mut upstream = UpstreamSettings::new(authority(root, findings)?);
+    let origins = origins(root, findings)?;
+    let mut upstream = UpstreamSettings { origins, ..UpstreamSettings::new(Origin::http(Authority::from_static("localhost"))) };
     set(&mut upstream.connect_timeout, root.duration("upstream.connect_timeout"));
     set(&mut upstream.response_timeout, root.duration("upstream.response_timeout"));
     set(&mut upstream.idle_body_timeout, root.duration("upstream.idle_body_timeout"));
@@ -29,7 +32,8 @@ pub(super) fn check(root: &Table, findings: &mut Findings) -> Option<UpstreamSet
     Some(upstream)
 }
 
-fn authority(root: &Table, findings: &mut Findings) -> Option<Authority> {
+/// The origins; `None` only if there is a fault.
+fn origins(root: &Table, findings: &mut Findings) -> Option<Vec<Origin>> {
     let fix = "name the API in front of which warmfront stands: --upstream http://127.0.0.1:9000, or in the file:\n       [upstream]\n       urls = [\"http://127.0.0.1:9000\"]";
     let Some(urls) = root.list(URLS) else {
         if root.is_silent(URLS) {
@@ -37,32 +41,34 @@ fn authority(root: &Table, findings: &mut Findings) -> Option<Authority> {
         }
         return None;
     };
-    match urls.as_slice() {
-        [] => findings.fault(&root.place(URLS), URLS, "is empty: there is no upstream", fix),
-        [(url, place)] => match parse(url) {
-            Ok(authority) => return Some(authority),
+    if urls.is_empty() {
+        findings.fault(&root.place(URLS), URLS, "is empty: there is no upstream", fix);
+    } else if urls.len() > MOST_ORIGINS {
+        let found = format!("names {} upstreams, more than {MOST_ORIGINS}", urls.len());
+        findings.fault(&root.place(URLS), URLS, found, "put a load balancer in between, or give several one name");
+    }
+    let mut origins: Vec<Origin> = Vec::new();
+    for (url, place) in &urls {
+        match parse(url) {
+            Ok(origin) if origins.iter().any(|other| other.is_same_place(&origin)) => {
+                findings.fault(place, URLS, format!("{} is there twice", quote(url)), "remove one of them");
+            }
+            Ok(origin) => origins.push(origin),
             Err((found, fix)) => findings.fault(place, URLS, found, fix),
-        },
-        [_, (_, second), ..] => {
-            let found = format!("names {} upstreams; this version asks one", urls.len());
-            findings.fault(second, URLS, found, "keep one URL, for instance of a load balancer; several come with a later version");
         }
     }
-    None
+    Some(origins).filter(|origins| !origins.is_empty())
 }
 
-/// The authority of `http://host[:port]`, or what was found and the fix.
-fn parse(url: &str) -> Result<Authority, (String, String)> {
+/// The origin at `http://host[:port]` or `https://host[:port]`, or what was found and the fix.
+fn parse(url: &str) -> Result<Origin, (String, String)> {
     const FORM: &str = "write scheme, host and port alone: \"http://127.0.0.1:9000\"";
     let Some((scheme, rest)) = url.split_once("://") else {
         let fix = if url.parse::<Authority>().is_ok() { format!("write \"http://{url}\"") } else { FORM.into() };
         return Err((format!("{} has no scheme", quote(url)), fix));
     };
-    if scheme.eq_ignore_ascii_case("https") {
-        let fix = "use http:// behind a local TLS terminator for now";
-        return Err(("https upstreams come with a later version".into(), fix.into()));
-    }
-    if !scheme.eq_ignore_ascii_case("http") {
+    let tls = scheme.eq_ignore_ascii_case("https");
+    if !tls && !scheme.eq_ignore_ascii_case("http") {
         return Err((format!("{} is no scheme of an upstream", quote(scheme)), FORM.into()));
     }
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -71,7 +77,7 @@ fn parse(url: &str) -> Result<Authority, (String, String)> {
         return Err(("has user information before the host".into(), "remove it; let clients send Authorization themselves".into()));
     }
     if !matches!(tail, "" | "/") {
-        let fix = format!("write \"http://{authority}\": paths and queries are those of the requests");
+        let fix = format!("write \"{}://{authority}\": paths and queries are those of the requests", scheme.to_ascii_lowercase());
         return Err((format!("has {} after the host", quote(tail)), fix));
     }
     let checked: Option<Authority> = authority.parse().ok();
@@ -79,7 +85,10 @@ fn parse(url: &str) -> Result<Authority, (String, String)> {
     let host_and_port = |checked: &Authority| {
         !checked.host().is_empty() && (checked.as_str() == checked.host() || checked.port_u16().is_some_and(|port| port != 0))
     };
-    checked.filter(host_and_port).ok_or_else(|| (format!("{} is no host and port", quote(authority)), FORM.into()))
+    checked
+        .filter(host_and_port)
+        .map(|authority| Origin { tls, authority })
+        .ok_or_else(|| (format!("{} is no host and port", quote(authority)), FORM.into()))
 }
 
 #[cfg(test)]
@@ -91,17 +100,18 @@ mod tests {
         for (url, authority) in [
             ("http://127.0.0.1:9000", "127.0.0.1:9000"),
             ("http://api/", "api"),
+            ("https://api", "api"),
             ("HTTP://[::1]:80", "[::1]:80"),
             ("http://api.example.com:1", "api.example.com:1"),
         ] {
-            assert_eq!(parse(url).unwrap().as_str(), authority);
+            let origin = parse(url).unwrap();
+            assert_eq!((origin.authority.as_str(), origin.tls), (authority, url.starts_with("https")));
         }
     }
 
     #[test]
     fn anything_more_or_less_is_refused_in_words() {
         for (url, found) in [
-            ("https://api", "later version"),
             ("127.0.0.1:9000", "no scheme"),
             ("ftp://api", "no scheme of an upstream"),
             ("http://api/v1", "has \"/v1\" after the host"),

@@ -29,6 +29,9 @@ impl<T: Socket> AsyncWrite for Wire<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.may_write(cx))?;
+        if let Some(thin) = this.exchange.take_thin() {
+            return this.write_thin(cx, &thin, &[IoSlice::new(buf)]);
+        }
         let written = Pin::new(&mut this.io).poll_write(cx, buf);
         this.wrote(cx, written)
     }
@@ -36,6 +39,9 @@ impl<T: Socket> AsyncWrite for Wire<T> {
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.may_write(cx))?;
+        if let Some(thin) = this.exchange.take_thin() {
+            return this.write_thin(cx, &thin, bufs);
+        }
         let written = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
         this.wrote(cx, written)
     }
@@ -47,6 +53,7 @@ impl<T: Socket> AsyncWrite for Wire<T> {
     /// hyper flushes when it has written all it has: with the response body gone too, the exchange is over.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        ready!(this.send_unsent(cx))?;
         ready!(Pin::new(&mut this.io).poll_flush(cx))?;
         if this.busy && this.exchange.is_done() && !this.exchange.has_switched() {
             this.complete(cx);
@@ -57,6 +64,7 @@ impl<T: Socket> AsyncWrite for Wire<T> {
     /// Unread input would turn our close into a reset, and the reset could overtake the response: it is read and dropped for a while.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        ready!(this.send_unsent(cx))?;
         let unread = !this.scan.at_head() || !this.surplus.is_empty();
         if this.farewell.is_none() && unread && !this.exchange.has_switched() {
             this.farewell = Some(Farewell::with(Vec::new()));

@@ -1,0 +1,71 @@
+//! The head of a hit, not yet made into a map of fields.
+//!
+//! Whoever writes HTTP/1 itself, as the sidecar does, needs no map: the lines of a stored response are kept as they go onto the wire, and building a map
+//! from them, only to have a server take it apart again, is the larger part of what a hit costs. Everybody else gets the map.
+
+use crate::cache::entry::{Head, Stored};
+use crate::clock::Stamp;
+use crate::flow::answer::CACHE_STATUS;
+use crate::flow::glance::Glance;
+use crate::rfc::age;
+use crate::rfc::cache_status::CacheStatus;
+use crate::rfc::number::MAX_DELTA_SECONDS;
+use http::header::AGE;
+use http::{HeaderMap, Method, StatusCode};
+use std::sync::Arc;
+
+/// The head of a fresh hit with a body: the stored fields but for `Content-Length`, which whoever writes the body knows, and what is ours.
+#[derive(Debug)]
+pub(crate) struct Thin {
+    head: Arc<Head>,
+    /// Seconds.
+    age: u64,
+    /// Seconds, if `Cache-Status` is wanted.
+    ttl: Option<i64>,
+}
+
+impl Thin {
+    /// The head for a plain GET that `stored` answers while it is fresh. `None` where the answer depends on more than that.
+    pub(crate) fn of(stored: &Stored, method: &Method, glance: Glance, now: Stamp, cache_status: bool) -> Option<Self> {
+        let head = &stored.head;
+        let plain = *method == Method::GET && !glance.conditional && stored.range.is_none();
+        if !plain || head.status != StatusCode::OK || stored.body.is_empty() || stored.trailers.is_some() {
+            return None;
+        }
+        let ttl = cache_status.then(|| head.life.left(now).div_euclid(1000));
+        Some(Self { head: Arc::clone(head), age: (head.life.age(now) / 1000).min(MAX_DELTA_SECONDS), ttl })
+    }
+
+    /// Writes the lines as they go onto the wire, each with its CRLF.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.head.fields.lines());
+        out.extend_from_slice(b"age: ");
+        out.extend_from_slice(itoa::Buffer::new().format(self.age).as_bytes());
+        out.extend_from_slice(b"\r\n");
+        if let Some(status) = self.status() {
+            out.extend_from_slice(b"cache-status: ");
+            status.write(out);
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+
+    /// The same as a map.
+    pub(crate) fn to_map(&self) -> HeaderMap {
+        let mut headers = self.head.fields.to_map();
+        headers.insert(AGE, age::value(self.age));
+        if let Some(status) = self.status() {
+            headers.append(&CACHE_STATUS, status.to_value());
+        }
+        headers
+    }
+
+    fn status(&self) -> Option<CacheStatus> {
+        self.ttl.map(|ttl| CacheStatus { name: crate::flow::NAME, hit: true, ttl: Some(ttl), ..CacheStatus::default() })
+    }
+}
+
+/// The body of an answer that may have come without the fields of its head.
+pub(crate) trait MayBeThin {
+    /// The head that is missing. The fields of the response are empty then.
+    fn take_thin(&mut self) -> Option<Thin>;
+}

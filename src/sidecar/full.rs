@@ -1,0 +1,81 @@
+//! Services that know nothing of thin heads: their responses have all their fields.
+
+use crate::flow::thin::{MayBeThin, Thin};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tower_service::Service;
+
+/// Any service.
+#[derive(Clone, Debug)]
+pub(super) struct Full<S>(pub(super) S);
+
+pin_project! {
+    /// A body of any service.
+    pub(super) struct FullBody<B> {
+        #[pin]
+        body: B,
+    }
+}
+
+pin_project! {
+    pub(super) struct FullFuture<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+impl<S, Q, B> Service<Request<Q>> for Full<S>
+where
+    S: Service<Request<Q>, Response = Response<B>>,
+{
+    type Response = Response<FullBody<B>>;
+    type Error = S::Error;
+    type Future = FullFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Q>) -> Self::Future {
+        FullFuture { future: self.0.call(request) }
+    }
+}
+
+impl<F, B, E> Future for FullFuture<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = Result<Response<FullBody<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = ready!(self.project().future.poll(cx));
+        Poll::Ready(answer.map(|response| response.map(|body| FullBody { body })))
+    }
+}
+
+impl<B> MayBeThin for FullBody<B> {
+    fn take_thin(&mut self) -> Option<Thin> {
+        None
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for FullBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        self.project().body.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,263 @@
+//! Connections to the upstream, kept between requests.
+//!
+//! A request takes the idle connection that served last, else one that was opened ahead, else it opens one. It does not race: one that opens a
+//! connection waits for that, though another may come free meanwhile. Under a burst the race opens as many and then throws away what it has just
+//! paid for (hyper issue 4134); the gate before the pool bounds how many there can be.
+
+mod arriving;
+mod connection;
+mod idle;
+pub(super) mod line;
+mod many;
+pub(super) mod tls;
+pub(super) mod two;
+
+pub(super) use arriving::Arriving;
+pub(super) use connection::{Connection, Settled};
+pub(super) use many::Many;
+
+use crate::error::BoxError;
+use crate::sidecar::dial::Dial;
+use crate::sidecar::live::Live;
+use crate::sidecar::settings::{Http2, Origin, UpstreamSettings};
+use crate::sidecar::stash::Stash;
+use crate::sidecar::upload::Upload;
+use connection::Unanswered as Unsent;
+use http::header::UPGRADE;
+use http::uri::Scheme;
+use http::{Request, Response, Uri, Version};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use idle::Idle;
+use line::Line;
+use many::Stream;
+use std::sync::Arc;
+use two::Verdict;
+
+/// All connections to all origins. Clones are the same pool.
+#[derive(Clone, Debug)]
+pub(super) struct Pool {
+    live: Arc<Live>,
+    idle: Arc<Idle>,
+    many: Many,
+    dial: Dial,
+}
+
+/// Why a request got no response head.
+#[derive(Debug)]
+pub(super) enum Unanswered {
+    /// There was no connection.
+    Connect(BoxError),
+    /// The connection brought none.
+    Exchange {
+        error: hyper::Error,
+        /// It had been good before, so it was probably closed while it lay in the pool; or the upstream says that it has not looked at the request.
+        stale: bool,
+    },
+}
+
+/// Where a connection goes when it is done.
+#[derive(Clone, Debug)]
+struct Home {
+    idle: Arc<Idle>,
+    origin: Origin,
+    epoch: u64,
+}
+
+impl Home {
+    fn keep(&self, settled: Settled) {
+        self.idle.put(&self.origin, self.epoch, settled);
+    }
+}
+
+/// What carries one request.
+pub(super) enum Carrier {
+    One(Box<Connection>),
+    Two(Stream),
+}
+
+/// What a request may be carried by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// It asks for another protocol, which only a connection of its own can become.
+    Switch,
+    /// HTTP/1.1.
+    One,
+    /// Whatever the origin prefers.
+    Any,
+}
+
+impl Pool {
+    pub(super) fn new(live: Arc<Live>) -> Self {
+        Self { idle: Arc::default(), many: Many::default(), dial: Dial::new(live.clone()), live }
+    }
+
+    /// Opens connections before anybody needs them.
+    pub(super) fn preconnect(&self) -> impl Future<Output = ()> + Send + use<> {
+        let pool = self.clone();
+        async move { pool.dial.ahead(&pool.many).await }
+    }
+
+    /// The connections that were opened ahead.
+    pub(super) fn stash(&self) -> &Stash {
+        self.dial.stash()
+    }
+
+    /// Closes what nobody uses.
+    pub(super) fn clear(&self) {
+        self.idle.clear();
+        self.many.clear();
+        self.dial.stash().clear();
+    }
+
+    /// Follows new settings: a connection that was made under other rules serves nobody any more.
+    pub(super) fn follow(&self, old: &UpstreamSettings, new: &UpstreamSettings) {
+        if (&old.tls, old.http2) != (&new.tls, new.http2) {
+            self.idle.outdate();
+            self.clear();
+        }
+        self.dial.stash().tidy();
+    }
+
+    /// Asks the origin that the URI of `request` names. A connection that turns out to be closed before anything was written to it is replaced.
+    pub(super) async fn ask(&self, mut request: Request<Upload>) -> Result<Response<Arriving>, Unanswered> {
+        let Some(origin) = route(request.uri_mut()) else { return Err(Unanswered::Connect("the request names no origin".into())) };
+        let wanted = self.wanted(&request, &origin);
+        let mut home = Home { idle: self.idle.clone(), origin, epoch: self.idle.epoch() };
+        loop {
+            let carrier = self.carrier(&home.origin, wanted).await?;
+            let (proven, exchanged) = match carrier {
+                Carrier::One(connection) => (connection.proven, over_one(connection, home, wanted, request).await),
+                Carrier::Two(stream) => (stream.is_proven(), over_two(stream, home, request).await),
+            };
+            let mut unsent = match exchanged {
+                Ok(response) => return Ok(response),
+                Err((unsent, back)) => {
+                    home = back;
+                    unsent
+                }
+            };
+            match unsent.take_message() {
+                Some(again) if proven => request = again,
+                _ => return Err(self.given_up(unsent.into_error(), proven, &home.origin)),
+            }
+            if request.version() == Version::HTTP_2 {
+                two::restore(&mut request);
+            }
+        }
+    }
+
+    fn wanted(&self, request: &Request<Upload>, origin: &Origin) -> Wanted {
+        if request.headers().contains_key(UPGRADE) {
+            return Wanted::Switch;
+        }
+        match self.live.settings.load().upstream.http2 {
+            Http2::Never => Wanted::One,
+            Http2::Auto if !origin.tls => Wanted::One,
+            _ => Wanted::Any,
+        }
+    }
+
+    /// What can carry a request to `origin` now, or as soon as it is open.
+    async fn carrier(&self, origin: &Origin, wanted: Wanted) -> Result<Carrier, Unanswered> {
+        if wanted == Wanted::Any
+            && let Some(stream) = self.many.take(origin)
+        {
+            return Ok(Carrier::Two(stream));
+        }
+        if let Some(connection) = self.idle.take(origin).or_else(|| self.dial.stash().take(origin)) {
+            return Ok(Carrier::One(connection));
+        }
+        let before = if wanted == Wanted::Any { self.many.knowledge(origin) } else { return self.open(origin, wanted).await };
+        if before.one {
+            return self.open(origin, wanted).await;
+        }
+        let alone = self.many.dialing(origin).await;
+        if let Some(stream) = self.many.take(origin) {
+            return Ok(Carrier::Two(stream));
+        }
+        if self.many.knowledge(origin) != before {
+            drop(alone); // whoever went first has failed, or found HTTP/1.1: all may go at once
+        }
+        self.open(origin, wanted).await
+    }
+
+    /// Opens a connection.
+    async fn open(&self, origin: &Origin, wanted: Wanted) -> Result<Carrier, Unanswered> {
+        match self.dial.open(origin, None, wanted == Wanted::Switch).await {
+            Ok(line) => carry(&self.many, origin, line).await.map_err(|error| Unanswered::Exchange { error, stale: false }),
+            Err(error) => {
+                if wanted == Wanted::Any {
+                    self.many.failed(origin);
+                }
+                Err(Unanswered::Connect(error))
+            }
+        }
+    }
+
+    /// The end of an attempt that brought nothing, and what it means for other connections.
+    fn given_up(&self, error: hyper::Error, proven: bool, origin: &Origin) -> Unanswered {
+        let stale = match two::verdict(&error) {
+            Verdict::Unprocessed => true,
+            Verdict::Refused | Verdict::Malformed => false,
+            Verdict::Nothing => proven,
+        };
+        if proven && stale {
+            // Whatever closed that one has probably closed these.
+            self.idle.forget(origin);
+            self.dial.stash().forget(origin);
+        }
+        Unanswered::Exchange { error, stale }
+    }
+}
+
+/// Begins what is spoken over `line`.
+pub(super) async fn carry(many: &Many, origin: &Origin, line: Line) -> hyper::Result<Carrier> {
+    if line.two {
+        return many.add(origin, line).await.map(Carrier::Two);
+    }
+    if line.is_tls() {
+        many.speaks_one(origin);
+    }
+    Connection::new(line).await.map(Carrier::One)
+}
+
+/// One request over one connection, in the way that suits it. Without an answer `home` comes back.
+async fn over_one(
+    connection: Box<Connection>,
+    home: Home,
+    wanted: Wanted,
+    request: Request<Upload>,
+) -> Result<Response<Arriving>, (Unsent, Home)> {
+    let aside = |response: Response<Incoming>| response.map(Arriving::driven);
+    if wanted == Wanted::Switch {
+        return connection.switch(request).await.map(aside).map_err(|unsent| (unsent, home));
+    }
+    if !request.body().is_end_stream() {
+        let kept = home.clone();
+        let answer = connection.exchange_aside(request, move |settled| kept.keep(settled));
+        return answer.await.map(aside).map_err(|unsent| (unsent, home));
+    }
+    match connection.exchange(request).await {
+        Ok((response, connection)) => Ok(response.map(|body| Arriving::over(connection, home, body))),
+        Err(unsent) => Err((unsent, home)),
+    }
+}
+
+/// One request over one of the streams of a connection.
+async fn over_two(stream: Stream, home: Home, mut request: Request<Upload>) -> Result<Response<Arriving>, (Unsent, Home)> {
+    two::translate(&mut request, &home.origin);
+    match stream.exchange(request).await {
+        Ok(response) => Ok(response.map(|body| Arriving::streamed(stream, body))),
+        Err(unsent) => Err((unsent, home)),
+    }
+}
+
+/// Takes the origin out of `uri`: over HTTP/1 the target is path and query alone (RFC 9112 section 3.2.1).
+fn route(uri: &mut Uri) -> Option<Origin> {
+    let mut parts = std::mem::take(uri).into_parts();
+    let tls = parts.scheme.take()? == Scheme::HTTPS;
+    let authority = parts.authority.take()?;
+    *uri = Uri::from_parts(parts).ok()?;
+    Some(Origin { tls, authority })
+}

@@ -1,0 +1,131 @@
+//! One HTTP/1 connection: one exchange at a time, and the proof that it is ready for the next.
+//!
+//! hyper's connection is no task of its own where that can be avoided: whoever waits for the answer drives it, so that a request wakes one task and
+//! not two, twice. An upload cannot wait for somebody to read the answer, and a switch of protocols outlives it: these have a task.
+
+use crate::sidecar::pool::line::{Line, Socket};
+use crate::sidecar::upload::Upload;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use tokio::task::coop::unconstrained;
+
+/// A connection in somebody's hand.
+#[derive(Debug)]
+pub(in crate::sidecar) struct Connection {
+    send: SendRequest<Upload>,
+    /// None when it has ended.
+    drive: Option<http1::Connection<TokioIo<Line>, Upload>>,
+    socket: Socket,
+    /// It was good before: it has brought a response, or lain unused for a while. One that was, and now ends without a word, was merely stale.
+    pub(in crate::sidecar) proven: bool,
+    tls: bool,
+}
+
+/// A connection that is ready for the next request: the last one is fully written, its response is fully read, nothing came after it, and it is
+/// open. Only [`Connection::settle`] makes one, and the pool takes nothing else.
+#[derive(Debug)]
+pub(in crate::sidecar) struct Settled(Box<Connection>);
+
+/// What a request came to that brought no response head: the error, and the request if nothing of it was written.
+pub(super) type Unanswered = TrySendError<Request<Upload>>;
+
+impl Connection {
+    /// Speaks HTTP/1 over `line`.
+    pub(super) async fn new(line: Line) -> hyper::Result<Box<Self>> {
+        let (socket, tls) = (line.socket().clone(), line.is_tls());
+        let (send, drive) = http1::Builder::new().handshake(TokioIo::new(line)).await?; // sends nothing, and is ready at once
+        let mut connection = Box::new(Self { send, drive: Some(drive), socket, proven: false, tls });
+        let _ = connection.rest(); // from the first poll on hyper says when it wants a request
+        Ok(connection)
+    }
+
+    /// Drives it; whether it has ended.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(drive) = &mut self.drive else { return Poll::Ready(()) };
+        let Poll::Ready(ended) = Pin::new(drive).poll(cx) else { return Poll::Pending };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "connection to the upstream ended");
+        }
+        self.drive = None; // whoever still waits for it hears of it now
+        Poll::Ready(())
+    }
+
+    /// Drives it as far as it goes now, and lets it wake nobody.
+    fn rest(&mut self) -> Poll<()> {
+        let mut resting = unconstrained(poll_fn(|cx| self.poll(cx)));
+        Pin::new(&mut resting).poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    /// Whether hyper wants the next request: the exchange is over, both ways.
+    pub(super) fn is_done(&self) -> bool {
+        self.send.is_ready()
+    }
+
+    /// The way back to the pool. Whatever is not settled is closed.
+    pub(in crate::sidecar) fn settle(mut self: Box<Self>) -> Option<Settled> {
+        (self.rest().is_pending() && self.is_done()).then_some(Settled(self))
+    }
+
+    /// Sends `request` and drives the connection until there is a response head. Its body may still need [`poll`](Self::poll).
+    pub(super) async fn exchange(mut self: Box<Self>, request: Request<Upload>) -> Result<(Response<Incoming>, Box<Self>), Unanswered> {
+        // Only driving the connection brings the answer, so it need not wake anybody; its share of the task's budget it has had as well.
+        let mut answer = pin!(unconstrained(self.send.try_send_request(request)));
+        let answered = poll_fn(|cx| {
+            let _ = self.poll(cx);
+            answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        });
+        let response = answered.await?;
+        self.proven = true;
+        Ok((response, self))
+    }
+
+    /// Sends `request` and drives the connection in a task of its own, until the exchange is over both ways; `keep` gets what is left of it.
+    pub(super) fn exchange_aside(
+        mut self: Box<Self>,
+        request: Request<Upload>,
+        keep: impl FnOnce(Settled) + Send + 'static,
+    ) -> impl Future<Output = Result<Response<Incoming>, Unanswered>> + Send {
+        let answer = self.send.try_send_request(request);
+        tokio::spawn(async move {
+            let driving = poll_fn(|cx| if self.poll(cx).is_ready() || self.is_done() { Poll::Ready(()) } else { Poll::Pending });
+            driving.await;
+            self.proven = true;
+            if let Some(settled) = self.settle() {
+                keep(settled);
+            }
+        });
+        answer
+    }
+
+    /// Sends a `request` that asks for another protocol. The connection carries no other.
+    pub(super) fn switch(
+        mut self: Box<Self>,
+        request: Request<Upload>,
+    ) -> impl Future<Output = Result<Response<Incoming>, Unanswered>> + Send {
+        let answer = self.send.try_send_request(request);
+        // Without a way to send more, hyper closes it after any answer but a 101.
+        let Self { drive, .. } = *self;
+        if let Some(drive) = drive {
+            tokio::spawn(drive.with_upgrades());
+        }
+        answer
+    }
+}
+
+impl Settled {
+    /// The connection for the next request, if nothing has come over it meanwhile: neither an end nor bytes that nobody asked for.
+    pub(in crate::sidecar) fn take(mut self) -> Option<Box<Connection>> {
+        if self.0.socket.is_quiet() {
+            return Some(self.0);
+        }
+        // TLS has words of its own, as the tickets that follow a handshake: when it has read them there must be nothing left.
+        let only_tls = self.0.tls && self.0.rest().is_pending() && self.0.is_done() && self.0.socket.is_quiet();
+        only_tls.then_some(self.0)
+    }
+}

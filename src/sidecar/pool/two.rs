@@ -1,0 +1,113 @@
+//! What HTTP/2 needs that HTTP/1.1 does not: its bounds, and requests in its own form.
+
+use crate::sidecar::pool::line::Line;
+use crate::sidecar::settings::Origin;
+use crate::sidecar::upload::Upload;
+use http::header::{CONNECTION, HOST, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderName, Request, Uri, Version};
+use hyper::client::conn::http2::{Builder, Connection, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::error::Error;
+use std::time::Duration;
+
+/// Requests on one connection; beyond, another is opened. `upstream.max_in_flight` bounds how many there are.
+pub(super) const STREAMS: usize = 64;
+/// What one response body may run ahead of its reader. A client that reads slowly keeps that much.
+const STREAM_WINDOW: u32 = 128 << 10;
+/// Enough for all streams, so that slow readers do not stop the others: the most that a connection can hold, 8 MiB.
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * STREAMS as u32;
+/// The largest response head, as large as hyper's read buffer makes it over HTTP/1.1.
+const HEAD: u32 = 64 << 10;
+/// While there are streams, a peer that says nothing for so long is asked whether it is there, ...
+const PING_AFTER: Duration = Duration::from_secs(10);
+/// ... and has so long to say so.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// Streams that we have reset and may still hear of.
+const RESETS: usize = 64;
+/// Errors of the peer's streams before the connection is closed.
+const ERRORS: usize = 256;
+/// Bytes of uploads that wait in each stream.
+const SEND_BUFFER: usize = 64 << 10;
+
+/// Begins HTTP/2 over `line`.
+pub(super) async fn handshake(line: Line) -> hyper::Result<(SendRequest<Upload>, Connection<TokioIo<Line>, Upload, TokioExecutor>)> {
+    Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .adaptive_window(false)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(HEAD)
+        .max_concurrent_reset_streams(RESETS)
+        .max_local_error_reset_streams(ERRORS)
+        .max_send_buf_size(SEND_BUFFER)
+        .keep_alive_interval(PING_AFTER)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .handshake(TokioIo::new(line))
+        .await
+}
+
+/// Gives `request` the form of HTTP/2: the client's Host as authority, nothing of the connection (RFC 9113 section 8.2.2).
+pub(super) fn translate(request: &mut Request<Upload>, origin: &Origin) {
+    let host = request.headers_mut().remove(HOST);
+    let authority = host.and_then(|host| Authority::from_maybe_shared(host.as_bytes().to_vec()).ok()).unwrap_or(origin.authority.clone());
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    (parts.scheme, parts.authority) = (Some(origin.scheme()), Some(authority));
+    parts.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
+    *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default(); // all parts of a URI are there
+    *request.version_mut() = Version::HTTP_2;
+    let headers = request.headers_mut();
+    for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE, HeaderName::from_static("keep-alive"), HeaderName::from_static("proxy-connection")]
+    {
+        headers.remove(name);
+    }
+    if headers.get(TE).is_some_and(|te| !te.as_bytes().eq_ignore_ascii_case(b"trailers")) {
+        headers.remove(TE);
+    }
+}
+
+/// Takes [`translate`] back, for a request that was not sent and will go over another connection.
+pub(super) fn restore(request: &mut Request<Upload>) {
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    parts.scheme = None;
+    let host = parts.authority.take().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+    *request.version_mut() = Version::HTTP_11;
+    let (unsized_body, headers) = (http_body::Body::size_hint(request.body()).exact().is_none(), request.headers_mut());
+    if let Some(host) = host {
+        headers.insert(HOST, host);
+    }
+    if headers.contains_key(TE) {
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+    if unsized_body {
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+}
+
+/// What an error says about the request that met it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::sidecar) enum Verdict {
+    /// The peer says that it has not looked at it (RFC 9113 section 8.7): it may be asked again.
+    Unprocessed,
+    /// The peer has looked at it and given it up.
+    Refused,
+    /// The peer has broken the rules.
+    Malformed,
+    /// Nothing: the connection is gone, or it is no matter of HTTP/2.
+    Nothing,
+}
+
+/// What `error` means if it comes from HTTP/2.
+pub(in crate::sidecar) fn verdict(error: &hyper::Error) -> Verdict {
+    let Some(error) = error.source().and_then(|source| source.downcast_ref::<h2::Error>()) else { return Verdict::Nothing };
+    if error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM)) {
+        Verdict::Unprocessed
+    } else if error.is_remote() && error.is_reset() {
+        Verdict::Refused
+    } else if error.is_library() {
+        Verdict::Malformed
+    } else {
+        Verdict::Nothing
+    }
+}
