@@ -9,6 +9,9 @@ pub mod warm {}
 #[doc = include_str!("rfc9111.md")]
 pub mod rfc9111 {}
 
+#[doc = include_str!("logs.md")]
+pub mod logs {}
+
 #[doc = include_str!("security.md")]
 pub mod security {}
 

@@ -59,6 +59,7 @@ fn answer(stream: &TcpStream, heads: &Mutex<Vec<String>>) {
             std::thread::sleep(Duration::from_millis(300));
             say(out, "200 OK", "no-store", "slow");
         }
+        "late" => std::thread::sleep(Duration::from_secs(5)), // longer than half-closed clients are waited for
         "broken" => {
             let _ = out.write_all(b"HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 100\r\n\r\n0123456789");
             let _ = out.shutdown(Shutdown::Both);

@@ -107,7 +107,11 @@ mod tests {
         for size in 1..stream.len() {
             let (mut messages, mut read) = (Messages::default(), Vec::new());
             for piece in stream.as_bytes().chunks(size) {
-                messages.take(piece, |message| Ok(read.push((message.event.to_owned(), message.data.to_owned())))).unwrap();
+                let keep = |message: super::Message<'_>| {
+                    read.push((message.event.to_owned(), message.data.to_owned()));
+                    Ok(())
+                };
+                messages.take(piece, keep).unwrap();
             }
             assert!(read.iter().map(|(event, data)| (event.as_str(), data.as_str())).eq(all), "{size}: {read:?}");
         }

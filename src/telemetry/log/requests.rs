@@ -136,7 +136,7 @@ impl RequestLog {
     /// The only place where a request becomes an event.
     fn event(&self, facts: &Facts<'_>, trace: Option<Trace>) {
         let redaction = self.0.redaction.load();
-        let path = facts.asked.map(|(_, uri)| redaction.clean(uri.path_and_query().map_or_else(|| uri.path(), |target| target.as_str())));
+        let path = facts.asked.map(|(_, uri)| redaction.clean(target_of(uri)));
         let trace = trace.map(|trace| trace.digits());
         let key = facts.key.map(|key| {
             let mut digits = [0; 16];
@@ -160,6 +160,15 @@ impl RequestLog {
             key = key.as_ref().and_then(|digits| std::str::from_utf8(digits).ok()),
             ended = facts.ending.as_str(),
         );
+    }
+}
+
+/// The target without its origin; of CONNECT that is all there is.
+fn target_of(uri: &Uri) -> &str {
+    match (uri.path_and_query(), uri.authority()) {
+        (Some(target), _) => target.as_str(),
+        (None, Some(authority)) => authority.as_str(),
+        (None, None) => uri.path(),
     }
 }
 

@@ -33,7 +33,7 @@ fn each_request_is_told_of_once_with_its_outcome_reason_status_and_bytes() {
         "GET /kept/only refused only-if-cached 504",
         "GET /large refused body-too-large 413",
         "PUT /chunked refused body-too-large 413",
-        "CONNECT - refused connect-method 405",
+        "CONNECT h:1 refused connect-method 405",
         "- - refused bad-request 400",
     ];
     assert_eq!(told.len(), expected.len(), "{told:#?}");
@@ -88,10 +88,11 @@ fn a_body_that_breaks_off_and_one_that_its_client_leaves_say_so() {
     let bytes = serde_json::from_str::<serde_json::Value>(&line).unwrap()["bytes"].as_u64().unwrap();
     assert!(bytes >= 19_000, "{line}");
     let mut gone = TcpStream::connect(house.data).unwrap();
-    gone.write_all(b"GET /slow HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
-    super::until("it is asked for", || !house.api.field("/slow", "host").is_empty());
+    gone.write_all(b"GET /late HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+    super::until("it is asked for", || !house.api.field("/late", "host").is_empty());
     drop(gone);
-    assert!(house.running.wait_for("/slow").contains("\"outcome\":\"abandoned\""));
+    let line = house.running.wait_for("/late");
+    assert!(line.contains("\"outcome\":\"abandoned\""), "{line}");
 }
 
 #[test]
