@@ -4,6 +4,9 @@
 #![allow(unreachable_pub, reason = "the modules of one test binary")]
 
 #[allow(dead_code, reason = "shared with the sidecar's tests")]
+#[path = "../sidecar/certificate.rs"]
+mod certificate;
+#[allow(dead_code, reason = "shared with the sidecar's tests")]
 #[path = "../sidecar/client.rs"]
 mod client;
 #[allow(dead_code, reason = "shared with the sidecar's tests")]
@@ -20,6 +23,7 @@ mod bodies;
 mod crowds;
 mod curl;
 mod departures;
+mod faces;
 mod failures;
 mod house;
 mod integrity;

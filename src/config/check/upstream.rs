@@ -1,5 +1,7 @@
 //! `[upstream]`
 
+mod choosing;
+
 use super::set;
 use crate::config::kind::quote;
 use crate::config::raw::{Findings, Table};
@@ -31,6 +33,8 @@ pub(super) fn check(root: &Table, findings: &mut Findings) -> Option<UpstreamSet
         findings.warn(&root.place(URLS), "upstream.tls", "is set, and no upstream is an https one", fix);
     }
     set(&mut upstream.retries, root.integer("upstream.retries").and_then(|retries| u32::try_from(retries).ok()));
+    set(&mut upstream.balance, choosing::balance(root, findings));
+    choosing::judging(root, &mut upstream, findings);
     if upstream.forwarded == Forwarded::Append && root.is_silent("server.trusted_proxies") {
         let fix = "name the networks of your proxies in server.trusted_proxies, or leave it at \"overwrite\"";
         let found = "\"append\" without server.trusted_proxies continues nobody's list";
