@@ -43,6 +43,9 @@ pub mod clock;
 pub mod config;
 pub mod error;
 mod flow;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod layer;
 pub mod manual;
 pub mod priority;

@@ -7,6 +7,7 @@ use crate::clock::Stamp;
 use crate::layer::Stats;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +26,8 @@ pub(super) struct Desk {
     pub(super) opened: Stamp,
     /// Once ready, it stays so until it drains.
     pub(super) was_ready: AtomicBool,
+    /// How much of each group was warm, of how much, when counts were last reset: what is stored is not forgotten with its count.
+    pub(super) warmed: Mutex<BTreeMap<Arc<str>, (u64, u64)>>,
     draining: AtomicBool,
     baseline: Mutex<Baseline>,
     /// Held while settings change.
@@ -49,6 +52,7 @@ impl Desk {
             remembered: Mutex::default(),
             opened,
             was_ready: AtomicBool::new(false),
+            warmed: Mutex::default(),
             draining: AtomicBool::new(false),
             baseline: Mutex::new(Baseline { stats: Stats::default(), at: Stamp::from_millis(0) }),
             changing: tokio::sync::Mutex::default(),
@@ -67,6 +71,12 @@ impl Desk {
     pub(super) fn reset(&self) {
         let mut baseline = self.baseline.lock();
         *baseline = Baseline { stats: self.rooms.cache.stats(), at: self.rooms.cache.shared().clock.wall() };
+        let mut warmed = self.warmed.lock();
+        for group in self.rooms.warm.report().groups {
+            if let Some(last) = group.last {
+                warmed.insert(group.name, (last.fates.warm(), last.fates.items()));
+            }
+        }
         self.rooms.warm.reset();
     }
 

@@ -1,5 +1,6 @@
 //! Reads a JSON body strictly: every field is asked for by name and type, what is left over is a fault, and each fault names its place.
 
+use crate::admin::once::Once;
 use crate::admin::problem::Problem;
 use serde_json::{Map, Value};
 
@@ -20,7 +21,10 @@ impl Fields {
         if text.is_empty() {
             return Ok(Self::new(String::new(), Map::new()));
         }
-        let value = serde_json::from_str(text).map_err(|error| Problem::at("", &format!("the body is not JSON: {error}")))?;
+        let Once(value) = serde_json::from_str(text).map_err(|error| {
+            let what = if error.is_data() { "the body says it in two ways" } else { "the body is not JSON" };
+            Problem::at("", &format!("{what}: {error}"))
+        })?;
         match value {
             Value::Object(map) => Ok(Self::new(String::new(), map)),
             other => Err(wrong_type("", "an object", &other)),
@@ -163,6 +167,8 @@ mod tests {
             (r#"{"inner":{"a/b":[]}}"#, "/inner/a~1b: expected a text, found a list"),
             (r#"{"inner":{"c":1}}"#, "/inner/c: unknown field \"c\" (known: a/b)"),
             ("[]", "expected an object, found a list"),
+            (r#"{"ms":1,"async":true,"ms":2}"#, "the body says it in two ways: \"ms\" is there twice at line 1 column 25"),
+            (r#"{"inner":{"a/b":"x","a/b":"x"}}"#, "the body says it in two ways: \"a/b\" is there twice at line 1 column 25"),
         ] {
             assert_eq!(fault(body), words, "{body}");
         }

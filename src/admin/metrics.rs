@@ -6,7 +6,7 @@ use crate::admin::process::Process;
 use crate::cache::Eviction;
 use crate::flow::shared::Shared;
 use crate::sidecar::Sidecar;
-use crate::telemetry::{Attempt, Outcome, Refusal, Source, Trigger};
+use crate::telemetry::{Attempt, BreakerState, Outcome, Refusal, Source, Trigger};
 use crate::warm::{GroupReport, Report};
 
 /// All metrics in the text format of Prometheus ([`CONTENT_TYPE`](crate::admin::exposition::CONTENT_TYPE)).
@@ -59,6 +59,30 @@ fn upstream(text: &mut Exposition, sidecar: &Sidecar) {
     text.family("warmfront_upstream_duration_seconds", Kind::Histogram, help).histogram(&[], &sidecar.upstream_durations());
     let help = "Requests that hold one of upstream.max_in_flight places now.";
     text.family("warmfront_upstream_in_flight", Kind::Gauge, help).sample(&[], sidecar.in_flight());
+    origins(text, sidecar);
+}
+
+/// As many labels as there are origins in the settings; counts of those that have gone go on under one more.
+fn origins(text: &mut Exposition, sidecar: &Sidecar) {
+    let origins = sidecar.origins();
+    let help = "Whether an origin gets requests as any other: 1, or 0 while it is ejected, unhealthy or behind an open breaker.";
+    let mut family = text.family("warmfront_upstream_up", Kind::Gauge, help);
+    for state in &origins {
+        family.sample(&[("origin", &state.origin)], u8::from(state.up));
+    }
+    let help = "How often an origin was sent out: ejected after failures in a row, or found unhealthy. retired: of origins that have gone.";
+    let mut family = text.family("warmfront_upstream_ejections_total", Kind::Counter, help);
+    for state in &origins {
+        family.sample(&[("origin", &state.origin)], state.ejections);
+    }
+    family.sample(&[("origin", "retired")], sidecar.retired_ejections());
+    let help = "The state of an origin's circuit breaker: 1 for the one that it is in.";
+    let mut family = text.family("warmfront_upstream_breaker", Kind::Gauge, help);
+    for state in &origins {
+        for breaker in BreakerState::ALL {
+            family.sample(&[("origin", &state.origin), ("state", breaker.as_str())], u8::from(state.breaker == breaker));
+        }
+    }
 }
 
 fn cache(text: &mut Exposition, shared: &Shared) {

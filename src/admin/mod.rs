@@ -31,11 +31,15 @@ mod asked;
 mod calls;
 mod desk;
 mod fields;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod guard;
+mod once;
 mod openapi;
 mod problem;
 mod routes;
 mod schemas;
+mod seats;
 mod secret;
 mod server;
 mod settings;

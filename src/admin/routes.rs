@@ -28,6 +28,8 @@ pub(super) struct Call {
     pub(super) summary: &'static str,
     /// Whether it is answered without the token.
     pub(super) open: bool,
+    /// Whether it may take as long as warming does, or for ever: of such calls only some run at a time.
+    pub(super) waits: bool,
     /// What its query may hold.
     pub(super) query: &'static [Param],
     /// Its body.
@@ -60,6 +62,7 @@ const GET: Call = Call {
     path: "",
     summary: "",
     open: false,
+    waits: false,
     query: &[],
     body: None,
     media: "application/json",
@@ -127,6 +130,7 @@ pub(super) static CALLS: &[Call] = &[
         summary: "Warms all groups, or those of `items`",
         body: Some(shape::warm_order),
         answers: &[(200, shape::stats_with_job), (202, shape::job_answer)],
+        waits: true,
         run: |desk, asked| Box::pin(warm::warm(desk, asked)),
         ..POST
     },
@@ -143,6 +147,7 @@ pub(super) static CALLS: &[Call] = &[
         summary: "Replaces what is stored: each old copy serves until the new one is there",
         body: Some(shape::replace_order),
         answers: &[(200, shape::stats_with_job), (202, shape::job_answer)],
+        waits: true,
         run: |desk, asked| Box::pin(warm::replace(desk, asked)),
         ..POST
     },
@@ -176,6 +181,7 @@ pub(super) static CALLS: &[Call] = &[
         query: STREAM,
         media: EVENT_STREAM,
         answers: &[(200, shape::any_text)],
+        waits: true,
         run: |desk, asked| done(logs::stream(&desk, &asked)),
         ..GET
     },
@@ -191,6 +197,7 @@ pub(super) static CALLS: &[Call] = &[
         summary: "Warms these tasks (groups), together or one after the other",
         body: Some(shape::execute_order),
         answers: &[(200, shape::metrics_with_job), (202, shape::job_answer)],
+        waits: true,
         run: |desk, asked| Box::pin(warmup::execute(desk, asked)),
         ..POST
     },
@@ -206,6 +213,7 @@ pub(super) static CALLS: &[Call] = &[
         summary: "Warms all groups or one",
         body: Some(shape::scheduler_order),
         answers: &[(200, shape::metrics_with_job), (202, shape::job_answer)],
+        waits: true,
         run: |desk, asked| Box::pin(scheduler::warmup(desk, asked)),
         ..POST
     },
@@ -214,6 +222,7 @@ pub(super) static CALLS: &[Call] = &[
         summary: "Drops everything at once, and warms all groups",
         body: Some(shape::clear_order),
         answers: &[(200, shape::metrics_with_job), (202, shape::job_answer)],
+        waits: true,
         run: |desk, asked| Box::pin(scheduler::clear_and_warmup(desk, asked)),
         ..POST
     },
@@ -245,6 +254,7 @@ pub(super) static CALLS: &[Call] = &[
         summary: "The warm plan: what is fresh, what went wrong the last time, what a run would cost",
         query: PLAN,
         answers: &[(200, shape::plan)],
+        waits: true,
         run: |desk, asked| Box::pin(plan::plan(desk, asked)),
         ..GET
     },

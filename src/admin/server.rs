@@ -6,6 +6,7 @@ use crate::admin::desk::{Control, Desk};
 use crate::admin::guard::{self, Here};
 use crate::admin::problem::Problem;
 use crate::admin::routes::{Call, Found, find};
+use crate::admin::seats::{Kept, LEAVE, Seat, Seats, Taken};
 use crate::admin::settings::AdminSettings;
 use crate::admin::stall::Impatient;
 use crate::admin::stream::Content;
@@ -26,10 +27,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
-/// Connections at a time; beyond, they wait in the kernel.
-const CONNECTIONS: usize = 64;
 /// How long a request head may take, and a connection be idle.
 const HEAD: Duration = Duration::from_secs(15);
 /// How long a body may take.
@@ -130,32 +129,41 @@ impl Serving {
     }
 }
 
+/// What all requests of one connection have in common.
+#[derive(Clone, Debug)]
+struct Place {
+    desk: Arc<Desk>,
+    seats: Arc<Seats>,
+    seat: Arc<Seat>,
+    peer: SocketAddr,
+}
+
 /// Takes connections until it is stopped.
 async fn serve(listener: TcpListener, desk: Arc<Desk>, mut stopped: watch::Receiver<bool>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let seats = Seats::new();
     loop {
         let accepted = tokio::select! {
             biased;
             _ = stopped.wait_for(|stop| *stop) => break,
-            accepted = accept(&listener, &room) => accepted,
+            accepted = accept(&listener, &seats) => accepted,
         };
-        let Some((stream, peer, permit)) = accepted else { continue };
-        let conversation = converse(stream, peer, Arc::clone(&desk), stopped.clone());
+        let Some((stream, peer, taken)) = accepted else { continue };
+        let at = Place { desk: Arc::clone(&desk), seats: Arc::clone(&seats), seat: Arc::clone(&taken.seat), peer };
+        let conversation = converse(stream, at, stopped.clone());
         tokio::spawn(async move {
             conversation.await;
-            drop(permit);
+            drop(taken);
         });
     }
     drop(listener);
     desk.rooms.logs.release(); // streams have no end of their own
-    let all = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
-    let _ = tokio::time::timeout(FAREWELL, room.acquire_many(all)).await; // what takes longer is cut
+    let _ = tokio::time::timeout(FAREWELL, seats.emptied()).await; // what takes longer is cut
 }
 
-async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-    let permit = Arc::clone(room).acquire_owned().await.ok()?;
+/// The next connection, and a place for it: others make room if there is none.
+async fn accept(listener: &TcpListener, seats: &Arc<Seats>) -> Option<(TcpStream, SocketAddr, Taken)> {
     match listener.accept().await {
-        Ok((stream, peer)) => Some((stream, peer, permit)),
+        Ok((stream, peer)) => Some((stream, peer, seats.take().await?)),
         Err(error) => {
             tracing::debug!(%error, "the admin API cannot accept");
             tokio::time::sleep(Duration::from_millis(50)).await; // no file descriptors: others give some back
@@ -165,27 +173,32 @@ async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> Option<(TcpStr
 }
 
 /// One connection from its first byte to its last.
-async fn converse(stream: TcpStream, peer: SocketAddr, desk: Arc<Desk>, mut stopped: watch::Receiver<bool>) {
+async fn converse(stream: TcpStream, at: Place, mut stopped: watch::Receiver<bool>) {
     let Ok(local) = stream.local_addr() else { return };
     let _ = stream.set_nodelay(true); // slower, not wrong
+    let seat = Arc::clone(&at.seat);
     let service = service_fn(move |request| {
-        let answering = answer(Arc::clone(&desk), peer, local, request);
+        let answering = answer(at.clone(), local, request);
         async move { Ok::<_, Infallible>(answering.await) }
     });
     let io = TokioIo::new(Impatient::new(stream));
     let mut server = http1::Builder::new();
     let connection = server.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(64 << 10).serve_connection(io, service);
     let mut connection = pin!(connection);
-    tokio::select! {
+    let patience = tokio::select! {
         biased;
         _ = connection.as_mut() => return, // who breaks off need not be told
-        _ = stopped.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
-    }
-    let _ = connection.await;
+        _ = stopped.wait_for(|stop| *stop) => FAREWELL,
+        () = seat.told_to_leave() => LEAVE,
+    };
+    connection.as_mut().graceful_shutdown();
+    let _ = tokio::time::timeout(patience, connection).await; // a request that still drips in is cut
 }
 
 /// One request: let in, routed, read, done, written down. That the answer to HEAD has no body is hyper's business.
-async fn answer(desk: Arc<Desk>, peer: SocketAddr, local: SocketAddr, request: Request<Incoming>) -> Response<Content> {
+async fn answer(at: Place, local: SocketAddr, request: Request<Incoming>) -> Response<Kept<Content>> {
+    let Place { desk, seats, seat, peer } = at;
+    let plain = |response: Response<Content>| response.map(|text| Kept::new(text, None));
     let (parts, mut body) = request.into_parts();
     let (call, part) = match let_in(&parts, &desk, local) {
         Ok(found) => found,
@@ -194,14 +207,23 @@ async fn answer(desk: Arc<Desk>, peer: SocketAddr, local: SocketAddr, request: R
                 tracing::warn!(target: "warmfront::audit", %peer, method = %parts.method, path = ?parts.uri.path(), why = problem.detail(), "refused");
             }
             let _ = tokio::time::timeout(DISCARD, read(&mut body, 0)).await;
-            return problem.into();
+            return plain(problem.into());
         }
     };
-    match asked(call, part, &parts, body).await {
-        Ok(asked) if call.changes() => change(desk, call, asked, peer).await,
-        Ok(asked) => (call.run)(desk, asked).await.map_or_else(Into::into, Into::into),
-        Err(problem) => problem.into(),
-    }
+    let asked = match asked(call, part, &parts, body).await {
+        Ok(asked) => asked,
+        Err(problem) => return plain(problem.into()),
+    };
+    let busy = match seats.busy(&seat, call.waits) {
+        Ok(busy) => busy,
+        Err(problem) => return plain(problem.into()),
+    };
+    let response: Response<Content> = if call.changes() {
+        change(desk, call, asked, peer).await
+    } else {
+        (call.run)(desk, asked).await.map_or_else(Into::into, Into::into)
+    };
+    response.map(|text| Kept::new(text, Some(busy)))
 }
 
 /// Who asks, and for what. What there is is told only to those who may ask.

@@ -2,6 +2,7 @@
 
 use crate::cache::Gain;
 use crate::clock::Stamp;
+use crate::sidecar::OriginState;
 use crate::warm::{AheadReport, Fates, GroupReport, JobView, Outcome, Progress, RunReport, RunView, Zone};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -114,6 +115,17 @@ fn run(run: &RunView) -> Value {
 /// How far a run that goes on has come.
 pub(super) fn progress(progress: &Progress) -> Value {
     json!({ "done": progress.done, "planned": progress.planned, "failed": progress.fates.failed(), "etaMs": progress.eta.map(millis) })
+}
+
+/// One origin of the upstream.
+pub(super) fn origin(state: &OriginState) -> Value {
+    json!({
+        "origin": state.origin.as_ref(),
+        "up": state.up,
+        "inFlight": state.in_flight,
+        "ejections": state.ejections,
+        "breaker": state.breaker.as_str(),
+    })
 }
 
 /// What warmed copies have been worth to readers.

@@ -8,6 +8,7 @@ use super::plan::plural;
 use super::{Failure, args, report};
 use crate::Cache;
 use crate::config::{Config, Faults, json_schema, load, units::show_duration, units::show_size};
+use crate::sidecar::Sidecar;
 use crate::warm::survey::{Known, Outlook};
 use args::{CheckArgs, CheckFormat};
 use connect::{Reached, Unreached};
@@ -34,6 +35,9 @@ fn text(loaded: Result<Config, Faults>, reached: Option<Result<Vec<Reached>, Vec
         Err(faults) => return Failure::from(faults).exit(),
     };
     report::warnings(&config.warnings);
+    if let Err(fault) = Sidecar::try_certificate(&config.server) {
+        return Failure::Work(fault).exit();
+    }
     let connected = match reached {
         Some(Ok(reached)) => reached.iter().map(|reached| format!("  connect   {reached}\n")).collect(),
         Some(Err(unreached)) => {

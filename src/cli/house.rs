@@ -9,9 +9,12 @@ use crate::telemetry::log::{Logs, RequestLog};
 use crate::warm::{Plan, UserWarmup, Warm, Warmer};
 use crate::{Cache, CacheLayer};
 use http::uri::Authority;
+use http::{HeaderValue, Request};
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use tower_layer::Layer as _;
+use tower_service::Service;
 
 /// A future of its own.
 pub(super) type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -55,7 +58,10 @@ impl House {
         if let Some(host) = addresses.iter().find_map(host) {
             plan = plan.default_host(&host);
         }
-        let guard = Warmer::new::<_, RequestBody, _>(service.clone(), plan).spawn().map_err(|fault| fault.to_string())?;
+        let tls = addresses.iter().any(ListenAddr::speaks_tls);
+        let guard = Warmer::new::<_, RequestBody, _>(AsReaders { service: service.clone(), tls }, plan)
+            .spawn()
+            .map_err(|fault| fault.to_string())?;
         let warm = guard.handle();
         let service = UserWarmup::new(service.with_thin_heads(), warm.clone());
         let rooms = Rooms { cache: cache.clone(), warm: warm.clone(), sidecar: sidecar.clone(), logs: logs.clone() };
@@ -95,12 +101,36 @@ fn bind_admin(settings: AdminSettings, rooms: &Rooms) -> Result<BoundAdmin, Stri
 
 /// The host that a reader on this machine names.
 pub(super) fn host(address: &ListenAddr) -> Option<Authority> {
-    let ListenAddr::Tcp(address) = address else { return None };
+    let (ListenAddr::Tcp(address) | ListenAddr::Tls(address)) = address else { return None };
     let mut address = *address;
     if address.ip().is_unspecified() {
         address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
     address.to_string().parse().ok()
+}
+
+/// What is warmed is asked for as readers over TLS ask: an origin that answers otherwise in clear would have its redirect to https stored for them.
+#[derive(Clone, Debug)]
+struct AsReaders<S> {
+    service: S,
+    tls: bool,
+}
+
+impl<S: Service<Request<RequestBody>>> Service<Request<RequestBody>> for AsReaders<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.service.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<RequestBody>) -> S::Future {
+        if self.tls {
+            request.headers_mut().entry("x-forwarded-proto").or_insert(HeaderValue::from_static("https"));
+        }
+        self.service.call(request)
+    }
 }
 
 impl Knobs {
@@ -119,6 +149,7 @@ impl Knobs {
     }
 
     async fn apply_alone(&self, config: Config) -> Result<Vec<&'static str>, String> {
+        Sidecar::try_certificate(&config.server)?;
         self.warm.configure(config.warm).await.map_err(|fault| fault.to_string())?;
         let mut restart = self.logs.reload(&config.logs).map_err(|error| error.to_string())?;
         self.log.reload(&config.logs);

@@ -5,7 +5,7 @@ use crate::cache::rules::Rule;
 use crate::cache::settings::Settings;
 use crate::config::AdminSettings;
 use crate::config::units::{show_duration, show_size};
-use crate::sidecar::settings::{Forwarded, Origin, ServerSettings, UpstreamSettings};
+use crate::sidecar::settings::{Counted, Forwarded, Http2, Origin, ServerSettings, UpstreamSettings};
 use crate::telemetry::log::{Format, LogSettings};
 use crate::warm::{Group, UserSettings, WarmSettings};
 use http::uri::Authority;
@@ -79,6 +79,10 @@ impl Defaults {
         let server = &self.server;
         Some(match name {
             "listen" => texts(&server.listen),
+            "tls.certificate" | "tls.key" => json!(""),
+            "http2" => json!(server.http2),
+            "max_streams" => json!(server.max_streams),
+            "proxy_protocol" => json!(server.proxy_protocol),
             "workers" => json!(server.workers),
             "max_request_body" => size(server.max_request_body),
             "max_header_bytes" => size(server.max_header_bytes as u64),
@@ -109,6 +113,31 @@ impl Defaults {
             "queue_timeout" => duration(upstream.queue_timeout),
             "preconnect" => json!(upstream.preconnect),
             "retries" => json!(upstream.retries),
+            "http2" => json!(match upstream.http2 {
+                Http2::Never => "never",
+                Http2::Auto => "auto",
+                Http2::Always => "always",
+            }),
+            "balance" => json!("load"),
+            "eject_after" => json!(upstream.eject.after),
+            "eject_for" => duration(upstream.eject.time),
+            _ => return self.judging(name),
+        })
+    }
+
+    fn judging(&self, name: &str) -> Option<Value> {
+        let UpstreamSettings { breaker, health, .. } = &self.upstream;
+        Some(match name {
+            "breaker.errors" => json!(breaker.errors.fraction()),
+            "breaker.counts" => json!(if breaker.counted == Counted::ServerErrors { "5xx" } else { "unavailable" }),
+            "breaker.min_requests" => json!(breaker.min_requests),
+            "breaker.slow" => duration(breaker.slow),
+            "breaker.open_for" => duration(breaker.open_for),
+            "health.path" => json!(health.path.as_ref().map_or("", |path| path.as_str())),
+            "health.interval" => duration(health.interval),
+            "health.timeout" => duration(health.timeout),
+            "health.unhealthy_after" => json!(health.unhealthy_after),
+            "health.healthy_after" => json!(health.healthy_after),
             _ => return None,
         })
     }

@@ -2,7 +2,7 @@
 
 use super::kind::Kind;
 use super::{Config, Faults, Place, Sources, load, schema};
-use crate::sidecar::settings::{Forwarded, ListenAddr, ServerSettings, UpstreamSettings};
+use crate::sidecar::settings::{Balance, Counted, Forwarded, ListenAddr, ServerSettings, Share, UpstreamSettings};
 use crate::{Invalidation, Settings};
 use std::time::Duration;
 
@@ -48,16 +48,20 @@ fn other_value(key: &schema::Key) -> &'static str {
     match (key.path, key.kind) {
         ("server.listen", _) => "[\"[::1]:8081\"]",
         ("server.trusted_proxies", _) => "[\"10.0.0.0/8\"]",
+        ("server.rate_limit.by" | "rules[].rate_limit.by", _) => "\"header:authorization\"",
         ("admin.listen", _) => "\"127.0.0.1:9181\"",
         ("admin.hosts", _) => "[\"warmfront.internal\"]",
         ("upstream.urls", _) => "\"http://api\"",
         ("upstream.forwarded", _) => "\"append\"",
+        ("upstream.balance", _) => "\"header:x-user\"",
+        ("upstream.breaker.counts", _) => "\"5xx\"",
+        ("upstream.health.path", _) => "\"/other\"",
         ("rules[].path" | "invalidate[].path", _) => "\"/other\"",
         ("invalidate[].methods", _) => "[\"PUT\"]",
         ("invalidate[].prefixes", _) => "[\"/other\"]",
         ("rules[].ignore", _) => "[\"private\"]",
         ("cache.max_object", _) => "\"1MiB\"",
-        ("cache.heuristic" | "cache.cache_status", _) => "false",
+        ("server.http2" | "cache.heuristic" | "cache.cache_status", _) => "false",
         ("warm.enabled" | "warm.on_startup" | "warm.groups[].enabled", _) => "false",
         ("warm.time_zone", _) => "\"Europe/Berlin\"",
         ("warm.hosts", _) => "[\"api\"]",
@@ -148,6 +152,19 @@ fn every_key_of_this_version_changes_what_is_loaded() {
 }
 
 #[test]
+fn a_rule_takes_what_it_does_not_say_of_its_rate_from_that_of_all() {
+    let text = "[server]\nrate_limit = { per_second = 9, burst = 90, by = \"header:x-user\" }\n[[rules]]\npath = \"/a\"\nrate_limit.burst = 3\n\
+        [[rules]]\npath = \"/b\"\nrate_limit = { per_second = 1, by = \"client\" }\n[[rules]]\npath = \"/c\"\nrate_limit.per_second = 0\n[[rules]]\npath = \"/d\"\n";
+    let limits = good(text).server.rule_limits;
+    let of = |at: usize| {
+        limits[at].limit.as_ref().map(|limit| (limit.per_second, limit.burst, limit.by == crate::sidecar::settings::RateKey::Client))
+    };
+    assert_eq!([of(0), of(1), of(2), of(3)], [Some((9, 3, false)), Some((1, 0, true)), Some((0, 0, false)), None]);
+    assert!(faults("[server]\nrate_limit.by = \"user\"\n")[0].contains("\"user\" names no client; write \"client\""));
+    assert_eq!(good("[server]\nrate_limit.burst = 3\n").warnings.len(), 1);
+}
+
+#[test]
 fn every_variable_says_the_same_as_its_key() {
     for key in schema::KEYS.iter().filter(|key| key.later.is_none()) {
         let Some(name) = key.environment() else { continue };
@@ -182,8 +199,8 @@ fn misspelt_and_misplaced_keys_are_told_where_they_belong() {
         [
             "2: cache.max_byte: unknown key; did you mean `max_bytes`?",
             "4: server.ttl: unknown key; `ttl` belongs elsewhere: rules[..].ttl",
-            "5: server.banana: unknown key; remove it; known here: listen, workers, max_request_body, max_header_bytes, header_timeout, idle_timeout, \
-             max_connections, trusted_proxies, drain_timeout",
+            "5: server.banana: unknown key; remove it; known here: listen, tls, http2, max_streams, proxy_protocol, workers, max_request_body, max_header_bytes, header_timeout, idle_timeout, \
+             max_connections, max_connections_per_client, min_body_rate, rate_limit, max_rate_clients, trusted_proxies, drain_timeout",
             "6: servr: unknown key; did you mean `server`?",
             "9: warm.concurency: unknown key; did you mean `concurrency`?",
         ]
@@ -197,7 +214,7 @@ fn tables_and_arrays_of_tables_are_told_apart() {
     assert_eq!(
         faults("cache = 1\n"),
         [
-            "1: upstream.cache: unknown key; remove it; known here: urls, connect_timeout, response_timeout, idle_body_timeout, forwarded, max_in_flight, max_queue, queue_timeout, preconnect, retries"
+            "1: upstream.cache: unknown key; remove it; known here: urls, connect_timeout, response_timeout, idle_body_timeout, forwarded, max_in_flight, max_queue, queue_timeout, preconnect, retries, balance, eject_after, eject_for, breaker, health"
         ]
     );
     assert_eq!(
@@ -311,6 +328,30 @@ fn several_upstreams_are_asked_each_named_once() {
     let flags = vec![("upstream.urls", "http://a:1".into(), "--upstream")];
     let config = load(Sources { flags, ..Sources::default() }).unwrap();
     assert_eq!((config.upstream.origins[0].to_string(), config.source), ("http://a:1".to_owned(), None));
+}
+
+#[test]
+fn how_upstreams_are_chosen_and_judged_is_said_in_words_and_figures() {
+    let config = good(
+        "balance = \"header:X-User\"\nbreaker = { errors = 0.5, counts = \"5xx\", slow = \"2s\" }\nhealth = { path = \"/healthz?full=1\" }\n",
+    );
+    let upstream = config.upstream;
+    assert_eq!(upstream.balance, Balance::Header(http::HeaderName::from_static("x-user")));
+    assert_eq!((upstream.breaker.errors, upstream.breaker.counted), (Share::new(0.5), Counted::ServerErrors));
+    assert_eq!(upstream.health.path.unwrap(), "/healthz?full=1");
+    assert_eq!(good("health.path = \"\"\nbalance = \"client\"\n").upstream.balance, Balance::Client);
+    for (text, found) in [
+        ("balance = \"round-robin\"\n", "1: upstream.balance: \"round-robin\" is no way to choose"),
+        ("balance = \"header:\"\n", "1: upstream.balance: \"\" is no name of a header"),
+        ("health.path = \"healthz\"\n", "1: upstream.health.path: \"healthz\" does not start with `/`"),
+        ("eject_for = \"0s\"\n", "1: upstream.eject_for: found \"0s\""),
+        ("breaker.errors = 2\n", "1: upstream.breaker.errors: found "),
+    ] {
+        let faults = faults(text);
+        assert!(faults.len() == 1 && faults[0].starts_with(found), "{faults:?}");
+    }
+    let idle = good("breaker = { errors = 0, slow = \"1s\" }\n");
+    assert!(idle.warnings[0].found.contains("is off"), "{:?}", idle.warnings);
 }
 
 #[test]
@@ -448,4 +489,18 @@ proptest::proptest! {
     fn no_text_makes_it_panic(text in "([a-z_.\\[\\]{}= \"0-9,#\n]|server|cache|rules|\\[\\[rules\\]\\]\n|path = |upstream|per_identity){0,40}") {
         let _ = file(&text).map_err(|faults| faults.to_string());
     }
+}
+
+#[test]
+fn an_address_of_https_needs_a_certificate_and_a_certificate_an_address_of_https() {
+    let config = good("[server]\nlisten = [\"https://127.0.0.1:8443\", \"127.0.0.1:8080\"]\ntls = { certificate = \"c\", key = \"k\" }\n");
+    assert!(config.server.listen[0].speaks_tls() && config.server.tls.is_whole() && config.warnings.is_empty());
+    for said in ["", "tls.certificate = \"c\"\n", "tls.key = \"k\"\n"] {
+        let faults = faults(&format!("[server]\nlisten = \"https://127.0.0.1:8443\"\n{said}"));
+        assert!(faults.iter().any(|fault| fault.contains("https://127.0.0.1:8443 needs a certificate and its key")), "{faults:?}");
+    }
+    assert!(
+        warnings("[server]\ntls = { certificate = \"c\", key = \"k\" }\n")[0].contains("no address of server.listen begins with https://")
+    );
+    assert!(warnings("[server]\nproxy_protocol = true\n")[0].contains("nobody may send a PROXY header"));
 }

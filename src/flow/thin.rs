@@ -5,13 +5,10 @@
 
 use crate::cache::entry::{Head, Stored};
 use crate::clock::Stamp;
-use crate::flow::answer::CACHE_STATUS;
 use crate::flow::glance::Glance;
-use crate::rfc::age;
 use crate::rfc::cache_status::CacheStatus;
 use crate::rfc::number::MAX_DELTA_SECONDS;
-use http::header::AGE;
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 use std::sync::Arc;
 
 /// The head of a fresh hit with a body: the stored fields but for `Content-Length`, which whoever writes the body knows, and what is ours.
@@ -47,16 +44,6 @@ impl Thin {
             status.write(out);
             out.extend_from_slice(b"\r\n");
         }
-    }
-
-    /// The same as a map.
-    pub(crate) fn to_map(&self) -> HeaderMap {
-        let mut headers = self.head.fields.to_map();
-        headers.insert(AGE, age::value(self.age));
-        if let Some(status) = self.status() {
-            headers.append(&CACHE_STATUS, status.to_value());
-        }
-        headers
     }
 
     fn status(&self) -> Option<CacheStatus> {

@@ -24,7 +24,7 @@ use crate::rfc::directives::RequestDirectives;
 use crate::rfc::method;
 use crate::telemetry::Outcome;
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, Version};
 use http_body::Body;
 use std::fmt::Display;
 use std::sync::Arc;
@@ -106,7 +106,9 @@ where
                 if self.shared.wishes.wants(hits) {
                     self.nominate(&key, &stored);
                 }
-                let thin = self.thin.then(|| Thin::of(&stored, &parts.method, glance, now, settings.cache_status)).flatten();
+                let thin = (self.thin && parts.version != Version::HTTP_2)
+                    .then(|| Thin::of(&stored, &parts.method, glance, now, settings.cache_status))
+                    .flatten();
                 let mut response = match thin {
                     Some(thin) => answer::thin(&stored, thin),
                     None => answer::from_stored(&stored, &client(&settings, &parts, glance, now, None)),

@@ -173,7 +173,11 @@ pub(super) fn tokens<'a>(headers: &'a HeaderMap, field: &http::HeaderName) -> im
 
 /// Adds ourselves as a recipient of a message that came in `version` (RFC 9110 section 7.6.3).
 pub(super) fn via(headers: &mut HeaderMap, version: Version) {
-    let ours = if version == Version::HTTP_10 { "1.0 warmfront" } else { "1.1 warmfront" };
+    let ours = match version {
+        Version::HTTP_10 => "1.0 warmfront",
+        Version::HTTP_2 => "2.0 warmfront",
+        _ => "1.1 warmfront",
+    };
     // Only a map of 32768 fields refuses; hyper passes on a hundred.
     let _ = headers.try_append(VIA, HeaderValue::from_static(ours));
 }
@@ -270,7 +274,9 @@ mod tests {
     #[test]
     fn via_tells_the_version_that_was_received() {
         let mut headers = http::HeaderMap::new();
-        super::via(&mut headers, Version::HTTP_10);
-        assert_eq!(headers["via"], "1.0 warmfront");
+        for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
+            super::via(&mut headers, version);
+        }
+        assert_eq!(headers.get_all("via").iter().collect::<Vec<_>>(), ["1.0 warmfront", "1.1 warmfront", "2.0 warmfront"]);
     }
 }

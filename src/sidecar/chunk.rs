@@ -7,6 +7,8 @@ use crate::sidecar::head::{field, is_token};
 const MAX_DIGITS: u8 = 16;
 /// Bytes of extensions in one chunk header.
 const MAX_EXTENSION: usize = 1 << 10;
+/// Bytes of extensions in a whole body. hyper has 16 KiB, and breaks off without a word.
+const MAX_EXTENSIONS: usize = 15 << 10;
 
 /// Where in a chunked body the reader is.
 #[derive(Clone, Debug)]
@@ -15,6 +17,8 @@ pub(super) struct Chunks {
     size: u64,
     digits: u8,
     extension: usize,
+    /// Of all chunks.
+    extensions: usize,
     trailer: usize,
     line: Vec<u8>,
     max_trailer: usize,
@@ -44,7 +48,7 @@ enum At {
 impl Chunks {
     /// At the start of a body whose trailer section may have `max_trailer` bytes.
     pub(super) const fn new(max_trailer: usize) -> Self {
-        Self { at: At::Size, size: 0, digits: 0, extension: 0, trailer: 0, line: Vec::new(), max_trailer }
+        Self { at: At::Size, size: 0, digits: 0, extension: 0, extensions: 0, trailer: 0, line: Vec::new(), max_trailer }
     }
 
     /// Reads on. How many of `bytes` belong to the body, and whether it has ended with them.
@@ -103,7 +107,8 @@ impl Chunks {
     /// chunk-ext of RFC 9112 section 7.1.1. A CR inside a quoted string is refused: some would end the line there, some would not.
     fn extension_byte(&mut self, byte: u8) -> Result<(), Fault> {
         self.extension += 1;
-        if self.extension > MAX_EXTENSION {
+        self.extensions += 1;
+        if self.extension > MAX_EXTENSION || self.extensions > MAX_EXTENSIONS {
             return Err(Fault::Chunk);
         }
         let blank = matches!(byte, b' ' | b'\t');
@@ -201,6 +206,8 @@ mod tests {
             assert_eq!(read(body), Err(Fault::Chunk), "{body:?}");
         }
         assert_eq!(read(&format!("1;{}\r\n", "a".repeat(1100))), Err(Fault::Chunk));
+        assert_eq!(read(&format!("1;{}\r\nx\r\n", "a".repeat(1000)).repeat(16)), Err(Fault::Chunk), "in all chunks together too");
+        assert_eq!(read(&format!("1;{}\r\nx\r\n", "a".repeat(1000)).repeat(15)), Ok(None));
         for body in ["0\r\nx\r\n\r\n", "0\r\nX: 1\n\r\n", "0\r\n X: 1\r\n\r\n", "0\r\nContent-Length: 1\r\n\r\n", "0\r\n\n"] {
             assert_eq!(read(body), Err(Fault::Trailer), "{body:?}");
         }

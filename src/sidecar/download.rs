@@ -3,6 +3,7 @@
 use crate::error::{BoxError, BrokenBody};
 use crate::sidecar::alarm::Alarm;
 use crate::sidecar::gate::Place;
+use crate::sidecar::origins::Load;
 use crate::sidecar::pool::Arriving;
 use crate::sidecar::upload::Monitor;
 use bytes::Bytes;
@@ -26,12 +27,13 @@ enum Kind {
 #[derive(Debug)]
 pub(super) struct Hold {
     _place: Place,
+    _load: Option<Load>,
     upload: Option<Monitor>,
 }
 
 impl Hold {
-    pub(super) const fn new(place: Place, upload: Option<Monitor>) -> Self {
-        Self { _place: place, upload }
+    pub(super) const fn new(place: Place, load: Option<Load>, upload: Option<Monitor>) -> Self {
+        Self { _place: place, _load: load, upload }
     }
 }
 

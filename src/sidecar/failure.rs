@@ -6,6 +6,7 @@ use crate::sidecar::pool::tls::{self, TlsFailed};
 use crate::sidecar::pool::two::{self, Verdict};
 use crate::telemetry::Refusal;
 use std::error::Error;
+use std::time::Duration;
 
 /// One failed attempt.
 #[derive(Debug)]
@@ -14,11 +15,13 @@ pub(super) struct Failure {
     pub(super) detail: String,
     /// The connection had served before: it was probably closed while it lay in the pool.
     pub(super) stale: bool,
+    /// When it may be worth while to come again, if that is known.
+    pub(super) retry_after: Option<Duration>,
 }
 
 impl Failure {
     pub(super) fn new(refusal: Refusal, detail: impl Into<String>) -> Self {
-        Self { refusal, detail: detail.into(), stale: false }
+        Self { refusal, detail: detail.into(), stale: false, retry_after: None }
     }
 
     /// Puts a name to what kept a response head away.
@@ -52,7 +55,18 @@ impl Failure {
             return Self::new(Refusal::BadRequest, format!("the request body broke off: {cause}"));
         }
         let detail = format!("the upstream closed the connection before a whole response head: {cause}");
-        Self { refusal: Refusal::UpstreamClosed, detail, stale }
+        Self { stale, ..Self::new(Refusal::UpstreamClosed, detail) }
+    }
+
+    pub(super) fn retry_after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
+    }
+
+    /// Whether it speaks against the origin that was asked: a connection that was closed while it lay unused does not, and neither does a client's own fault.
+    pub(super) const fn is_the_origins_fault(&self) -> bool {
+        use Refusal::{BadResponse, ConnectTimeout, ResponseTimeout, UpstreamClosed, UpstreamConnect, UpstreamTls};
+        !self.stale
+            && matches!(self.refusal, UpstreamConnect | UpstreamTls | ConnectTimeout | ResponseTimeout | UpstreamClosed | BadResponse)
     }
 
     /// Whether the connection failed, not the upstream: another attempt may do better.

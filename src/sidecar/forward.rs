@@ -24,15 +24,15 @@ use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderVa
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 use tower_service::Service;
 
-/// What all requests of one connection have in common.
+/// What all requests of one connection have in common. On one of HTTP/2 several share its exchange, which nobody looks at: their streams end themselves.
 pub(super) struct Seat {
     pub(super) live: Arc<Live>,
     pub(super) exchange: Arc<Exchange>,
@@ -43,18 +43,20 @@ pub(super) struct Seat {
 }
 
 /// What must be remembered of a request to answer it.
-struct Asked {
+pub(super) struct Asked {
     accept: Option<HeaderValue>,
     head: bool,
     old: bool,
 }
 
 /// Admits a request, has `service` answer it, and makes the answer fit for the client.
-pub(super) async fn forward<S, B>(service: S, seat: Arc<Seat>, request: Request<Incoming>) -> Response<Reply<EitherBody<B>>>
+pub(super) async fn forward<S, B, I>(service: S, seat: Arc<Seat>, request: Request<I>) -> Response<Reply<EitherBody<B>>>
 where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
     B: Body<Data = Bytes> + MayBeThin,
     B::Error: Into<BoxError>,
+    I: Body<Data = Bytes> + Send + Unpin + 'static,
+    I::Error: Into<BoxError> + Display,
 {
     let (mut parts, body) = request.into_parts();
     // Only a 101 may use it, and only we decide that it is one.
@@ -84,24 +86,19 @@ where
 pub(super) type EitherBody<B> = http_body_util::Either<B, UpstreamBody>;
 
 impl Asked {
-    fn of(parts: &Parts) -> Self {
+    pub(super) fn of(parts: &Parts) -> Self {
         let accept = parts.headers.get(ACCEPT).cloned();
         Self { accept, head: parts.method == Method::HEAD, old: parts.version == Version::HTTP_10 }
     }
 }
 
-async fn serve<S, B>(
-    mut service: S,
-    seat: &Seat,
-    mut parts: Parts,
-    body: Incoming,
-    limit: u64,
-    asked: &Asked,
-) -> Response<Reply<EitherBody<B>>>
+async fn serve<S, B, I>(mut service: S, seat: &Seat, mut parts: Parts, body: I, limit: u64, asked: &Asked) -> Response<Reply<EitherBody<B>>>
 where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
     B: Body<Data = Bytes> + MayBeThin,
     B::Error: Into<BoxError>,
+    I: Body<Data = Bytes> + Send + Unpin + 'static,
+    I::Error: Into<BoxError> + Display,
 {
     let mut overruled = None;
     let body = match body.size_hint().exact() {
@@ -211,9 +208,9 @@ where
 }
 
 /// A request that does not come to the service, which tells of all others.
-struct Told<'a> {
-    parts: &'a Parts,
-    began: Moment,
+pub(super) struct Told<'a> {
+    pub(super) parts: &'a Parts,
+    pub(super) began: Moment,
 }
 
 impl Told<'_> {
@@ -224,7 +221,7 @@ impl Told<'_> {
 }
 
 /// A response of our own. `told`: unless the service tells of the request.
-fn stopped<B>(seat: &Seat, stop: Stop, asked: &Asked, told: Option<&Told<'_>>) -> Response<Reply<EitherBody<B>>>
+pub(super) fn stopped<B>(seat: &Seat, stop: Stop, asked: &Asked, told: Option<&Told<'_>>) -> Response<Reply<EitherBody<B>>>
 where
     B: Body<Data = Bytes> + MayBeThin,
     B::Error: Into<BoxError>,

@@ -38,6 +38,8 @@ pub(super) struct Peer {
     ip: Option<IpAddr>,
     /// Its address as a field value; nothing for a Unix socket.
     address: Option<HeaderValue>,
+    /// Whether it speaks TLS with us.
+    https: bool,
     /// The `Forwarded` element of the last Host seen: the next request nearly always has the same.
     last: Mutex<Option<(HeaderValue, HeaderValue)>>,
 }
@@ -47,7 +49,16 @@ impl Peer {
     pub(super) fn new(ip: Option<IpAddr>) -> Self {
         let ip = ip.map(|ip| ip.to_canonical());
         let address = ip.and_then(|ip| HeaderValue::from_str(&ip.to_string()).ok());
-        Self { ip, address, last: Mutex::new(None) }
+        Self { ip, address, https: false, last: Mutex::new(None) }
+    }
+
+    /// The same, over TLS or in clear.
+    pub(super) fn over(self, https: bool) -> Self {
+        Self { https, ..self }
+    }
+
+    const fn scheme(&self) -> &'static str {
+        if self.https { "https" } else { "http" }
     }
 
     /// Its address; none for a Unix socket.
@@ -56,14 +67,14 @@ impl Peer {
     }
 
     fn is_trusted(&self, server: &ServerSettings) -> bool {
-        self.ip.is_some_and(|ip| server.trusted_proxies.iter().any(|network| network.contains(&ip)))
+        is_trusted(self.ip, server)
     }
 
     fn may_append(&self, server: &ServerSettings, upstream: &UpstreamSettings) -> bool {
         upstream.forwarded == Forwarded::Append && self.is_trusted(server)
     }
 
-    /// `for=..;host=..;proto=http`: IPv6 addresses in brackets and quotes (RFC 7239 section 6), hosts in quotes because of their colon.
+    /// `for=..;host=..;proto=..`: IPv6 addresses in brackets and quotes (RFC 7239 section 6), hosts in quotes because of their colon.
     fn element(&self, host: &Host) -> Option<HeaderValue> {
         let mut last = self.last.lock();
         if let Some((seen, element)) = &*last
@@ -76,10 +87,15 @@ impl Peer {
             Some(IpAddr::V6(ip)) => format!("\"[{ip}]\""),
             None => "unknown".to_owned(),
         };
-        let element = HeaderValue::try_from(format!("for={node};host=\"{}\";proto=http", host.authority)).ok()?;
+        let element = HeaderValue::try_from(format!("for={node};host=\"{}\";proto={}", host.authority, self.scheme())).ok()?;
         *last = Some((host.value.clone(), element.clone()));
         Some(element)
     }
+}
+
+/// Whether `ip` is in `server.trusted_proxies`.
+pub(super) fn is_trusted(ip: Option<IpAddr>, server: &ServerSettings) -> bool {
+    ip.map(|ip| ip.to_canonical()).is_some_and(|ip| server.trusted_proxies.iter().any(|network| network.contains(&ip)))
 }
 
 /// Writes our forwarding fields, or continues those of a peer that is believed.
@@ -97,7 +113,7 @@ pub(super) fn set(headers: &mut HeaderMap, host: &Host, peer: &Peer, server: &Se
         headers.insert(HOST, host.value.clone());
     }
     if !(append && headers.contains_key(PROTO)) {
-        headers.insert(PROTO, HeaderValue::from_static("http"));
+        headers.insert(PROTO, HeaderValue::from_static(peer.scheme()));
     }
 }
 
@@ -161,7 +177,7 @@ mod tests {
         let upstream = UpstreamSettings { forwarded: mode, ..UpstreamSettings::new(Origin::http(Authority::from_static("o:1"))) };
         let peer = Peer::new(Some(peer.parse().unwrap()));
         drop_untold(&mut headers, method, &peer, &server, &upstream);
-        set(&mut headers, &Host::parse(b"h:8080").unwrap(), &peer, &server, &upstream);
+        set(&mut headers, &Host::parse(b"h:8080", false).unwrap(), &peer, &server, &upstream);
         headers
     }
 

@@ -4,6 +4,9 @@
 //! only when one is free, and only within its share of all places. A place that comes free goes to the queue first: the semaphore under it hands it to the
 //! one who waits longest, and has free ones only when nobody does. One [`Notify`] wakes those aside.
 
+mod queue;
+
+use self::queue::Queue;
 use crate::priority::Priority;
 use crate::telemetry::Refusal;
 use parking_lot::Mutex;
@@ -12,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
 
 /// Places at the upstream, a bounded queue of readers before it, and a way past the queue's end for what yields to them.
 #[derive(Clone, Debug)]
@@ -24,7 +28,7 @@ struct Inner {
     /// Those of them that requests which yield may hold, or wait for.
     share: Permits,
     /// Readers in the queue.
-    queued: AtomicUsize,
+    queue: Mutex<Queue>,
     /// Requests that have their share and stand aside until a place is free.
     aside: AtomicUsize,
     /// Wakes one of them.
@@ -38,6 +42,13 @@ pub(super) struct Place {
     _portion: Option<Portion>,
 }
 
+/// No place, and when it may be worth while to come again, if that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) refusal: Refusal,
+    pub(super) wait: Option<Duration>,
+}
+
 /// One of the share, for as long as it lives.
 #[derive(Debug)]
 struct Portion(Gate);
@@ -48,7 +59,7 @@ impl Gate {
         Self(Arc::new(Inner {
             places: Permits::new(limit.max(1)),
             share: Permits::new(share),
-            queued: AtomicUsize::new(0),
+            queue: Mutex::default(),
             aside: AtomicUsize::new(0),
             chance: Notify::new(),
         }))
@@ -66,9 +77,9 @@ impl Gate {
         self.0.places.held()
     }
 
-    /// A place, at once or after a wait; a named refusal when there are too many waiting or it takes too long. Neither limit is about what yields: it waits
+    /// A place, at once or after a wait; a named refusal when there are too many waiting, when it takes too long or is sure to. None of these limits is about what yields: it waits
     /// for as long as its caller does, and is refused only if it has no share at all.
-    pub(super) async fn enter(&self, priority: Option<&Priority>, max_queue: usize, queue_timeout: Duration) -> Result<Place, Refusal> {
+    pub(super) async fn enter(&self, priority: Option<&Priority>, max_queue: usize, queue_timeout: Duration) -> Result<Place, Refused> {
         if let Some(priority) = priority.filter(|priority| priority.yields())
             && let Some(place) = Box::pin(self.enter_aside(priority)).await?
         {
@@ -77,17 +88,20 @@ impl Gate {
         if self.0.places.try_take() {
             return Ok(self.place(None));
         }
-        let _queued = Queued::join(&self.0, max_queue).ok_or(Refusal::QueueFull)?;
+        let mut queued = Queued::join(&self.0, max_queue, queue_timeout)?;
         match tokio::time::timeout(queue_timeout, self.0.places.take()).await {
-            Ok(()) => Ok(self.place(None)),
-            Err(_) => Err(Refusal::QueueTimeout),
+            Ok(()) => {
+                queued.let_in = true;
+                Ok(self.place(None))
+            }
+            Err(_) => Err(Refused { refusal: Refusal::QueueTimeout, wait: None }),
         }
     }
 
     /// A place that no reader wants; `None` as soon as the request does not yield any more.
-    async fn enter_aside(&self, priority: &Priority) -> Result<Option<Place>, Refusal> {
+    async fn enter_aside(&self, priority: &Priority) -> Result<Option<Place>, Refused> {
         if self.0.share.is_none() {
-            return Err(Refusal::QueueFull);
+            return Err(Refused { refusal: Refusal::QueueFull, wait: None });
         }
         tokio::select! {
             biased;
@@ -194,8 +208,12 @@ impl Permits {
         self.free.available_permits() > 0
     }
 
+    fn limit(&self) -> usize {
+        *self.limit.lock()
+    }
+
     fn is_none(&self) -> bool {
-        *self.limit.lock() == 0
+        self.limit() == 0
     }
 
     fn held(&self) -> usize {
@@ -205,19 +223,23 @@ impl Permits {
 }
 
 /// A reader in the queue. Leaving by any door makes room; one who leaves as a place is handed to it leaves that to those aside.
-struct Queued<'a>(&'a Inner);
+struct Queued<'a> {
+    inner: &'a Inner,
+    let_in: bool,
+}
 
 impl<'a> Queued<'a> {
-    fn join(inner: &'a Inner, max: usize) -> Option<Self> {
-        let joined = inner.queued.fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| (count < max).then_some(count + 1));
-        joined.ok().map(|_| Self(inner))
+    fn join(inner: &'a Inner, max: usize, limit: Duration) -> Result<Self, Refused> {
+        let places = inner.places.limit();
+        inner.queue.lock().join(max, limit, places, Instant::now())?;
+        Ok(Self { inner, let_in: false })
     }
 }
 
 impl Drop for Queued<'_> {
     fn drop(&mut self) {
-        self.0.queued.fetch_sub(1, Ordering::AcqRel);
-        self.0.beckon();
+        self.inner.queue.lock().leave(self.let_in, Instant::now());
+        self.inner.beckon();
     }
 }
 
@@ -239,20 +261,20 @@ impl Drop for Aside<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Gate, Place, Refusal};
+    use super::{Gate, Place, Refused};
     use crate::priority::Priority;
-    use crate::telemetry::Source;
+    use crate::telemetry::{Refusal, Source};
     use std::time::Duration;
     use tokio::task::{JoinHandle, yield_now};
 
     const LONG: Duration = Duration::from_secs(5);
 
     /// A reader who may queue, one of at most three.
-    async fn reader(gate: &Gate) -> Result<Place, Refusal> {
+    async fn reader(gate: &Gate) -> Result<Place, Refused> {
         gate.enter(None, 3, LONG).await
     }
 
-    fn spawn_reader(gate: &Gate) -> JoinHandle<Result<Place, Refusal>> {
+    fn spawn_reader(gate: &Gate) -> JoinHandle<Result<Place, Refused>> {
         let gate = gate.clone();
         tokio::spawn(async move { reader(&gate).await })
     }
@@ -261,7 +283,7 @@ mod tests {
         Priority::new(Source::Warm)
     }
 
-    fn spawn_warm(gate: &Gate, priority: &Priority) -> JoinHandle<Result<Place, Refusal>> {
+    fn spawn_warm(gate: &Gate, priority: &Priority) -> JoinHandle<Result<Place, Refused>> {
         let (gate, priority) = (gate.clone(), priority.clone());
         tokio::spawn(async move { gate.enter(Some(&priority), 3, LONG).await })
     }
@@ -282,7 +304,7 @@ mod tests {
             async move { gate.enter(None, 1, LONG).await.map(drop) }
         });
         yield_now().await;
-        assert_eq!(gate.enter(None, 1, LONG).await.unwrap_err(), Refusal::QueueFull);
+        assert_eq!(gate.enter(None, 1, LONG).await.unwrap_err().refusal, Refusal::QueueFull);
         drop(place);
         assert_eq!(waiting.await.unwrap(), Ok(()), "the place that came free");
         assert!(gate.enter(None, 0, LONG).await.is_ok(), "and was given back");
@@ -293,7 +315,7 @@ mod tests {
         let gate = Gate::new(1, 0);
         let _place = gate.enter(None, 1, LONG).await.unwrap();
         for _ in 0..2 {
-            assert_eq!(gate.enter(None, 1, LONG).await.unwrap_err(), Refusal::QueueTimeout);
+            assert_eq!(gate.enter(None, 1, LONG).await.unwrap_err().refusal, Refusal::QueueTimeout);
         }
     }
 
@@ -307,7 +329,7 @@ mod tests {
         gate.resize(1, 0);
         assert_eq!(gate.held(), 3, "nobody loses a place");
         places.truncate(1);
-        assert_eq!(gate.enter(None, 0, LONG).await.unwrap_err(), Refusal::QueueFull, "one is in, and one is the limit");
+        assert_eq!(gate.enter(None, 0, LONG).await.unwrap_err().refusal, Refusal::QueueFull, "one is in, and one is the limit");
         gate.resize(2, 0);
         places.push(gate.enter(None, 0, LONG).await.unwrap());
         assert!(gate.enter(None, 0, LONG).await.is_err());
@@ -330,7 +352,7 @@ mod tests {
     async fn without_a_share_what_yields_is_refused_and_what_is_raised_is_a_reader() {
         let gate = Gate::new(4, 0);
         let priority = warm();
-        assert_eq!(gate.enter(Some(&priority), 3, LONG).await.unwrap_err(), Refusal::QueueFull);
+        assert_eq!(gate.enter(Some(&priority), 3, LONG).await.unwrap_err().refusal, Refusal::QueueFull);
         priority.raise();
         assert!(gate.enter(Some(&priority), 3, LONG).await.is_ok());
     }
@@ -361,11 +383,11 @@ mod tests {
         settle().await;
         let readers: Vec<_> = (0..3).map(|_| spawn_reader(&gate)).collect();
         settle().await;
-        assert_eq!(gate.enter(None, 3, LONG).await.unwrap_err(), Refusal::QueueFull);
+        assert_eq!(gate.enter(None, 3, LONG).await.unwrap_err().refusal, Refusal::QueueFull);
         tokio::time::advance(LONG * 2).await;
         settle().await;
         for waiting in readers {
-            assert_eq!(waiting.await.unwrap().unwrap_err(), Refusal::QueueTimeout);
+            assert_eq!(waiting.await.unwrap().unwrap_err().refusal, Refusal::QueueTimeout);
         }
         assert!(!warming.iter().any(JoinHandle::is_finished));
         drop(place);
@@ -403,7 +425,7 @@ mod tests {
         let raised = spawn_warm(&gate, &priority);
         settle().await;
         priority.raise();
-        assert_eq!(raised.await.unwrap().unwrap_err(), Refusal::QueueTimeout);
+        assert_eq!(raised.await.unwrap().unwrap_err().refusal, Refusal::QueueTimeout);
     }
 
     #[tokio::test(start_paused = true)]
@@ -453,6 +475,32 @@ mod tests {
         let warming: Vec<_> = (0..3).map(|_| spawn_warm(&gate, &warm())).collect();
         settle().await;
         assert_eq!((gate.held(), warming.iter().filter(|one| one.is_finished()).count()), (2, 1), "the smaller share holds");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_nothing_moves_for_a_whole_time_out_the_queue_is_cut_to_the_places() {
+        let gate = Gate::new(2, 0);
+        let places = [reader(&gate).await.unwrap(), reader(&gate).await.unwrap()];
+        let enter = |gate: Gate| async move { gate.enter(None, 99, LONG).await };
+        let mut waiting: Vec<_> = (0..4).map(|_| tokio::spawn(enter(gate.clone()))).collect();
+        settle().await;
+        tokio::time::advance(LONG - Duration::from_secs(1)).await;
+        waiting.extend((0..4).map(|_| tokio::spawn(enter(gate.clone()))));
+        settle().await;
+        tokio::time::advance(Duration::from_secs(2)).await;
+        settle().await;
+        assert_eq!(waiting.iter().filter(|one| one.is_finished()).count(), 4, "the first four have waited in vain");
+        let refused = enter(gate.clone()).await.unwrap_err();
+        assert_eq!(
+            (refused.refusal, refused.wait),
+            (Refusal::Overload, Some(LONG * 4)),
+            "four before it, two places, and nothing has moved"
+        );
+        drop(places);
+        for one in waiting.drain(4..) {
+            drop(one.await.unwrap().unwrap());
+        }
+        assert!(enter(gate).await.is_ok());
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,7 +6,7 @@ use crate::sidecar::fault::Fault;
 pub(super) const MAX_TARGET: usize = 8 << 10;
 
 /// Fields in one head; over it 431. hyper has the same limit, but refuses without a word.
-const MAX_FIELDS: usize = 100;
+pub(super) const MAX_FIELDS: usize = 100;
 
 /// Empty lines before a request line that are overlooked (RFC 9112 section 2.2 asks for at least one).
 const MAX_EMPTY_LINES: u8 = 2;

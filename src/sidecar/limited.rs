@@ -5,24 +5,27 @@ use crate::telemetry::Refusal;
 use crate::telemetry::log::Overruled;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 /// A body that errs as soon as it is larger than its limit.
-pub(super) struct Limited {
-    body: Incoming,
+pub(super) struct Limited<B> {
+    body: B,
     left: u64,
     overruled: Overruled,
 }
 
-impl Limited {
-    pub(super) const fn new(body: Incoming, limit: u64, overruled: Overruled) -> Self {
+impl<B> Limited<B> {
+    pub(super) const fn new(body: B, limit: u64, overruled: Overruled) -> Self {
         Self { body, left: limit, overruled }
     }
 }
 
-impl Body for Limited {
+impl<B> Body for Limited<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
     type Data = Bytes;
     type Error = BoxError;
 

@@ -34,7 +34,7 @@ enum Own {
     /// Nothing: the general one holds.
     Silent,
     /// A rate, or that there is none.
-    Said(Option<Limit>),
+    Said(Option<Box<Limit>>),
 }
 
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Limits {
             Some(Limit { by: limit.by.clone(), rate })
         };
         let last = server.rule_limits.iter().rposition(|rule| rule.limit.is_some()).map_or(0, |last| last + 1);
-        let own = |said: &Option<RateLimit>| said.as_ref().map_or(Own::Silent, |said| Own::Said(limit(said)));
+        let own = |said: &Option<RateLimit>| said.as_ref().map_or(Own::Silent, |said| Own::Said(limit(said).map(Box::new)));
         let rules: Vec<_> = server.rule_limits[..last].iter().map(|rule| (rule.path.clone(), own(&rule.limit))).collect();
         let general = limit(&server.rate_limit);
         let idle = general.is_none() && !rules.iter().any(|(_, own)| matches!(own, Own::Said(Some(_))));
@@ -62,7 +62,7 @@ impl Limits {
     pub(super) fn check(&self, path: &str, headers: &HeaderMap, peer: &Peer, server: &ServerSettings) -> Result<(), Duration> {
         let own = self.rules.iter().find(|(pattern, _)| pattern.matches(path)).map(|(_, own)| own);
         let limit = match own {
-            Some(Own::Said(limit)) => limit.as_ref(),
+            Some(Own::Said(limit)) => limit.as_deref(),
             Some(Own::Silent) | None => self.general.as_ref(),
         };
         let Some(limit) = limit else { return Ok(()) };

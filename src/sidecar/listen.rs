@@ -21,7 +21,18 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) enum Listener {
     Tcp(TcpListener),
+    Tls(TcpListener),
     Unix(UnixListener, SocketFile),
+}
+
+/// A connection that has just been accepted; nobody has read from it yet.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) stream: Stream,
+    /// Where it comes from; nothing for a Unix socket.
+    pub(super) ip: Option<IpAddr>,
+    /// Whether TLS is spoken where it came in.
+    pub(super) tls: bool,
 }
 
 /// The file of a Unix socket, removed when we stop listening.
@@ -34,11 +45,22 @@ impl Drop for SocketFile {
     }
 }
 
+impl Arrival {
+    const fn tcp(stream: TcpStream, ip: Option<IpAddr>, tls: bool) -> Self {
+        Self { stream: Stream::Tcp(stream), ip, tls }
+    }
+
+    const fn unix(stream: UnixStream) -> Self {
+        Self { stream: Stream::Unix(stream), ip: None, tls: false }
+    }
+}
+
 impl Listener {
     /// Listens at `address`; an error names it.
     pub(super) fn bind(address: &ListenAddr) -> io::Result<Self> {
         let (bound, shown) = match address {
-            ListenAddr::Tcp(address) => (tcp(*address), address.to_string()),
+            ListenAddr::Tcp(address) => (tcp(*address).map(Listener::Tcp), address.to_string()),
+            ListenAddr::Tls(address) => (tcp(*address).map(Listener::Tls), address.to_string()),
             ListenAddr::Unix(path) => (unix(path), format!("unix:{}", path.display())),
         };
         bound.map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {shown}: {error}")))
@@ -48,19 +70,20 @@ impl Listener {
     pub(super) fn address(&self) -> Option<ListenAddr> {
         match self {
             Self::Tcp(listener) => listener.local_addr().ok().map(ListenAddr::Tcp),
+            Self::Tls(listener) => listener.local_addr().ok().map(ListenAddr::Tls),
             Self::Unix(_, file) => Some(ListenAddr::Unix(file.0.clone())),
         }
     }
 }
 
-fn tcp(address: SocketAddr) -> io::Result<Listener> {
+fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_tcp_nodelay(true)?; // inherited by what is accepted
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into()).map(Listener::Tcp)
+    TcpListener::from_std(socket.into())
 }
 
 fn unix(path: &Path) -> io::Result<Listener> {
@@ -79,14 +102,19 @@ fn unix(path: &Path) -> io::Result<Listener> {
 }
 
 /// The next connection of any listener, beginning with the one after `last`, so that a busy address does not starve the others.
-pub(super) async fn accept(listeners: &[Listener], last: &mut usize) -> (Stream, Option<IpAddr>) {
+pub(super) async fn accept(listeners: &[Listener], last: &mut usize) -> Arrival {
     loop {
         let accepted = poll_fn(|cx| {
             for step in 1..=listeners.len() {
                 let index = (*last + step) % listeners.len();
                 let polled = match &listeners[index] {
-                    Listener::Tcp(listener) => listener.poll_accept(cx).map_ok(|(stream, peer)| (Stream::Tcp(stream), Some(peer.ip()))),
-                    Listener::Unix(listener, _) => listener.poll_accept(cx).map_ok(|(stream, _)| (Stream::Unix(stream), None)),
+                    Listener::Tcp(listener) => {
+                        listener.poll_accept(cx).map_ok(|(stream, peer)| Arrival::tcp(stream, Some(peer.ip()), false))
+                    }
+                    Listener::Tls(listener) => {
+                        listener.poll_accept(cx).map_ok(|(stream, peer)| Arrival::tcp(stream, Some(peer.ip()), true))
+                    }
+                    Listener::Unix(listener, _) => listener.poll_accept(cx).map_ok(|(stream, _)| Arrival::unix(stream)),
                 };
                 if polled.is_ready() {
                     *last = index;
@@ -107,20 +135,20 @@ pub(super) async fn accept(listeners: &[Listener], last: &mut usize) -> (Stream,
 }
 
 /// A connection that the kernel has accepted for us already, without waiting for one.
-pub(super) fn accept_waiting(listener: &Listener) -> Option<(Stream, Option<IpAddr>)> {
+pub(super) fn accept_waiting(listener: &Listener) -> Option<Arrival> {
     let accept = |raw: SockRef<'_>| {
         let (socket, peer) = raw.accept().ok()?;
         socket.set_nonblocking(true).ok()?;
         Some((socket, peer.as_socket().map(|peer| peer.ip())))
     };
     match listener {
-        Listener::Tcp(listener) => {
-            let (socket, ip) = accept(SockRef::from(listener))?;
-            Some((Stream::Tcp(TcpStream::from_std(socket.into()).ok()?), ip))
+        Listener::Tcp(bound) | Listener::Tls(bound) => {
+            let (socket, ip) = accept(SockRef::from(bound))?;
+            Some(Arrival::tcp(TcpStream::from_std(socket.into()).ok()?, ip, matches!(listener, Listener::Tls(_))))
         }
         Listener::Unix(listener, _) => {
             let (socket, _) = accept(SockRef::from(listener))?;
-            Some((Stream::Unix(UnixStream::from_std(socket.into()).ok()?), None))
+            Some(Arrival::unix(UnixStream::from_std(socket.into()).ok()?))
         }
     }
 }

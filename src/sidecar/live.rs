@@ -5,7 +5,7 @@ use crate::sidecar::limits::{Crowd, Limits, Place};
 use crate::sidecar::settings::{ServerSettings, UpstreamSettings};
 use crate::telemetry::log::{Ending, Facts, RequestLog, Trace};
 use crate::telemetry::{Attempt, Histogram, Outcome, Refusal, Refusals, Source};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use http::{HeaderMap, Method, StatusCode, Uri};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,6 +37,8 @@ impl Settings {
 pub(super) struct Live {
     pub(super) settings: ArcSwap<Settings>,
     pub(super) clock: Clock,
+    /// What TLS is spoken with; nothing before the data port listens.
+    pub(super) tls: ArcSwapOption<rustls::ServerConfig>,
     /// The open connections of each client.
     pub(super) crowd: Crowd,
     refused: Refusals,
@@ -51,6 +53,7 @@ impl Live {
         Arc::new(Self {
             settings: ArcSwap::from_pointee(Settings::after(None, server, upstream)),
             clock: Clock::machine(),
+            tls: ArcSwapOption::empty(),
             crowd: Crowd::default(),
             refused: Refusals::default(),
             durations: Histogram::default(),

@@ -1,4 +1,4 @@
-//! The sidecar: warmfront as a process of its own, in front of one upstream.
+//! The sidecar: warmfront as a process of its own, in front of one upstream or several.
 //!
 //! From the outside in: `listen` accepts, `wire` hands hyper whole and unambiguous requests one at a time, `forward` makes each fit to be
 //! handed on and calls the service (the cache), and what the service cannot answer goes to the [`Upstream`].
@@ -29,8 +29,11 @@ mod fault;
 mod forward;
 mod forwarded;
 mod full;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod gate;
 mod head;
+mod http2;
 mod limited;
 mod limits;
 mod listen;
@@ -38,7 +41,10 @@ mod live;
 mod notable;
 mod offer;
 mod open;
+mod opening;
+mod origins;
 mod pool;
+mod proxy_header;
 mod refuse;
 mod reply;
 mod resolve;
@@ -49,21 +55,30 @@ mod splice;
 mod stash;
 mod stream;
 mod target;
+mod tls;
 mod tunnel;
 mod upload;
 mod upstream;
 mod wire;
 
+pub use origins::OriginState;
 pub use serve::{Bound, Drained};
 pub use upstream::{Upstream, UpstreamBody};
 
+use crate::error::BoxError;
 use crate::sidecar::listen::Listener;
 use crate::sidecar::live::{Live, Settings};
-use crate::sidecar::settings::{ServerSettings, UpstreamSettings};
+use crate::sidecar::pool::tls::Tls;
+use crate::sidecar::settings::{ListenAddr, Origin, ServerSettings, TlsSettings, UpstreamSettings};
 use crate::telemetry::log::RequestLog;
 use crate::telemetry::{Attempt, Distribution, Refusal, Source};
 use std::io;
 use std::sync::Arc;
+
+/// Shakes hands over `stream` as a request to `origin` would: whether TLS, the certificates and the protocol agree.
+pub(crate) async fn shake_hands(stream: tokio::net::TcpStream, origin: &Origin, upstream: &UpstreamSettings) -> Result<(), BoxError> {
+    Tls::default().secure(stream.into(), origin, (upstream.tls.clone(), upstream.http2), false).await.map(drop)
+}
 
 /// A handle to one sidecar: its settings, which can be changed while it runs, and its upstream. Cheap to clone; clones are the same sidecar.
 #[derive(Clone, Debug)]
@@ -93,9 +108,13 @@ impl Sidecar {
     #[expect(clippy::unused_async, reason = "a reactor must be running, and binding may come to wait")]
     pub async fn bind(&self) -> io::Result<Bound> {
         let settings = self.live.settings.load();
+        if settings.server.listen.iter().any(ListenAddr::speaks_tls) {
+            let config = tls::load(&settings.server.tls, settings.server.http2).map_err(|unusable| invalid(unusable.to_string()))?;
+            self.live.tls.store(Some(Arc::new(config)));
+        }
         let listeners = settings.server.listen.iter().map(Listener::bind).collect::<io::Result<Vec<_>>>()?;
         if listeners.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "server.listen names no address"));
+            return Err(invalid("server.listen names no address".to_owned()));
         }
         Ok(Bound { sidecar: self.clone(), listeners })
     }
@@ -117,10 +136,38 @@ impl Sidecar {
             restart.push("server.max_connections");
             server.max_connections = old.server.max_connections;
         }
+        if server.listen.iter().any(ListenAddr::speaks_tls) && !self.read_certificate(&server.tls, server.http2) {
+            server.tls.clone_from(&old.server.tls);
+        }
         let new = Arc::new(Settings::after(Some(&old), server, upstream));
         self.live.settings.store(new.clone());
         self.upstream.follow(&old.upstream, &new.upstream);
         restart
+    }
+
+    /// Whether the certificate of these settings can be used, if they need one.
+    ///
+    /// # Errors
+    /// What is wrong with it, by the key of the configuration that names the file.
+    pub(crate) fn try_certificate(server: &ServerSettings) -> Result<(), String> {
+        if !server.listen.iter().any(ListenAddr::speaks_tls) {
+            return Ok(());
+        }
+        tls::load(&server.tls, server.http2).map(drop).map_err(|unusable| unusable.to_string())
+    }
+
+    /// Puts the certificate of these settings in force, for the connections that follow. One that cannot be used changes nothing: `false`.
+    fn read_certificate(&self, settings: &TlsSettings, http2: bool) -> bool {
+        match tls::load(settings, http2) {
+            Ok(config) => {
+                self.live.tls.store(Some(Arc::new(config)));
+                true
+            }
+            Err(unusable) => {
+                tracing::warn!(%unusable, "the old certificate stays in force");
+                false
+            }
+        }
     }
 
     /// Has requests that never come to the service told of through `log`, as the cache's are; the first call counts. Without it all of them are
@@ -166,7 +213,23 @@ impl Sidecar {
         self.live.settings.load().upstream.max_in_flight
     }
 
+    /// What is known of each origin, in the order of `upstream.urls`.
+    #[must_use]
+    pub fn origins(&self) -> Vec<OriginState> {
+        self.upstream.origins().states(&self.live.settings.load().upstream)
+    }
+
+    /// How often origins were ejected or found unhealthy that are not in the settings any more.
+    #[must_use]
+    pub fn retired_ejections(&self) -> u64 {
+        self.upstream.origins().retired_ejections()
+    }
+
     fn live(&self) -> &Arc<Live> {
         &self.live
     }
+}
+
+fn invalid(found: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, found)
 }

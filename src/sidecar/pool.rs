@@ -116,6 +116,7 @@ impl Pool {
             self.idle.outdate();
             self.clear();
         }
+        self.many.keep(&new.origins);
         self.dial.stash().tidy();
     }
 

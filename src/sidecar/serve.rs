@@ -7,12 +7,15 @@ use crate::sidecar::Sidecar;
 use crate::sidecar::forward::{Seat, forward};
 use crate::sidecar::forwarded::Peer;
 use crate::sidecar::full::Full;
-use crate::sidecar::listen::{Listener, accept, accept_waiting};
+use crate::sidecar::http2;
+use crate::sidecar::listen::{Arrival, Listener, accept, accept_waiting};
 use crate::sidecar::open::{Open, Ticket};
+use crate::sidecar::opening::{Opened, open};
+use crate::sidecar::origins::keep_checking;
 use crate::sidecar::settings::ListenAddr;
 use crate::sidecar::stash::MAX_AGE;
-use crate::sidecar::stream::Stream;
 use crate::sidecar::target::Memory;
+use crate::sidecar::tls::{self, Stamp};
 use crate::sidecar::wire::Wire;
 use bytes::Bytes;
 use http::{Request, Response};
@@ -21,7 +24,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,9 +40,6 @@ const PRECONNECT_DELAY: Duration = Duration::from_millis(100);
 
 /// How long a connection has been idle at least before it makes room for another: who asks one thing after the other keeps its own.
 const LEAST_IDLE: Duration = Duration::from_millis(100);
-
-/// A connection, and where it comes from.
-type Accepted = (Stream, Option<IpAddr>);
 
 /// A sidecar that listens, and answers when it is [run](Bound::run).
 #[derive(Debug)]
@@ -89,8 +88,8 @@ impl Bound {
         let open = Open::default();
         let max = sidecar.live().settings.load().server.max_connections;
         let room = Arc::new(Semaphore::new(max.clamp(1, Semaphore::MAX_PERMITS)));
-        let welcome = |(stream, ip): Accepted, permit: Option<OwnedSemaphorePermit>| {
-            let conversation = converse(sidecar.clone(), stream, ip, service.clone(), open.enter());
+        let welcome = |arrival: Arrival, permit: Option<OwnedSemaphorePermit>| {
+            let conversation = converse(sidecar.clone(), arrival, service.clone(), open.enter());
             // A panic in it ends this task, and nothing else.
             tokio::spawn(async move {
                 conversation.await;
@@ -99,6 +98,10 @@ impl Bound {
         };
         let mut ahead = JoinSet::new(); // ends with this run, however that ends
         ahead.spawn(look_ahead(sidecar.clone()));
+        ahead.spawn(keep_checking(sidecar.live().clone(), sidecar.upstream()));
+        if sidecar.live().tls.load().is_some() {
+            ahead.spawn(look_at_certificate(sidecar.clone()));
+        }
         let mut hand = None;
         {
             let mut accepting = pin!(accept_all(&listeners, &room, &open, &mut hand, &welcome));
@@ -144,14 +147,31 @@ async fn look_ahead(sidecar: Sidecar) {
     sidecar.upstream.stash().tidy();
 }
 
+/// Reads the certificate again whenever its files change: whoever renews it need not tell us.
+async fn look_at_certificate(sidecar: Sidecar) {
+    let mut last = None;
+    loop {
+        let settings = sidecar.live().settings.load().server.clone();
+        let (tls, http2) = (settings.tls, settings.http2);
+        let stamped = tokio::task::spawn_blocking(move || (Stamp::of(&tls), tls)).await;
+        let Ok(found) = stamped else { return };
+        if last.as_ref().is_some_and(|last| *last != found) {
+            let (sidecar, tls) = (sidecar.clone(), found.1.clone());
+            let _ = tokio::task::spawn_blocking(move || sidecar.read_certificate(&tls, http2)).await;
+        }
+        last = Some(found);
+        tokio::time::sleep(tls::LOOK_INTERVAL).await;
+    }
+}
+
 /// Takes connections for ever, as many at a time as there is `room` for (`server.max_connections`). When there is none, one waits in our `hand`, the
 /// others in the kernel, and those that have been idle longest make room: who holds connections and asks nothing shall not keep out who asks.
 async fn accept_all(
     listeners: &[Listener],
     room: &Arc<Semaphore>,
     open: &Open,
-    hand: &mut Option<Accepted>,
-    welcome: &impl Fn(Accepted, Option<OwnedSemaphorePermit>),
+    hand: &mut Option<Arrival>,
+    welcome: &impl Fn(Arrival, Option<OwnedSemaphorePermit>),
 ) {
     let mut last = 0;
     loop {
@@ -180,7 +200,7 @@ async fn make_room(room: &Arc<Semaphore>, open: &Open) -> Option<OwnedSemaphoreP
 }
 
 /// One connection from its first byte to its last.
-async fn converse<S, B>(sidecar: Sidecar, stream: Stream, ip: Option<IpAddr>, service: S, mut ticket: Ticket)
+async fn converse<S, B>(sidecar: Sidecar, arrival: Arrival, service: S, mut ticket: Ticket)
 where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
@@ -188,17 +208,37 @@ where
     B::Error: Into<BoxError>,
 {
     let (live, exchange) = (sidecar.live().clone(), ticket.exchange.clone());
-    let Some(_place) = live.place(ip) else { return };
+    let ip = arrival.ip;
+    let Some(place) = live.place(ip) else { return };
+    let opened = tokio::select! {
+        biased;
+        opened = open(arrival, &live) => opened,
+        _ = &mut ticket.drain => return,
+        _ = &mut ticket.cut => return,
+    };
+    let Some(opened) = opened else { return };
+    // From here on the connection is the client's whom a PROXY header has named.
+    let _place = if opened.ip == ip {
+        place
+    } else {
+        drop(place);
+        let Some(place) = live.place(opened.ip) else { return };
+        place
+    };
     let seat = Seat {
         live: live.clone(),
         exchange: exchange.clone(),
         upstream: sidecar.upstream(),
-        peer: Peer::new(ip),
-        memory: Memory::default(),
+        peer: Peer::new(opened.ip).over(opened.https),
+        memory: Memory::new(opened.https),
         open: ticket.open().clone(),
     };
     let seat = Arc::new(seat);
-    let wire = Wire::new(stream, live, exchange.clone());
+    if opened.http2 {
+        return Box::pin(http2::converse(opened, seat, service, &mut ticket)).await; // larger than one of HTTP/1.1
+    }
+    let Opened { stream, early, since, .. } = opened;
+    let wire = Wire::new(stream, early, since, live, exchange.clone());
     let answer = service_fn(move |request| {
         let forwarding = forward(service.clone(), seat.clone(), request);
         async move { Ok::<_, Infallible>(forwarding.await) }

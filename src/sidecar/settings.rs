@@ -1,8 +1,10 @@
 //! What can be set about the listener and the upstream.
 
+mod choosing;
 mod origin;
 mod tls;
 
+pub use choosing::{Balance, BreakerSettings, Counted, Ejection, HealthSettings};
 pub use origin::Origin;
 pub(in crate::sidecar) use tls::Identity;
 pub use tls::{TlsFault, UpstreamTls};
@@ -20,6 +22,14 @@ use std::time::Duration;
 pub struct ServerSettings {
     /// Where to listen. Default `127.0.0.1:8080`.
     pub listen: Vec<ListenAddr>,
+    /// What addresses of the form `https://` prove themselves with. Default none.
+    pub tls: TlsSettings,
+    /// Whether HTTP/2 is spoken: over TLS where a client chooses it (ALPN), in clear where it begins with it. Default true.
+    pub http2: bool,
+    /// Requests under way on one HTTP/2 connection; one more is refused, and may be sent again. Default 128.
+    pub max_streams: u32,
+    /// Whether peers in `trusted_proxies` begin every TCP connection with a PROXY header (version 1 or 2), which names the client. Default false.
+    pub proxy_protocol: bool,
     /// Worker threads; 0 = one per core. Default 0.
     pub workers: usize,
     /// The largest request body in bytes; over it 413. Default 10 MiB.
@@ -49,6 +59,23 @@ pub struct ServerSettings {
     pub trusted_proxies: Vec<IpNet>,
     /// How long requests under way may take after SIGTERM. Default 30 s.
     pub drain_timeout: Duration,
+}
+
+/// `[server.tls]`: a certificate and its key, both as PEM. The files are read again when the settings are reloaded, and when they change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// The file of the certificate, followed by those that vouch for it. Empty = none.
+    pub certificate: PathBuf,
+    /// The file of its private key (PKCS#8, PKCS#1 or SEC1). Empty = none.
+    pub key: PathBuf,
+}
+
+impl TlsSettings {
+    /// Whether both files are named.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        !self.certificate.as_os_str().is_empty() && !self.key.as_os_str().is_empty()
+    }
 }
 
 /// How often one client may ask; beyond, 429 with `Retry-After`. Answers from the cache count too.
@@ -84,11 +111,22 @@ pub struct RuleLimit {
 
 /// One address of the data port.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ListenAddr {
     /// `127.0.0.1:8080`, `[::1]:8080`
     Tcp(SocketAddr),
+    /// `https://0.0.0.0:8443`: the same, and TLS is spoken there
+    Tls(SocketAddr),
     /// `unix:/run/wf.sock`
     Unix(PathBuf),
+}
+
+impl ListenAddr {
+    /// Whether it is an address of https.
+    #[must_use]
+    pub const fn speaks_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
 }
 
 /// As it is written in the configuration.
@@ -96,6 +134,7 @@ impl fmt::Display for ListenAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
+            Self::Tls(address) => write!(f, "https://{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -105,6 +144,10 @@ impl Default for ServerSettings {
     fn default() -> Self {
         Self {
             listen: vec![ListenAddr::Tcp(SocketAddr::from(([127, 0, 0, 1], 8080)))],
+            tls: TlsSettings::default(),
+            http2: true,
+            max_streams: 128,
+            proxy_protocol: false,
             workers: 0,
             max_request_body: 10 << 20,
             max_header_bytes: 32 << 10,
@@ -135,13 +178,13 @@ pub struct UpstreamSettings {
     pub idle_body_timeout: Duration,
     /// Who writes `X-Forwarded-*` and `Forwarded`. Default overwrite.
     pub forwarded: Forwarded,
-    /// Requests under way at the upstream; beyond, they queue. Default 256.
+    /// Requests under way at all origins together; beyond, they queue. Default 256.
     pub max_in_flight: usize,
     /// Requests that may queue; beyond: 503. Default 1024.
     pub max_queue: usize,
     /// How long a request may queue; longer: 503. Default 5 s.
     pub queue_timeout: Duration,
-    /// Further tries after a connection-level failure, for idempotent requests without a body. Default 1.
+    /// Further tries after a connection-level failure, for idempotent requests without a body, at another origin if there is one. Default 1.
     pub retries: u32,
     /// Connections that are opened 100 ms after the start, before anybody asks, at most `max_in_flight`; they are kept for 50 s. 0 = none. Default 8.
     pub preconnect: usize,
@@ -152,6 +195,14 @@ pub struct UpstreamSettings {
     /// `warm.max_share`: the part of `max_in_flight` that requests may take which no reader waits for; at least one place, unless it is 0: then they are
     /// refused (503). Default 0.25.
     pub warm_share: Share,
+    /// By what an origin is chosen. Default load.
+    pub balance: Balance,
+    /// When an origin that fails is left alone.
+    pub eject: Ejection,
+    /// When an origin is not asked at all.
+    pub breaker: BreakerSettings,
+    /// Whether origins are asked for their health.
+    pub health: HealthSettings,
 }
 
 /// A part of something, from nothing to all of it, in millionths.
@@ -223,6 +274,10 @@ impl UpstreamSettings {
             tls: UpstreamTls::default(),
             http2: Http2::Never,
             warm_share: Share::new(0.25),
+            balance: Balance::default(),
+            eject: Ejection::default(),
+            breaker: BreakerSettings::default(),
+            health: HealthSettings::default(),
         }
     }
 

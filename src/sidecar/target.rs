@@ -18,8 +18,9 @@ pub(super) struct Host {
 }
 
 impl Host {
-    /// Reads `host [":" port]` (RFC 3986 section 3.2). `None` for anything else: userinfo, lists, blanks, an empty name.
-    pub(super) fn parse(raw: &[u8]) -> Option<Self> {
+    /// Reads `host [":" port]` (RFC 3986 section 3.2). `None` for anything else: userinfo, lists, blanks, an empty name. The default port is that
+    /// of https or of http.
+    pub(super) fn parse(raw: &[u8], https: bool) -> Option<Self> {
         let raw = std::str::from_utf8(raw).ok()?;
         let (name, port) = match raw.strip_prefix('[') {
             Some(rest) => {
@@ -35,7 +36,7 @@ impl Host {
         let mut text = name.to_ascii_lowercase();
         if !port.is_empty() {
             let number = port.bytes().all(|b| b.is_ascii_digit()).then(|| port.parse::<u16>().ok())??;
-            if number != 80 {
+            if number != if https { 443 } else { 80 } {
                 write!(text, ":{number}").ok()?;
             }
         }
@@ -66,17 +67,31 @@ fn is_reg_name(name: &[u8]) -> bool {
 
 /// The last Host seen on a connection: the next request nearly always has the same, and need not be validated again.
 #[derive(Debug, Default)]
-pub(super) struct Memory(Mutex<Option<(HeaderValue, Host)>>);
+pub(super) struct Memory {
+    /// Whether the connection is one of TLS: its default port is 443.
+    https: bool,
+    last: Mutex<Option<(HeaderValue, Host)>>,
+}
 
 impl Memory {
+    /// Of a connection over TLS, or in clear.
+    pub(super) fn new(https: bool) -> Self {
+        Self { https, last: Mutex::default() }
+    }
+
+    /// Reads a Host, or the authority of a target.
+    pub(super) fn read(&self, raw: &[u8]) -> Option<Host> {
+        Host::parse(raw, self.https)
+    }
+
     fn host(&self, raw: &HeaderValue) -> Option<Host> {
-        let mut last = self.0.lock();
+        let mut last = self.last.lock();
         if let Some((seen, host)) = &*last
             && seen == raw
         {
             return Some(host.clone());
         }
-        let host = Host::parse(raw.as_bytes())?;
+        let host = self.read(raw.as_bytes())?;
         // A value straight from hyper pins its whole read buffer: keep a copy.
         let copy = HeaderValue::from_bytes(raw.as_bytes()).ok()?;
         *last = Some((copy, host.clone()));
@@ -92,12 +107,13 @@ pub(super) fn resolve(parts: &mut Parts, memory: &Memory, upstream: Option<&Auth
                 return Err("request target with a scheme other than http");
             }
             // RFC 9112 section 3.2.2: the Host field is ignored.
-            (Host::parse(authority.as_str().as_bytes()).ok_or("invalid authority in the request target")?, absolute_path(parts)?)
+            (memory.read(authority.as_str().as_bytes()).ok_or("invalid authority in the request target")?, absolute_path(parts)?)
         }
         (None, None) => (from_field(parts, memory, upstream)?, origin_path(parts)?),
         _ => return Err("request target that is neither a path nor an http URL"),
     };
     let mut uri = http::uri::Parts::default();
+    // One scheme for all: what is warmed, purged and explained has no connection of its own, and the origin answers both alike or says Vary.
     uri.scheme = Some(Scheme::HTTP);
     uri.authority = Some(host.authority.clone());
     uri.path_and_query = Some(path);
@@ -111,7 +127,7 @@ pub(super) fn resolve(parts: &mut Parts, memory: &Memory, upstream: Option<&Auth
 fn from_field(parts: &Parts, memory: &Memory, upstream: Option<&Authority>) -> Result<Host, &'static str> {
     match parts.headers.get(HOST) {
         Some(raw) if !(raw.is_empty() && parts.version == Version::HTTP_10) => memory.host(raw).ok_or("invalid Host"),
-        _ if parts.version == Version::HTTP_10 => upstream.and_then(|upstream| Host::parse(upstream.as_str().as_bytes())).ok_or("no Host"),
+        _ if parts.version == Version::HTTP_10 => upstream.and_then(|upstream| memory.read(upstream.as_str().as_bytes())).ok_or("no Host"),
         _ => Err("no Host"),
     }
 }
@@ -170,8 +186,14 @@ mod tests {
             ("[::1]:81", "[::1]:81"),
             ("my_host", "my_host"),
         ] {
-            assert_eq!(Host::parse(raw.as_bytes()).unwrap().authority, expected, "{raw}");
+            assert_eq!(Host::parse(raw.as_bytes(), false).unwrap().authority, expected, "{raw}");
         }
+    }
+
+    #[test]
+    fn each_scheme_has_its_own_default_port() {
+        let over_tls = |raw: &str| Host::parse(raw.as_bytes(), true).unwrap().authority;
+        assert_eq!((over_tls("h:443").as_str(), over_tls("h:80").as_str()), ("h", "h:80"));
     }
 
     #[test]
@@ -204,7 +226,7 @@ mod tests {
             "h\t",
             "[v1.x]",
         ] {
-            assert_eq!(Host::parse(raw.as_bytes()), None, "{raw:?}");
+            assert_eq!(Host::parse(raw.as_bytes(), false), None, "{raw:?}");
         }
     }
 

@@ -9,15 +9,16 @@ use crate::sidecar::admission::tokens;
 use crate::sidecar::download::Hold;
 pub use crate::sidecar::download::UpstreamBody;
 use crate::sidecar::failure::Failure;
-use crate::sidecar::gate::{Gate, Place};
+use crate::sidecar::gate::{Gate, Place, Refused};
 use crate::sidecar::live::{Asking, Live, Settings};
+use crate::sidecar::origins::{Attempt, Origins, Search};
 use crate::sidecar::pool::{Arriving, Pool};
-use crate::sidecar::settings::UpstreamSettings;
+use crate::sidecar::settings::{Origin, UpstreamSettings};
 use crate::sidecar::stash::Stash;
 use crate::sidecar::upload::{Monitor, Upload};
 use crate::telemetry::log::{TRACEPARENT, TRACESTATE, Trace};
 use crate::telemetry::{Refusal, Source};
-use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, DATE, HOST, HeaderMap, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, DATE, HOST, HeaderMap, HeaderValue, RETRY_AFTER, TE, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Extensions, Request, Response, StatusCode, Uri, Version};
@@ -31,11 +32,15 @@ use std::task::{Context, Poll};
 use std::time::{Duration, UNIX_EPOCH};
 use tower_service::Service;
 
+/// No `Retry-After` of ours says more seconds: by then everything may be different.
+const MOST_RETRY_AFTER: f64 = 60.0;
+
 /// The upstream: a pool of connections, a gate before it, and deadlines. Cheap to clone; clones share all of it.
 #[derive(Clone, Debug)]
 pub struct Upstream {
     live: Arc<Live>,
     gate: Gate,
+    origins: Arc<Origins>,
     pool: Pool,
 }
 
@@ -47,19 +52,25 @@ struct Answered {
 
 impl Upstream {
     pub(super) fn new(live: Arc<Live>) -> Self {
-        let gate = {
-            let settings = live.settings.load();
-            let (limit, share) = limits(&settings.upstream);
-            Gate::new(limit, share)
+        let (gate, origins) = {
+            let upstream = &live.settings.load().upstream;
+            let (limit, share) = limits(upstream);
+            (Gate::new(limit, share), Arc::new(Origins::new(upstream)))
         };
-        Self { pool: Pool::new(live.clone()), live, gate }
+        Self { pool: Pool::new(live.clone()), live, gate, origins }
     }
 
     /// Follows new settings, which are in force already.
     pub(super) fn follow(&self, old: &UpstreamSettings, settings: &UpstreamSettings) {
         let (limit, share) = limits(settings);
         self.gate.resize(limit, share);
+        self.origins.follow(settings);
         self.pool.follow(old, settings);
+    }
+
+    /// The origins, and what is known of them.
+    pub(super) fn origins(&self) -> &Origins {
+        &self.origins
     }
 
     /// Opens connections before anybody needs them.
@@ -117,28 +128,42 @@ impl Upstream {
         let upstream = &settings.upstream;
         // Read before `prepare`, which leaves nothing of ours on the request.
         let priority = Priority::of(&parts.extensions).cloned();
+        if let Some(refusal) = self.origins.refusal(upstream) {
+            return Err(refusal);
+        }
         let entering = self.gate.enter(priority.as_ref(), upstream.max_queue, upstream.queue_timeout);
-        let place = entering.await.map_err(|refusal| full(refusal, priority.as_ref(), settings))?;
+        let place = entering.await.map_err(|refused| full(refused, priority.as_ref(), settings))?;
         let source = priority.map_or(Source::Live, |priority| priority.source());
+        let mut search = Search::new(&parts, &upstream.balance);
         let trace = Trace::of(&parts.headers).or_else(|| parts.extensions.get().copied());
         prepare(&mut parts, &body, settings)?;
         self.trace(&mut parts.headers, trace);
         if !body.is_end_stream() || !parts.method.is_idempotent() {
-            return self.attempt(parts, body, source, place, settings).await.map_err(|(failure, _)| failure);
+            let attempt = self.origins.choose(&search, false, upstream)?;
+            return self.attempt(parts, body, attempt, source, place, settings).await.map_err(|(failure, _)| failure);
         }
         let mut place = place;
         let (mut left, mut stale_left) = (upstream.retries, 1);
+        let mut attempt = self.origins.choose(&search, left > 0, upstream)?;
         loop {
-            let (failure, again) = match self.attempt(parts.clone(), RequestBody::default(), source, place, settings).await {
+            let origin = attempt.origin().clone();
+            let (failure, again) = match self.attempt(parts.clone(), RequestBody::default(), attempt, source, place, settings).await {
                 Ok(answered) => return Ok(answered),
                 Err(failed) => failed,
             };
-            match failure {
-                failure if failure.stale && stale_left > 0 => stale_left -= 1,
-                failure if failure.is_connection_level() && left > 0 => left -= 1,
-                failure => return Err(failure),
+            if failure.stale && stale_left > 0 {
+                stale_left -= 1;
+            } else {
+                search.failed_at(&origin, &self.origins);
+                // Waiting for a connection or shaking hands again is worth while elsewhere only.
+                let elsewhere = matches!(failure.refusal, Refusal::ConnectTimeout | Refusal::UpstreamTls);
+                if left == 0 || !(failure.is_connection_level() || elsewhere && self.origins.has_another(&search, upstream)) {
+                    return Err(failure);
+                }
+                left -= 1;
             }
-            place = again;
+            let Ok(next) = self.origins.choose(&search, left > 0, upstream) else { return Err(failure) };
+            (attempt, place) = (next, again);
         }
     }
 
@@ -157,28 +182,40 @@ impl Upstream {
         }
     }
 
-    /// One attempt; a failed one gives the place back for the next.
+    /// One attempt at one origin; a failed one gives the place back for the next.
     async fn attempt(
         &self,
-        parts: Parts,
+        mut parts: Parts,
         body: RequestBody,
+        attempt: Attempt<'_>,
         source: Source,
         place: Place,
         settings: &Settings,
     ) -> Result<Answered, (Failure, Place)> {
+        if let Err(failure) = address(&mut parts, attempt.origin()) {
+            return Err((failure, place));
+        }
         let mut counted = Asking::new(&self.live, source);
         let body = Upload::new(body);
         let upload = body.monitor();
-        let asking = self.pool.ask(Request::from_parts(parts, body));
+        let asking = self.exchange(Request::from_parts(parts, body));
         let limit = settings.upstream.response_timeout;
-        match within(asking, limit, upload.as_ref()).await {
+        let failure = match within(asking, limit, upload.as_ref()).await {
             Some(Ok(response)) => {
                 counted.answered(response.status());
-                Ok(Answered { response, hold: Hold::new(place, upload) })
+                let load = attempt.answered(response.status());
+                return Ok(Answered { response, hold: Hold::new(place, load, upload) });
             }
-            Some(Err(error)) => Err((Failure::of(&error), place)),
-            None => Err((Failure::new(Refusal::ResponseTimeout, format!("upstream.response_timeout ({limit:?}) passed")), place)),
-        }
+            Some(Err(failure)) => failure,
+            None => Failure::new(Refusal::ResponseTimeout, format!("upstream.response_timeout ({limit:?}) passed")),
+        };
+        attempt.failed(&failure);
+        Err((failure, place))
+    }
+
+    /// One request, whose URI names the origin, over a connection of the pool, and its answer.
+    pub(super) async fn exchange(&self, request: Request<Upload>) -> Result<Response<Arriving>, Failure> {
+        self.pool.ask(request).await.map_err(|unanswered| Failure::of(&unanswered))
     }
 
     /// A response as the rest of the house may see it: framed in one way, without fields of that connection, dated.
@@ -205,6 +242,9 @@ impl Upstream {
         tracing::debug!(reason = failure.refusal.as_str(), detail = failure.detail, "upstream failed");
         let headers: HeaderMap = accept.map(|accept| (ACCEPT, accept)).into_iter().collect();
         let mut response = problem::response(failure.refusal, &failure.detail, &headers).map(UpstreamBody::ours);
+        if let Some(wait) = failure.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs_f64().ceil().clamp(1.0, MOST_RETRY_AFTER) as u64));
+        }
         response.extensions_mut().insert(OriginFailure(failure.refusal));
         response
     }
@@ -245,32 +285,24 @@ fn limits(settings: &UpstreamSettings) -> (usize, usize) {
     (settings.max_in_flight, settings.warm_share.of(settings.max_in_flight))
 }
 
-fn full(refusal: Refusal, priority: Option<&Priority>, settings: &Settings) -> Failure {
+fn full(refused: Refused, priority: Option<&Priority>, settings: &Settings) -> Failure {
     let upstream = &settings.upstream;
-    Failure::new(
-        refusal,
-        match refusal {
-            Refusal::QueueTimeout => format!("upstream.queue_timeout ({:?}) passed", upstream.queue_timeout),
-            _ if priority.is_some_and(Priority::yields) => "warm.max_share leaves no place to what readers do not wait for".into(),
-            _ => format!("upstream.max_in_flight ({}) and upstream.max_queue ({}) are reached", upstream.max_in_flight, upstream.max_queue),
-        },
-    )
+    let detail = match refused.refusal {
+        Refusal::QueueTimeout => format!("upstream.queue_timeout ({:?}) passed", upstream.queue_timeout),
+        Refusal::Overload => format!("more wait already than can be served within upstream.queue_timeout ({:?})", upstream.queue_timeout),
+        _ if priority.is_some_and(Priority::yields) => "warm.max_share leaves no place to what readers do not wait for".into(),
+        _ => format!("upstream.max_in_flight ({}) and upstream.max_queue ({}) are reached", upstream.max_in_flight, upstream.max_queue),
+    };
+    Failure { retry_after: refused.wait, ..Failure::new(refused.refusal, detail) }
 }
 
-/// The request as the upstream gets it: its address in the URI for the pool, the client's Host, one framing.
+/// The request as the upstream gets it: the client's Host, one framing.
 fn prepare(parts: &mut Parts, body: &RequestBody, settings: &Settings) -> Result<(), Failure> {
     if !parts.headers.contains_key(HOST) {
         let host = parts.uri.authority().or_else(|| settings.upstream.host()).and_then(|host| HeaderValue::from_str(host.as_str()).ok());
         let host = host.ok_or_else(|| Failure::new(Refusal::BadRequest, "invalid authority"))?;
         parts.headers.insert(HOST, host);
     }
-    let mut uri = http::uri::Parts::default();
-    let origin =
-        settings.upstream.origins.first().ok_or_else(|| Failure::new(Refusal::UpstreamConnect, "upstream.urls names no upstream"))?;
-    uri.scheme = Some(origin.scheme());
-    uri.authority = Some(origin.authority.clone());
-    uri.path_and_query = Some(parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
-    parts.uri = Uri::from_parts(uri).map_err(|_| Failure::new(Refusal::BadRequest, "invalid request target"))?;
     parts.version = Version::HTTP_11;
     parts.extensions = Extensions::new();
     if body.is_end_stream() {
@@ -284,6 +316,16 @@ fn prepare(parts: &mut Parts, body: &RequestBody, settings: &Settings) -> Result
     if parts.headers.contains_key(TE) {
         parts.headers.append(CONNECTION, HeaderValue::from_static("te")); // RFC 9110 section 10.1.4
     }
+    Ok(())
+}
+
+/// The URI by which the pool finds the way: the origin's scheme and authority, the request's path and query.
+fn address(parts: &mut Parts, origin: &Origin) -> Result<(), Failure> {
+    let mut uri = http::uri::Parts::default();
+    uri.scheme = Some(origin.scheme());
+    uri.authority = Some(origin.authority.clone());
+    uri.path_and_query = Some(parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
+    parts.uri = Uri::from_parts(uri).map_err(|_| Failure::new(Refusal::BadRequest, "invalid request target"))?;
     Ok(())
 }
 

@@ -29,7 +29,7 @@ use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
 /// An uploader may be silent for so many times `server.header_timeout` (30 s by default) between two pieces of a body.
-const BODY_SILENCE: u32 = 3;
+pub(super) const BODY_SILENCE: u32 = 3;
 /// A client that has shut down its sending half may still be reading, or may have gone; for so long it gets the benefit of the doubt.
 const HALF_CLOSED: Duration = Duration::from_secs(1);
 
@@ -74,11 +74,11 @@ enum Wait {
 }
 
 impl<T: Socket> Wire<T> {
-    /// Over a connection that has just been accepted.
-    pub(super) fn new(io: T, live: Arc<Live>, exchange: Arc<Exchange>) -> Self {
+    /// Over a connection that was accepted at `since`; `early` is what has been read from it.
+    pub(super) fn new(io: T, early: BytesMut, since: Instant, live: Arc<Live>, exchange: Arc<Exchange>) -> Self {
         let scan = Scan::new(live.settings.load().server.max_header_bytes);
-        let (surplus, head, unsent) = (BytesMut::new(), BytesMut::new(), BytesMut::new());
-        let wait = Wait::Head(Instant::now());
+        let (surplus, head, unsent) = (early, BytesMut::new(), BytesMut::new());
+        let wait = Wait::Head(since);
         let (upload, reading, alarm) = (Pace::default(), Pace::default(), Alarm::new());
         Self {
             io,

@@ -1,6 +1,7 @@
 //! What happened, in words with one spelling each, and the counters that add them up. Knows nothing of caching.
 
 mod attempt;
+mod breaker;
 mod histogram;
 pub mod log;
 mod outcome;
@@ -11,6 +12,7 @@ mod source;
 mod trigger;
 
 pub use attempt::Attempt;
+pub use breaker::BreakerState;
 pub use histogram::{BOUNDS, Distribution, Histogram};
 pub use outcome::Outcome;
 pub use refusal::Refusal;

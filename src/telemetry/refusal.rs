@@ -29,12 +29,22 @@ pub enum Refusal {
     ConnectMethod,
     /// An `Expect` other than `100-continue`.
     Expectation,
+    /// A TLS handshake that failed, or did not end within `server.header_timeout`; nobody was answered.
+    TlsHandshake,
+    /// A connection that did not begin with the PROXY header that its peer owes; nobody was answered.
+    ProxyHeader,
+    /// An HTTP/2 connection that asked for much and used little of it, and was closed: resets, pings, settings, empty frames.
+    Http2Flood,
     /// The request said `only-if-cached` and nothing stored may answer it.
     OnlyIfCached,
     /// `upstream.max_in_flight` requests are under way and `upstream.max_queue` wait already.
     QueueFull,
     /// Waited longer than `upstream.queue_timeout` for a place.
     QueueTimeout,
+    /// The queue for the upstream moves too slowly: the request would have waited longer than `upstream.queue_timeout` for nothing.
+    Overload,
+    /// Nearly everything fails at every upstream: the circuit breakers (`upstream.breaker`) are open.
+    CircuitOpen,
     /// No connection to the upstream: refused, unreachable, or its name did not resolve.
     UpstreamConnect,
     /// The upstream could not be recognised over TLS, or did not recognise us.
@@ -55,7 +65,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All reasons, in the order of their discriminants.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 27] = [
         Self::BadRequest,
         Self::HeaderTimeout,
         Self::HeadersTooLarge,
@@ -67,9 +77,14 @@ impl Refusal {
         Self::TooManyConnections,
         Self::ConnectMethod,
         Self::Expectation,
+        Self::TlsHandshake,
+        Self::ProxyHeader,
+        Self::Http2Flood,
         Self::OnlyIfCached,
         Self::QueueFull,
         Self::QueueTimeout,
+        Self::Overload,
+        Self::CircuitOpen,
         Self::UpstreamConnect,
         Self::UpstreamTls,
         Self::ConnectTimeout,
@@ -95,9 +110,14 @@ impl Refusal {
             Self::TooManyConnections => "too-many-connections",
             Self::ConnectMethod => "connect-method",
             Self::Expectation => "expectation",
+            Self::TlsHandshake => "tls-handshake",
+            Self::ProxyHeader => "proxy-header",
+            Self::Http2Flood => "http2-flood",
             Self::OnlyIfCached => "only-if-cached",
             Self::QueueFull => "queue-full",
             Self::QueueTimeout => "queue-timeout",
+            Self::Overload => "overload",
+            Self::CircuitOpen => "circuit-open",
             Self::UpstreamConnect => "upstream-connect",
             Self::UpstreamTls => "upstream-tls",
             Self::ConnectTimeout => "connect-timeout",
@@ -113,15 +133,17 @@ impl Refusal {
     #[must_use]
     pub const fn status(self) -> StatusCode {
         match self {
-            Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::BadRequest | Self::TlsHandshake | Self::ProxyHeader => StatusCode::BAD_REQUEST,
             Self::HeaderTimeout | Self::BodyTimeout | Self::StalledReader => StatusCode::REQUEST_TIMEOUT,
-            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Self::RateLimited | Self::Http2Flood => StatusCode::TOO_MANY_REQUESTS,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ConnectMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
-            Self::QueueFull | Self::QueueTimeout | Self::TooManyConnections => StatusCode::SERVICE_UNAVAILABLE,
+            Self::QueueFull | Self::QueueTimeout | Self::Overload | Self::CircuitOpen | Self::TooManyConnections => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::UpstreamConnect | Self::UpstreamTls | Self::UpstreamClosed | Self::BadResponse | Self::FillAborted => {
                 StatusCode::BAD_GATEWAY
             }

@@ -177,7 +177,7 @@ impl Active {
     pub(crate) fn reached(&mut self, fate: Fate) {
         match fate {
             Fate::Failed(Failing::Refused(Refusal::UpstreamConnect | Refusal::ConnectTimeout)) => self.unreachable += 1,
-            Fate::Skipped | Fate::Failed(Failing::Cancelled) => {} // it was not asked
+            Fate::Skipped | Fate::Failed(Failing::Cancelled | Failing::Refused(Refusal::CircuitOpen)) => {} // it was not asked
             _ => (self.unreachable, self.reached) = (0, true),
         }
     }

@@ -22,6 +22,8 @@ use tokio::time::Instant;
 
 /// Outcomes that a run keeps, by item. Failures and what cannot be cached go first.
 pub(crate) const MOST_OUTCOMES: usize = 4096;
+/// Runs of a group whose outcomes are kept to know what its task has warmed: the last whole one, and broken ones since.
+const MOST_LATEST: usize = 8;
 /// Different reasons that a run keeps.
 const MOST_REASONS: usize = 32;
 /// Problems that a run keeps.
@@ -41,14 +43,14 @@ pub(crate) struct Account {
 pub(crate) struct Belongings {
     /// What its lists held.
     pub(crate) lists: Arc<Vec<Vec<String>>>,
-    /// Its last run, which tells what its task has warmed.
-    pub(crate) last: Option<Arc<Run>>,
+    /// Its last whole run and those since, which tell what its task has warmed.
+    pub(crate) runs: Vec<Arc<Run>>,
 }
 
 impl Belongings {
     /// Whether nothing has changed.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.lists, &other.lists) && self.last.as_ref().map(Arc::as_ptr) == other.last.as_ref().map(Arc::as_ptr)
+        Arc::ptr_eq(&self.lists, &other.lists) && self.runs.iter().map(Arc::as_ptr).eq(other.runs.iter().map(Arc::as_ptr))
     }
 }
 
@@ -56,8 +58,8 @@ impl Belongings {
 struct Book {
     totals: RunTotals,
     last: Option<Arc<Run>>,
-    /// The same, whatever was reset: what its task has warmed is stored still.
-    latest: Option<Arc<Run>>,
+    /// The last run that came to its end, and those since that did not, whatever was reset: what its task has warmed in any of them is stored still.
+    latest: Vec<Arc<Run>>,
     running: Option<Arc<Run>>,
     next_run: Option<Stamp>,
 }
@@ -72,6 +74,7 @@ impl Account {
         let report = run.report();
         let mut book = self.book.lock();
         book.running = None;
+        let is_whole = report.as_ref().is_some_and(|report| !report.cancelled && report.problems.is_empty());
         if let Some(report) = report {
             book.totals.runs += 1;
             book.totals.failed_runs += u64::from(report.fates.failed() > 0 || !report.problems.is_empty());
@@ -79,7 +82,12 @@ impl Account {
             book.totals.fates.merge(&report.fates);
         }
         book.last = Some(Arc::clone(run));
-        book.latest = Some(Arc::clone(run));
+        if is_whole {
+            book.latest.clear();
+        } else if book.latest.len() == MOST_LATEST {
+            book.latest.remove(1); // not the whole one
+        }
+        book.latest.push(Arc::clone(run));
     }
 
     pub(crate) fn keep_lists(&self, lists: Arc<Vec<Vec<String>>>) {
@@ -91,7 +99,7 @@ impl Account {
     }
 
     pub(crate) fn belongings(&self) -> Belongings {
-        Belongings { lists: self.lists(), last: self.book.lock().latest.clone() }
+        Belongings { lists: self.lists(), runs: self.book.lock().latest.clone() }
     }
 
     pub(crate) fn plan_next(&self, next: Option<Stamp>) {

@@ -96,13 +96,16 @@ pub(crate) fn hosts(cache: &Cache, books: &Books) -> Vec<HeaderValue> {
     hosts
 }
 
-/// Drops every target of a group, with what its lists held the last time; of a task, what it has warmed the last time. How many copies that were.
+/// Drops every target of a group, with what its lists held the last time; of a task, what it has warmed since its last whole run began. How many copies that were.
 pub(crate) fn drop_group(cache: &Cache, group: &Group, of: &Belongings, host: &HeaderValue, level: Level, sequence: u64) -> usize {
     let drop = |target: &str| {
         let uri = host.to_str().ok().and_then(|host| format!("http://{host}{target}").parse::<Uri>().ok());
         uri.map_or(0, |uri| cache.invalidate_as_of(&uri, level, sequence))
     };
     let planned: usize = group.expand(&of.lists, |item| cache.key_hash(host, &item.target)).map(|item| drop(item.target.as_str())).sum();
-    let task = group.task.as_ref().and(of.last.as_ref());
-    planned + task.map_or(0, |run| run.outcomes(0, usize::MAX).0.iter().map(|outcome| drop(&outcome.target)).sum())
+    if group.task.is_none() {
+        return planned;
+    }
+    let warmed = of.runs.iter().flat_map(|run| run.outcomes(0, usize::MAX).0);
+    planned + warmed.map(|outcome| drop(&outcome.target)).sum::<usize>()
 }

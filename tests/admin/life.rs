@@ -112,3 +112,69 @@ async fn more_connections_than_there_are_places_wait_for_their_turn() {
     let (reply, ()) = tokio::join!(waiting, freeing);
     assert_eq!(reply.status, 200);
 }
+
+/// Connections that say nothing, have been answered and stay, or begin a request and never end it.
+#[tokio::test]
+async fn connections_that_are_held_for_nothing_make_room_at_once() {
+    let rig = Rig::start().await;
+    let asked = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", rig.admin);
+    let mut held = Vec::new();
+    for number in 0..240 {
+        let mut stream = tokio::net::TcpStream::connect(rig.admin).await.unwrap();
+        match number % 4 {
+            0 => {}
+            1 => stream.write_all(asked.as_bytes()).await.unwrap(),
+            2 => stream.write_all(&asked.as_bytes()[..20]).await.unwrap(),
+            _ => {
+                let head = asked.replace("GET /healthz", "POST /api/cache/warm").replace("\r\n\r\n", "\r\nContent-Length: 9\r\n\r\n{");
+                stream.write_all(head.as_bytes()).await.unwrap();
+            }
+        }
+        held.push(stream);
+    }
+    let asking = async {
+        for path in ["/healthz", "/readyz", "/metrics"] {
+            assert_eq!(rig.ask(&format!("GET {path}"), "").await.status, 200, "{path}");
+        }
+    };
+    // All of them could stay for fifteen seconds.
+    tokio::time::timeout(Duration::from_secs(12), asking).await.expect("nobody waits for them");
+}
+
+#[tokio::test]
+async fn calls_that_wait_for_warming_do_not_keep_out_those_that_do_not() {
+    let rig = Rig::start().await;
+    rig.origin.shut("/");
+    let mut waiting = Vec::new();
+    for _ in 0..80 {
+        let mut stream = tokio::net::TcpStream::connect(rig.admin).await.unwrap();
+        stream.write_all(format!("POST /api/cache/warm HTTP/1.1\r\nHost: {}\r\n\r\n", rig.admin).as_bytes()).await.unwrap();
+        waiting.push(stream);
+    }
+    until("some are refused", async || rig.ask("POST /api/cache/warm", "").await.status == 503).await;
+    let refused = rig.ask("POST /api/cache/warm", "").await;
+    assert!(refused.field("retry-after").is_some() && refused.json()["message"].as_str().unwrap().contains("async"), "{refused:?}");
+    for line in ["GET /healthz", "GET /metrics", "GET /api/cache/stats", "POST /api/cache/invalidate", "DELETE /api/warm/jobs/1"] {
+        assert_eq!(rig.ask(line, "").await.status, 200, "{line}");
+    }
+    rig.origin.open();
+    until("they are answered", async || rig.ask("POST /api/cache/warm", "").await.status == 200).await;
+}
+
+#[tokio::test]
+async fn a_reset_during_start_up_does_not_forget_what_is_warm() {
+    let rig = Rig::with(|admin, warm| {
+        admin.ready_when_warm = 0.9;
+        (warm.on_startup, warm.startup_delay) = (true, Duration::from_millis(1));
+        warm.groups[1] = warmfront::warm::Group::new("models").on_startup().request("/models/1").unwrap();
+    })
+    .await;
+    rig.origin.shut("/models");
+    until("one group is warm", async || rig.origin.count("/channels/2") == 1 && rig.origin.count("/models/1") == 1).await;
+    let share = async || rig.ask("GET /readyz", "").await.json()["message"].as_str().unwrap_or_default().to_owned();
+    until("two of three", async || share().await.contains("66 %")).await;
+    rig.post("/api/cache/reset-stats", "").await;
+    assert!(share().await.contains("66 %"), "{}", share().await);
+    rig.origin.open();
+    until("it is ready", async || rig.ask("GET /readyz", "").await.status == 200).await;
+}

@@ -12,5 +12,6 @@ mod process;
 mod run;
 mod set;
 mod top;
+mod upstream_tls;
 mod usage;
 mod verbs;

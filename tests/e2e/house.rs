@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tower::{Layer as _, ServiceExt as _};
 use warmfront::clock::Clock;
-use warmfront::sidecar::settings::{ListenAddr, ServerSettings, UpstreamSettings};
+use warmfront::sidecar::settings::{ListenAddr, ServerSettings, Share, UpstreamSettings};
 use warmfront::sidecar::{Drained, Sidecar, UpstreamBody};
 use warmfront::{Cache, CacheLayer, Settings};
 
@@ -32,12 +32,13 @@ impl House {
     pub async fn with(origin: SocketAddr, adjust: impl FnOnce(&mut ServerSettings, &mut UpstreamSettings, &mut Settings)) -> Self {
         let mut server = ServerSettings { listen: vec![ListenAddr::Tcp("127.0.0.1:0".parse().unwrap())], ..ServerSettings::default() };
         let (mut upstream, mut settings) = (UpstreamSettings::new(origin.to_string().parse().unwrap()), Settings::default());
+        upstream.breaker.errors = Share::new(0.0); // many tests let everything fail, and want it asked all the same
         adjust(&mut server, &mut upstream, &mut settings);
         let clock = Clock::manual(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs());
         let cache = Cache::builder().settings(settings).clock(clock.clone()).build();
         let sidecar = Sidecar::new(server, upstream);
         let bound = sidecar.bind().await.unwrap();
-        let [ListenAddr::Tcp(address)] = bound.addresses()[..] else { panic!("one TCP address") };
+        let [ListenAddr::Tcp(address) | ListenAddr::Tls(address)] = bound.addresses()[..] else { panic!("one TCP address") };
         let (stop, stopped) = oneshot::channel::<()>();
         // The upstream dates by the machine's clock what comes without a date; here one clock rules.
         let dated = {

@@ -4,8 +4,10 @@
 use crate::client::{Client, Response};
 use crate::house::{House, millis, request};
 use crate::origin::{Act, Origin, Received, Then};
+use crate::process::{Folder, Running, send};
 use rand::rngs::StdRng;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -128,14 +130,14 @@ fn check(key: usize, floor: u64, response: &Response, tally: &Tally) {
     }
 }
 
-async fn one_client(house: Arc<House>, floor: Arc<Floor>, tally: Arc<Tally>, seed: u64, until: Instant) {
+async fn one_client(address: SocketAddr, floor: Arc<Floor>, tally: Arc<Tally>, seed: u64, until: Instant) {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut client: Option<Client> = None;
     while Instant::now() < until {
         let key = rng.random_range(0..KEYS);
         let mut connected = match client.take() {
             Some(client) => client,
-            None => house.client().await,
+            None => Client::connect(address).await,
         };
         if rng.random_bool(0.05) {
             // A change: once its answer is here, nobody who asks later may see an older version.
@@ -173,15 +175,20 @@ async fn one_client(house: Arc<House>, floor: Arc<Floor>, tally: Arc<Tally>, see
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_reader_ever_gets_a_byte_that_is_not_its_own() {
+/// An origin that does so, and what it holds.
+async fn chaotic(seed: u64) -> (Origin, Arc<Truth>) {
     let truth = Arc::new(Truth { versions: (0..KEYS).map(|_| AtomicU64::new(0)).collect() });
-    let rng = Mutex::new(StdRng::seed_from_u64(SEED));
+    let (rng, known) = (Mutex::new(StdRng::seed_from_u64(seed)), truth.clone());
     let origin = Origin::start(move |received, _| {
         let mut own = StdRng::seed_from_u64(rng.lock().unwrap().next_u64());
-        chaos(&truth, &mut own, received)
-    })
-    .await;
+        chaos(&known, &mut own, received)
+    });
+    (origin.await, truth)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_reader_ever_gets_a_byte_that_is_not_its_own() {
+    let (origin, _) = chaotic(SEED).await;
     let house = House::with(origin.address, |_, upstream, settings| {
         (upstream.response_timeout, upstream.idle_body_timeout) = (millis(400), millis(200));
         // Small enough that entries come and go, and some bodies are too large to keep.
@@ -192,7 +199,7 @@ async fn no_reader_ever_gets_a_byte_that_is_not_its_own() {
     let floor = Arc::new(Floor((0..KEYS).map(|_| AtomicU64::new(0)).collect()));
     let until = Instant::now() + Duration::from_secs(SECONDS);
     let clients: Vec<_> =
-        (0..CLIENTS).map(|at| tokio::spawn(one_client(house.clone(), floor.clone(), tally.clone(), SEED + at as u64, until))).collect();
+        (0..CLIENTS).map(|at| tokio::spawn(one_client(house.address, floor.clone(), tally.clone(), SEED + at as u64, until))).collect();
     while Instant::now() < until {
         tokio::time::sleep(millis(100)).await;
         house.clock.advance(millis(300));
@@ -207,4 +214,65 @@ async fn no_reader_ever_gets_a_byte_that_is_not_its_own() {
     assert!(whole > 500 && broken > 0 && refused > 0 && changed > 20, "the run was not one");
     assert!(stats.hits > 0 && stats.collapsed > 0 && stats.revalidated > 0, "{stats:?}");
     assert!(stats.bytes <= stats.max_bytes, "{stats:?}");
+}
+
+/// Changes at the origin that go past us, each followed by a purge: by URL, by prefix, or of everything. Who asks once the purge is answered gets the new version.
+async fn purge(admin: SocketAddr, truth: Arc<Truth>, floor: Arc<Floor>, purges: Arc<AtomicUsize>, seed: u64, until: Instant) {
+    let mut rng = StdRng::seed_from_u64(seed);
+    while Instant::now() < until {
+        tokio::time::sleep(millis(rng.random_range(5..60))).await;
+        let key = rng.random_range(0..KEYS);
+        let version = truth.versions[key].fetch_add(1, Ordering::SeqCst) + 1;
+        let body = match rng.random_range(0..4) {
+            0 => format!(r#"{{"prefix":"/{key}"}}"#),
+            1 => "{}".to_owned(),
+            _ => format!(r#"{{"url":"/{key}"}}"#),
+        };
+        let asking = move || send(admin, "POST /api/cache/invalidate", &format!("Content-Length: {}\r\n", body.len()), &body);
+        let answer = tokio::task::spawn_blocking(asking).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        floor.0[key].fetch_max(version, Ordering::SeqCst);
+        purges.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// `INTEGRITY_SECONDS` (20) and `INTEGRITY_SEED` make it another run.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_process_keeps_its_readers_apart_while_it_is_purged_and_reloaded() {
+    let number = |name: &str, default: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
+    let (seconds, seed) = (number("INTEGRITY_SECONDS", 20), number("INTEGRITY_SEED", SEED ^ 1));
+    let (origin, truth) = chaotic(seed).await;
+    let folder = Folder::new("integrity");
+    let file = |size: u64| {
+        format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\n[upstream]\nurls = [\"http://{}\"]\nresponse_timeout = \"400ms\"\nidle_body_timeout = \"200ms\"\n\
+             [cache]\nmax_bytes = \"{size}KiB\"\nmax_object = \"24KiB\"\n",
+            origin.address
+        )
+    };
+    folder.write("warmfront.toml", &file(400));
+    let mut running = Running::start(folder.path(), &["run"], &[]);
+    let (address, admin) = running.addresses();
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let (tally, purges) = (Arc::new(Tally::default()), Arc::new(AtomicUsize::new(0)));
+    let floor = Arc::new(Floor((0..KEYS).map(|_| AtomicU64::new(0)).collect()));
+    let mut tasks: Vec<_> =
+        (0..CLIENTS as u64).map(|at| tokio::spawn(one_client(address, floor.clone(), tally.clone(), seed + at, until))).collect();
+    tasks.push(tokio::spawn(purge(admin, truth, floor.clone(), purges.clone(), seed ^ 2, until)));
+    for round in 0.. {
+        tokio::time::sleep(millis(700)).await;
+        if Instant::now() >= until {
+            break;
+        }
+        folder.write("warmfront.toml", &file(300 + 100 * (round % 3)));
+        running.signal("HUP");
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert!(running.is_running());
+    let seen = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+    let (whole, broken, refused, purges) = (seen(&tally.whole), seen(&tally.broken), seen(&tally.refused), seen(&purges));
+    println!("seed {seed}: {whole} whole, {broken} broken, {refused} refused, {} changes, {purges} purges", seen(&tally.changed));
+    assert!(whole > 500 && broken > 0 && refused > 0 && purges > 20, "the run was not one");
 }

@@ -4,6 +4,9 @@
 #![allow(unreachable_pub, reason = "the modules of one test binary")]
 
 #[allow(dead_code, reason = "shared with the sidecar's tests")]
+#[path = "../sidecar/certificate.rs"]
+mod certificate;
+#[allow(dead_code, reason = "shared with the sidecar's tests")]
 #[path = "../sidecar/client.rs"]
 mod client;
 #[allow(dead_code, reason = "shared with the sidecar's tests")]
@@ -12,11 +15,15 @@ mod origin;
 #[allow(dead_code, reason = "shared with the command line's tests")]
 #[path = "../cli/process.rs"]
 mod process;
+#[allow(dead_code, reason = "shared with the sidecar's tests")]
+#[path = "../sidecar/secure.rs"]
+mod secure;
 
 mod bodies;
 mod crowds;
 mod curl;
 mod departures;
+mod faces;
 mod failures;
 mod house;
 mod integrity;
@@ -29,4 +36,5 @@ mod semantics;
 mod smuggling;
 mod stale;
 mod switching;
+mod truncation;
 mod warm;

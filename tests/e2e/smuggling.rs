@@ -72,6 +72,7 @@ fn contents() -> Vec<String> {
         format!("GET /attack HTTP/0.9\r\nHost: h\r\n\r\n{hidden}"),
         format!("GET /attack HTTP/2.0\r\nHost: h\r\n\r\n{hidden}"),
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned() + hidden,
+        "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n".to_owned() + hidden,
     ]
 }
 

@@ -506,3 +506,29 @@ async fn what_a_task_has_warmed_is_its_groups_though_the_counts_began_anew() {
     assert_eq!(guard.handle().invalidate("t", Level::Dead), Ok(1));
     assert!(!world.has_fresh("/of/the/task"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_was_cancelled_does_not_hide_what_the_one_before_has_warmed() {
+    let world = world(Origin::always(fresh("x")));
+    let runs = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let task = Group::task("t", move |fetcher: Fetcher| {
+        let run = runs.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        async move {
+            fetcher.warm(&format!("/of/run/{run}")).await;
+            tokio::time::sleep(seconds(if run > 0 { 3600 } else { 0 })).await;
+            Ok::<(), BoxError>(())
+        }
+    });
+    let guard = world.warm(world.plan().group(task.only_on_demand()));
+    guard.handle().run(None, false).await.unwrap().unwrap().ended().await;
+    for _ in 0..20 {
+        let job = guard.handle().run(None, false).await.unwrap().unwrap();
+        tokio::time::sleep(seconds(1)).await;
+        assert!(guard.handle().cancel(job.id()));
+        job.ended().await;
+    }
+    assert!(world.get("/of/run/0").await.is_hit() && world.get("/of/run/20").await.is_hit());
+    guard.handle().invalidate("t", Level::Invalid).unwrap();
+    assert!(!world.get("/of/run/0").await.is_hit(), "the whole run");
+    assert!(!world.get("/of/run/20").await.is_hit(), "the last broken one");
+}

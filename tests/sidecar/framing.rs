@@ -69,7 +69,7 @@ async fn every_ambiguous_head_is_400_and_closes() {
         "GET / HTTP/2.0\r\nHost: h\r\n\r\n".into(),
         "GET / HTTP/0.9\r\nHost: h\r\n\r\n".into(),
         "GET /\r\n\r\n".into(),
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(),
+        "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n".into(),
         "POST / HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".into(),
         "GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n".into(),
         "GET / HTTP/1.1\r\nHost: h\r\nConnection: close, Cookie\r\n\r\n".into(),

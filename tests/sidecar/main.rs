@@ -5,16 +5,26 @@
 
 mod ahead;
 mod bodies;
+mod breaker;
+mod certificate;
 mod client;
 mod faults;
+mod floods;
 mod forwarding;
 mod framing;
+mod http2;
 mod lifecycle;
 mod limits;
 mod origin;
+mod origins;
 mod pool;
 mod priority;
+mod proxy_protocol;
 mod random;
 mod rig;
+mod secure;
 mod timing;
+mod tls;
 mod upgrades;
+mod upstream_http2;
+mod upstream_tls;

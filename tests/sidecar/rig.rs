@@ -5,7 +5,7 @@ use crate::origin::Origin;
 use std::net::SocketAddr;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use warmfront::sidecar::settings::{ListenAddr, ServerSettings, UpstreamSettings};
+use warmfront::sidecar::settings::{BreakerSettings, ListenAddr, ServerSettings, Share, UpstreamSettings};
 use warmfront::sidecar::{Drained, Sidecar};
 
 pub struct Rig {
@@ -15,10 +15,11 @@ pub struct Rig {
     pub running: JoinHandle<Drained>,
 }
 
-/// Nothing is opened ahead: most tests count connections.
+/// Nothing is opened ahead: most tests count connections. No breaker: many let everything fail, and want it asked all the same.
 pub fn settings(origin: SocketAddr) -> (ServerSettings, UpstreamSettings) {
     let server = ServerSettings { listen: vec![ListenAddr::Tcp("127.0.0.1:0".parse().unwrap())], ..ServerSettings::default() };
-    (server, UpstreamSettings { preconnect: 0, ..UpstreamSettings::new(origin.to_string().parse().unwrap()) })
+    let breaker = BreakerSettings { errors: Share::new(0.0), ..BreakerSettings::default() };
+    (server, UpstreamSettings { preconnect: 0, breaker, ..UpstreamSettings::new(origin.to_string().parse().unwrap()) })
 }
 
 impl Rig {
@@ -31,7 +32,7 @@ impl Rig {
         adjust(&mut server, &mut upstream);
         let sidecar = Sidecar::new(server, upstream);
         let bound = sidecar.bind().await.unwrap();
-        let [ListenAddr::Tcp(address)] = bound.addresses()[..] else { panic!("one TCP address") };
+        let [ListenAddr::Tcp(address) | ListenAddr::Tls(address)] = bound.addresses()[..] else { panic!("one TCP address") };
         let (stop, stopped) = oneshot::channel::<()>();
         let service = sidecar.upstream();
         let running = tokio::spawn(async move {

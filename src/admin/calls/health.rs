@@ -5,6 +5,8 @@ use crate::admin::desk::Desk;
 use crate::admin::problem::Problem;
 use crate::warm::{GroupReport, Report, WarmSettings};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 pub(crate) fn alive() -> Answer {
@@ -30,7 +32,7 @@ fn cold(desk: &Desk) -> Option<String> {
     if settings.ready_when_warm <= 0.0 || desk.was_ready.load(Ordering::Acquire) || now.since(desk.opened) >= settings.ready_deadline {
         return None;
     }
-    let share = share(&desk.rooms.warm.report(), &desk.rooms.warm.settings());
+    let share = share(&desk.rooms.warm.report(), &desk.rooms.warm.settings(), &desk.warmed.lock());
     if share >= settings.ready_when_warm {
         desk.was_ready.store(true, Ordering::Release);
         return None;
@@ -40,7 +42,7 @@ fn cold(desk: &Desk) -> Option<String> {
 }
 
 /// How much of the start-up plan is warm, from 0 to 1. As long as a group has not said how much it will fetch: nothing.
-fn share(report: &Report, settings: &WarmSettings) -> f64 {
+fn share(report: &Report, settings: &WarmSettings, before: &BTreeMap<Arc<str>, (u64, u64)>) -> f64 {
     let at_startup = |group: &&GroupReport| {
         group.enabled && settings.groups.iter().any(|known| known.name == group.name && known.schedule.runs_at_startup())
     };
@@ -52,7 +54,10 @@ fn share(report: &Report, settings: &WarmSettings) -> f64 {
         let ended = group.last.as_ref().map(|last| (last.fates.warm(), last.fates.items()));
         let going_on = group.running.filter(|running| running.planned > 0).map(|running| (running.fates.warm(), running.planned));
         // The better of the two: a run that goes on knows less than the one before, unless that one failed.
-        let Some((done, items)) = ended.into_iter().chain(going_on).max_by_key(|(warm, _)| *warm) else { return 0.0 };
+        let Some((done, items)) = ended.into_iter().chain(going_on).chain(before.get(&group.name).copied()).max_by_key(|(warm, _)| *warm)
+        else {
+            return 0.0;
+        };
         warm += done;
         planned += items;
     }

@@ -37,6 +37,7 @@ pub(super) fn data(desk: &Desk) -> Value {
         "warmInFlight": report.in_flight,
         "upstreamInFlight": desk.rooms.sidecar.in_flight(),
         "upstreamMaxInFlight": desk.rooms.sidecar.max_in_flight(),
+        "upstreams": desk.rooms.sidecar.origins().iter().map(shapes::origin).collect::<Vec<_>>(),
         "now": desk.rooms.cache.shared().clock.wall().millis(),
         "warming": report.enabled,
         "groups": report.groups.iter().map(shapes::group).collect::<Vec<_>>(),

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tower::ServiceExt as _;
 
 /// The metrics of the contract with their labels. `warmfront_log_events_total` comes with the logs.
-const CONTRACT: [(&str, &[&str]); 21] = [
+const CONTRACT: [(&str, &[&str]); 24] = [
     ("process_cpu_seconds_total", &[]),
     ("process_open_fds", &[]),
     ("process_resident_memory_bytes", &[]),
@@ -25,9 +25,12 @@ const CONTRACT: [(&str, &[&str]); 21] = [
     ("warmfront_refused_total", &["reason"]),
     ("warmfront_request_duration_seconds", &["outcome"]),
     ("warmfront_requests_total", &["rule", "outcome"]),
+    ("warmfront_upstream_breaker", &["origin", "state"]),
     ("warmfront_upstream_duration_seconds", &[]),
+    ("warmfront_upstream_ejections_total", &["origin"]),
     ("warmfront_upstream_in_flight", &[]),
     ("warmfront_upstream_requests_total", &["source", "result"]),
+    ("warmfront_upstream_up", &["origin"]),
     ("warmfront_warm_duration_seconds", &["group"]),
     ("warmfront_warm_failed_total", &["group"]),
     ("warmfront_warm_items", &["group", "state"]),

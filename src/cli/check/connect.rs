@@ -1,4 +1,4 @@
-//! `check --connect`: resolves the upstreams' names and connects to them.
+//! `check --connect`: resolves the upstreams' names, connects to them, and shakes hands with those behind TLS.
 
 use crate::config::units::show_duration;
 use crate::sidecar::settings::{Origin, UpstreamSettings};
@@ -37,7 +37,8 @@ pub(super) fn reach(upstream: &UpstreamSettings) -> Result<Vec<Reached>, Vec<Unr
         let mut tasks = Vec::new();
         for origin in upstream.origins.clone() {
             let limit = upstream.connect_timeout;
-            tasks.push((origin.clone(), tokio::spawn(async move { connect_within(limit, &origin).await })));
+            let settings = upstream.clone();
+            tasks.push((origin.clone(), tokio::spawn(async move { connect_within(limit, &origin, &settings).await })));
         }
         let mut results = Vec::new();
         for (origin, task) in tasks {
@@ -59,7 +60,7 @@ pub(super) fn reach(upstream: &UpstreamSettings) -> Result<Vec<Reached>, Vec<Unr
     if unreached.is_empty() { Ok(reached) } else { Err(unreached) }
 }
 
-async fn connect_within(limit: Duration, origin: &Origin) -> Result<Reached, (Vec<String>, &'static str)> {
+async fn connect_within(limit: Duration, origin: &Origin, settings: &UpstreamSettings) -> Result<Reached, (Vec<String>, &'static str)> {
     let silent = |what: &str| vec![format!("{what}: no answer within upstream.connect_timeout = {}", show_duration(limit))];
     let (host, started) = (origin.host(), Instant::now());
     let left = || limit.saturating_sub(started.elapsed());
@@ -73,7 +74,14 @@ async fn connect_within(limit: Duration, origin: &Origin) -> Result<Reached, (Ve
     let mut failures = Vec::new();
     for address in addresses {
         match tokio::time::timeout(left(), TcpStream::connect(address)).await {
-            Ok(Ok(_)) => return Ok(Reached { origin: origin.to_string(), address, after: started.elapsed() }),
+            Ok(Ok(stream)) => {
+                if origin.tls {
+                    shake_hands(stream, origin, settings, left())
+                        .await
+                        .map_err(|(found, fix)| (vec![format!("{address}: {found}")], fix))?;
+                }
+                return Ok(Reached { origin: origin.to_string(), address, after: started.elapsed() });
+            }
             Ok(Err(error)) => failures.push(format!("{address}: {error}")),
             Err(_) => {
                 failures.extend(silent(&address.to_string()));
@@ -82,6 +90,25 @@ async fn connect_within(limit: Duration, origin: &Origin) -> Result<Reached, (Ve
         }
     }
     Err((failures, "start the API there, or name another in upstream.urls"))
+}
+
+/// The handshake that a request to `origin` would begin with.
+async fn shake_hands(
+    stream: TcpStream,
+    origin: &Origin,
+    settings: &UpstreamSettings,
+    left: Duration,
+) -> Result<(), (String, &'static str)> {
+    match tokio::time::timeout(left, crate::sidecar::shake_hands(stream, origin, settings)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err((
+            error.to_string(),
+            "look at what [upstream.tls] names: ca for an authority of your own, server_name for another name, certificate and key if the upstream asks for them",
+        )),
+        Err(_) => {
+            Err(("no TLS handshake within upstream.connect_timeout".into(), "look whether TLS is spoken at that port, or wait longer"))
+        }
+    }
 }
 
 impl fmt::Display for Reached {

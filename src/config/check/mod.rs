@@ -38,7 +38,10 @@ pub(super) fn check(
 
 /// What no section can see alone.
 fn across(root: &Table, server: &ServerSettings, upstream: &UpstreamSettings, admin: &AdminSettings, findings: &mut Findings) {
-    let ports = server.listen.iter().filter_map(|address| if let ListenAddr::Tcp(address) = address { Some(*address) } else { None });
+    let ports = server.listen.iter().filter_map(|address| match address {
+        ListenAddr::Tcp(address) | ListenAddr::Tls(address) => Some(*address),
+        ListenAddr::Unix(_) => None,
+    });
     for address in ports {
         for origin in &upstream.origins {
             let host = origin.host();

@@ -3,17 +3,24 @@
 use super::{rates, set};
 use crate::config::kind::quote;
 use crate::config::raw::{Findings, Table};
-use crate::sidecar::settings::{ListenAddr, ServerSettings};
+use crate::sidecar::settings::{ListenAddr, ServerSettings, TlsSettings};
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 const LISTEN: &str = "server.listen";
+const CERTIFICATE: &str = "server.tls.certificate";
+const KEY: &str = "server.tls.key";
+const PROXY: &str = "server.proxy_protocol";
 const TRUSTED: &str = "server.trusted_proxies";
 
 pub(super) fn check(root: &Table, findings: &mut Findings) -> ServerSettings {
     let mut server = ServerSettings::default();
     set(&mut server.listen, listen(root, findings));
+    server.tls = tls(root, &server.listen, findings);
+    set(&mut server.http2, root.bool("server.http2"));
+    set(&mut server.max_streams, root.integer("server.max_streams").and_then(|streams| u32::try_from(streams).ok()));
+    set(&mut server.proxy_protocol, root.bool(PROXY));
     set(&mut server.workers, root.integer("server.workers"));
     set(&mut server.max_request_body, root.bytes("server.max_request_body"));
     set(&mut server.max_header_bytes, root.bytes("server.max_header_bytes").and_then(|bytes| usize::try_from(bytes).ok()));
@@ -23,10 +30,14 @@ pub(super) fn check(root: &Table, findings: &mut Findings) -> ServerSettings {
     set(&mut server.max_connections_per_client, root.integer("server.max_connections_per_client"));
     set(&mut server.min_body_rate, root.bytes("server.min_body_rate"));
     set(&mut server.max_rate_clients, root.integer("server.max_rate_clients"));
-    set(&mut server.rate_limit, rates::general(root, findings));
-    server.rule_limits = rates::of_rules(root, findings);
+    server.rate_limit = rates::general(root, findings);
+    server.rule_limits = rates::of_rules(root, &server.rate_limit, findings);
     set(&mut server.trusted_proxies, trusted_proxies(root, findings));
     set(&mut server.drain_timeout, root.duration("server.drain_timeout"));
+    if server.proxy_protocol && root.is_silent(TRUSTED) {
+        let fix = "name the networks of your proxies in server.trusted_proxies";
+        findings.warn(&root.place(PROXY), PROXY, "without server.trusted_proxies nobody may send a PROXY header", fix);
+    }
     server
 }
 
@@ -48,8 +59,26 @@ fn listen(root: &Table, findings: &mut Findings) -> Option<Vec<ListenAddr>> {
     Some(addresses)
 }
 
+/// The files that an address of https needs. Whether they can be used is seen when they are opened.
+fn tls(root: &Table, listen: &[ListenAddr], findings: &mut Findings) -> TlsSettings {
+    let file = |key| root.text(key).unwrap_or_default().into();
+    let tls = TlsSettings { certificate: file(CERTIFICATE), key: file(KEY) };
+    let needed = listen.iter().find(|address| address.speaks_tls());
+    if let (Some(address), false) = (needed, tls.is_whole()) {
+        let found = format!("{address} needs a certificate and its key");
+        let fix = "name their files:\n       [server.tls]\n       certificate = \"/etc/warmfront/fullchain.pem\"\n       key = \"/etc/warmfront/key.pem\"";
+        findings.fault(&root.place(LISTEN), LISTEN, found, fix);
+    }
+    if needed.is_none() && tls != TlsSettings::default() {
+        let key = if root.is_silent(CERTIFICATE) { KEY } else { CERTIFICATE };
+        let fix = "write the address that shall speak TLS with its scheme: server.listen = \"https://0.0.0.0:8443\"";
+        findings.warn(&root.place(key), key, "no address of server.listen begins with https://", fix);
+    }
+    tls
+}
+
 fn is_any_port(address: &ListenAddr) -> bool {
-    matches!(address, ListenAddr::Tcp(address) if address.port() == 0)
+    matches!(address, ListenAddr::Tcp(address) | ListenAddr::Tls(address) if address.port() == 0)
 }
 
 /// An address, or what to write instead.
@@ -64,6 +93,14 @@ fn parse_listen(text: &str) -> Result<ListenAddr, String> {
             _ if path.contains('\0') => Err("a path has no zero byte".into()),
             _ => Ok(ListenAddr::Unix(path.into())),
         };
+    }
+    if let Some(rest) = text.strip_prefix("https://") {
+        let advice = |_| {
+            socket_advice(rest, 8443)
+                .replace("write \"", "write \"https://")
+                .replace("for this machine alone, \"", "for this machine alone, \"https://")
+        };
+        return rest.trim_end_matches('/').parse().map(ListenAddr::Tls).map_err(advice);
     }
     text.parse().map(ListenAddr::Tcp).map_err(|_| socket_advice(text, 8080))
 }
@@ -120,6 +157,8 @@ mod tests {
         for text in ["127.0.0.1:8080", "[::1]:8080", "0.0.0.0:0"] {
             assert_eq!(parse_listen(text), Ok(ListenAddr::Tcp(text.parse().unwrap())));
         }
+        assert_eq!(parse_listen("https://[::]:8443"), Ok(ListenAddr::Tls("[::]:8443".parse().unwrap())));
+        assert!(parse_listen("https://:8443").unwrap_err().contains("\"https://0.0.0.0:8443\""));
         assert_eq!(parse_listen("unix:/run/wf.sock"), Ok(ListenAddr::Unix("/run/wf.sock".into())));
         for text in ["localhost:80", "8080", ":8080", "127.0.0.1", "1.2.3.4:99999", "unix:", "unix:wf.sock", "", "http://127.0.0.1:80"] {
             assert!(parse_listen(text).is_err(), "{text}");

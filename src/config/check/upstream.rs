@@ -1,10 +1,13 @@
 //! `[upstream]`
 
+mod choosing;
+
 use super::set;
 use crate::config::kind::quote;
 use crate::config::raw::{Findings, Table};
-use crate::sidecar::settings::{Forwarded, Origin, Share, UpstreamSettings};
+use crate::sidecar::settings::{Forwarded, Http2, Origin, Share, UpstreamSettings, UpstreamTls};
 use http::uri::Authority;
+use std::path::Path;
 
 const URLS: &str = "upstream.urls";
 /// Origins at a time: each is a label of the metrics, and is looked at when one is chosen.
@@ -23,13 +26,58 @@ pub(super) fn check(root: &Table, findings: &mut Findings) -> Option<UpstreamSet
     set(&mut upstream.queue_timeout, root.duration("upstream.queue_timeout"));
     set(&mut upstream.preconnect, root.integer("upstream.preconnect"));
     set(&mut upstream.warm_share, root.fraction("warm.max_share").map(Share::new));
+    set(&mut upstream.http2, root.text("upstream.http2").map(http2));
+    set(&mut upstream.tls, tls(root, findings));
+    if upstream.tls != UpstreamTls::default() && !upstream.origins.iter().any(|origin| origin.tls) {
+        let fix = "write https:// in upstream.urls, or remove [upstream.tls]";
+        findings.warn(&root.place(URLS), "upstream.tls", "is set, and no upstream is an https one", fix);
+    }
     set(&mut upstream.retries, root.integer("upstream.retries").and_then(|retries| u32::try_from(retries).ok()));
+    set(&mut upstream.balance, choosing::balance(root, findings));
+    choosing::judging(root, &mut upstream, findings);
     if upstream.forwarded == Forwarded::Append && root.is_silent("server.trusted_proxies") {
         let fix = "name the networks of your proxies in server.trusted_proxies, or leave it at \"overwrite\"";
         let found = "\"append\" without server.trusted_proxies continues nobody's list";
         findings.warn(&root.place("upstream.forwarded"), "upstream.forwarded", found, fix);
     }
     Some(upstream)
+}
+
+fn http2(word: &str) -> Http2 {
+    match word {
+        "auto" => Http2::Auto,
+        "always" => Http2::Always,
+        _ => Http2::Never,
+    }
+}
+
+/// `[upstream.tls]`, with what its files hold; `None` only if there is a fault.
+fn tls(root: &Table, findings: &mut Findings) -> Option<UpstreamTls> {
+    let said = |name: &str| root.text(&format!("upstream.tls.{name}")).filter(|text| !text.is_empty());
+    let mut tls = UpstreamTls::default();
+    let identity = match (said("certificate"), said("key")) {
+        (Some(certificate), Some(key)) => tls.set_identity(Path::new(certificate), Path::new(key)),
+        (None, None) => Ok(()),
+        (certificate, _) => {
+            let (there, missing) = if certificate.is_some() { ("certificate", "key") } else { ("key", "certificate") };
+            let path = format!("upstream.tls.{there}");
+            let found = format!("is set without upstream.tls.{missing}");
+            findings.fault(&root.place(&path), path, found, format!("name the file of the {missing} too"));
+            return None;
+        }
+    };
+    let faults = [
+        said("ca").map_or(Ok(()), |file| tls.add_ca(Path::new(file))),
+        identity,
+        said("server_name").map_or(Ok(()), |name| tls.set_server_name(name)),
+    ];
+    let mut sound = true;
+    for fault in faults.into_iter().filter_map(Result::err) {
+        let path = format!("upstream.tls.{}", fault.key);
+        findings.fault(&root.place(&path), path, fault.found, fault.fix);
+        sound = false;
+    }
+    sound.then_some(tls)
 }
 
 /// The origins; `None` only if there is a fault.

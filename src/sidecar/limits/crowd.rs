@@ -9,11 +9,14 @@ use std::sync::Arc;
 
 /// The open connections of each client, an IPv6 one by its /64. Has as many entries as there are connections at most; a request never asks it.
 #[derive(Debug, Default)]
-pub(in crate::sidecar) struct Crowd(Arc<Mutex<HashMap<u128, usize>>>);
+pub(in crate::sidecar) struct Crowd(Arc<Book>);
+
+/// Connections by client.
+type Book = Mutex<HashMap<u128, usize>>;
 
 /// One connection among them; dropping it takes it out.
 #[derive(Debug)]
-pub(in crate::sidecar) struct Place(Option<(Arc<Mutex<HashMap<u128, usize>>>, u128)>);
+pub(in crate::sidecar) struct Place(Option<(Arc<Book>, u128)>);
 
 impl Crowd {
     /// A place for a connection from `ip`; `None` if it has `most` already. A proxy that is believed speaks for many, a Unix socket has no address:

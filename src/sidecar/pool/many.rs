@@ -118,6 +118,11 @@ impl Many {
         Ok(Stream(shared))
     }
 
+    /// Forgets origins that are no longer asked.
+    pub(super) fn keep(&self, origins: &[Origin]) {
+        self.0.lock().retain(|lane| origins.contains(&lane.origin));
+    }
+
     /// Forgets all of them; what is under way goes on.
     pub(super) fn clear(&self) {
         self.0.lock().clear();

@@ -50,7 +50,7 @@ pub(super) async fn handshake(line: Line) -> hyper::Result<(SendRequest<Upload>,
 /// Gives `request` the form of HTTP/2: the client's Host as authority, nothing of the connection (RFC 9113 section 8.2.2).
 pub(super) fn translate(request: &mut Request<Upload>, origin: &Origin) {
     let host = request.headers_mut().remove(HOST);
-    let authority = host.and_then(|host| Authority::from_maybe_shared(host.as_bytes().to_vec()).ok()).unwrap_or(origin.authority.clone());
+    let authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok()).unwrap_or_else(|| origin.authority.clone());
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
     (parts.scheme, parts.authority) = (Some(origin.scheme()), Some(authority));
     parts.path_and_query.get_or_insert(PathAndQuery::from_static("/"));

@@ -64,6 +64,9 @@ impl<T: Socket> AsyncWrite for Wire<T> {
     /// Unread input would turn our close into a reset, and the reset could overtake the response: it is read and dropped for a while.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.exchange.is_broken() {
+            return Poll::Ready(Ok(())); // not even TLS may say that this is the end
+        }
         ready!(this.send_unsent(cx))?;
         let unread = !this.scan.at_head() || !this.surplus.is_empty();
         if this.farewell.is_none() && unread && !this.exchange.has_switched() {
