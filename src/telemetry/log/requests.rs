@@ -129,8 +129,8 @@ impl RequestLog {
     #[inline]
     pub(crate) fn tell(&self, facts: &Facts<'_>, trace: impl Fn() -> Option<Trace>) {
         let mut found = None;
-        let look = || *found.insert(trace());
-        if self.0.sampler.keeps(facts.is_notable(), facts.total, || Some(look()?.dice())) {
+        let dice = || found.insert(trace()).map(|trace| trace.dice());
+        if self.0.sampler.keeps(facts.is_notable(), facts.total, dice) {
             self.event(facts, found.unwrap_or_else(trace));
         }
     }
