@@ -193,6 +193,9 @@ pub(crate) fn answered_at_once<B: Body>(
 
 /// Tells of a request that neither the cache nor the origin had a part in.
 pub(crate) fn answered_here(shared: &Shared, request: &Request<()>, began: Moment, status: StatusCode, bytes: u64, reason: &'static str) {
+    if !shared.log.is_heard() {
+        return;
+    }
     let total = shared.clock.moment().nanos_since(began);
     let facts = Facts {
         asked: Some((request.method(), request.uri())),

@@ -70,7 +70,7 @@ impl Exchange {
     /// Has whoever tells of the request under way know that the client got another answer; `false`: nobody tells of it.
     pub(super) fn overrule(&self, refusal: Refusal) -> bool {
         let overruled = self.overruled.lock().take();
-        overruled.is_some_and(|overruled| {
+        overruled.filter(Overruled::is_awaited).is_some_and(|overruled| {
             overruled.by(refusal);
             true
         })

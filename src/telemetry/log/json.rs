@@ -3,6 +3,7 @@
 use crate::telemetry::log::record::{Event, Said};
 use jiff::Timestamp;
 use std::io::Write as _;
+use tracing::Level;
 
 /// Writes moments, and remembers the second that it wrote last: most events of a batch are of the same.
 #[derive(Debug, Default)]
@@ -30,7 +31,14 @@ pub(super) fn write(event: &Event<'_>, moments: &mut Moments, into: &mut Vec<u8>
     into.extend_from_slice(b"{\"time\":\"");
     moments.write(event.at, into);
     into.extend_from_slice(b"\",\"level\":\"");
-    into.extend_from_slice(event.level().as_str().to_ascii_lowercase().as_bytes());
+    let level: &[u8] = match event.level() {
+        Level::ERROR => b"error",
+        Level::WARN => b"warn",
+        Level::INFO => b"info",
+        Level::DEBUG => b"debug",
+        Level::TRACE => b"trace",
+    };
+    into.extend_from_slice(level);
     into.extend_from_slice(b"\",\"target\":");
     text(event.target(), into);
     for (name, said) in event.fields() {
@@ -67,6 +75,11 @@ fn value(said: Said<'_>, into: &mut Vec<u8>) {
 /// nor hide one.
 fn text(text: &str, into: &mut Vec<u8>) {
     into.push(b'"');
+    if text.bytes().all(|byte| PLAIN[usize::from(byte)]) {
+        into.extend_from_slice(text.as_bytes());
+        into.push(b'"');
+        return;
+    }
     let mut from = 0;
     for (at, c) in text.char_indices() {
         if !(is_unsafe(c) || matches!(c, '"' | '\\')) {
@@ -85,6 +98,16 @@ fn text(text: &str, into: &mut Vec<u8>) {
     into.extend_from_slice(&text.as_bytes()[from..]);
     into.push(b'"');
 }
+
+/// The bytes that stand for themselves wherever they stand.
+static PLAIN: [bool; 256] = {
+    let (mut plain, mut byte) = ([false; 256], b' ');
+    while byte < 0x7f {
+        plain[byte as usize] = byte != b'"' && byte != b'\\';
+        byte += 1;
+    }
+    plain
+};
 
 /// Control characters, line and paragraph separators, and those that turn the direction of writing or are not seen at all.
 pub(super) fn is_unsafe(c: char) -> bool {

@@ -108,11 +108,14 @@ impl<'a> Event<'a> {
 
     /// The fields and what they say, in their order.
     pub(super) fn fields(&self) -> impl Iterator<Item = (&'static str, Said<'a>)> {
-        let (fields, mut rest) = (self.meta.fields(), self.values);
+        // The names are walked through alongside: values come in the order of their fields.
+        let (mut names, mut passed, mut rest) = (self.meta.fields().iter(), 0, self.values);
         std::iter::from_fn(move || {
             let (field, said, after) = read(rest)?;
             rest = after;
-            Some((fields.iter().nth(field).map_or("", |field| field.name()), said))
+            let name = field.checked_sub(passed).and_then(|ahead| names.nth(ahead));
+            passed = field + 1;
+            Some((name.map_or("", |field| field.name()), said))
         })
     }
 }

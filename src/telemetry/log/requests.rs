@@ -125,11 +125,13 @@ impl RequestLog {
         self.0.server_timing.load(Ordering::Relaxed)
     }
 
-    /// Tells of a request if somebody wants to hear of it and it is not sampled out. `trace` is looked for only if it counts.
+    /// Tells of a request, if it is not sampled out, to those who [want to hear](Self::is_heard) of it. `trace` is looked for only if it counts.
     #[inline]
     pub(crate) fn tell(&self, facts: &Facts<'_>, trace: impl Fn() -> Option<Trace>) {
-        if self.is_heard() && self.0.sampler.keeps(facts.is_notable(), facts.total, || Some(trace()?.dice())) {
-            self.event(facts, trace());
+        let mut found = None;
+        let dice = || found.insert(trace()).map(|trace| trace.dice());
+        if self.0.sampler.keeps(facts.is_notable(), facts.total, dice) {
+            self.event(facts, found.unwrap_or_else(trace));
         }
     }
 
@@ -193,6 +195,12 @@ impl Overruled {
     #[cfg(feature = "sidecar")]
     pub(crate) fn by(&self, refusal: Refusal) {
         self.0.store(refusal as usize + 1, Ordering::Release);
+    }
+
+    /// Whether the request is still under way: whoever tells of it holds this too.
+    #[cfg(feature = "sidecar")]
+    pub(crate) fn is_awaited(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
     }
 
     /// What the client got instead, if anything.

@@ -50,9 +50,12 @@ impl Trace {
         for (place, digits) in id.iter_mut().zip(value[3..35].chunks(2)) {
             *place = byte(digits)?;
         }
-        let parent = value[36..52].chunks(2).map(byte).collect::<Option<Vec<u8>>>()?;
+        let mut parent = 0;
+        for digits in value[36..52].chunks(2) {
+            parent |= byte(digits)?;
+        }
         let flags = byte(&value[53..55])?;
-        let nonzero = id != [0; 16] && parent.iter().any(|byte| *byte != 0);
+        let nonzero = id != [0; 16] && parent != 0;
         nonzero.then_some(Self { id, flags: if version == 0 { flags } else { flags & SAMPLED } })
     }
 
