@@ -4,6 +4,7 @@
 //! A head is held back until it is complete and [scanned](super::scan); the head after it is not looked at before the response to this one is
 //! written, so that whatever is wrong with it can be answered in order, on the socket, with nothing of hyper's in flight.
 
+mod doze;
 mod faces;
 
 use crate::flow::thin::Thin;
@@ -19,6 +20,7 @@ use crate::sidecar::splice::{Spliced, splice};
 use crate::sidecar::stream::Socket;
 use crate::telemetry::{Outcome, Refusal};
 use bytes::{Buf as _, BytesMut};
+use doze::{BUFFER, DOZE_AFTER};
 use smallvec::SmallVec;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -38,6 +40,8 @@ pub(super) struct Wire<T: Socket> {
     io: T,
     live: Arc<Live>,
     exchange: Arc<Exchange>,
+    /// The largest head that hyper takes.
+    room: usize,
     scan: Scan,
     /// Read from the socket, not yet scanned: it came behind the request under way.
     surplus: BytesMut,
@@ -76,7 +80,8 @@ enum Wait {
 impl<T: Socket> Wire<T> {
     /// Over a connection that was accepted at `since`; `early` is what has been read from it.
     pub(super) fn new(io: T, early: BytesMut, since: Instant, live: Arc<Live>, exchange: Arc<Exchange>) -> Self {
-        let scan = Scan::new(live.settings.load().server.max_header_bytes);
+        let max_head = live.settings.load().server.max_header_bytes;
+        let (room, scan) = (max_head.max(BUFFER), Scan::new(max_head));
         let (surplus, head, unsent) = (early, BytesMut::new(), BytesMut::new());
         let wait = Wait::Head(since);
         let (upload, reading, alarm) = (Pace::default(), Pace::default(), Alarm::new());
@@ -84,6 +89,7 @@ impl<T: Socket> Wire<T> {
             io,
             live,
             exchange,
+            room,
             scan,
             surplus,
             head,
@@ -228,9 +234,9 @@ impl<T: Socket> Wire<T> {
         self.exchange.complete();
         let now = Instant::now();
         let settings = self.live.settings.load();
-        self.scan.set_max_head(settings.server.max_header_bytes);
+        self.scan.set_max_head(settings.server.max_header_bytes.min(self.room));
         let (wait, limit) = if self.surplus.is_empty() {
-            (Wait::Idle(now), settings.server.idle_timeout)
+            (Wait::Idle(now), settings.server.idle_timeout.min(DOZE_AFTER))
         } else {
             (Wait::Head(now), settings.server.header_timeout)
         };
@@ -261,7 +267,7 @@ impl<T: Socket> Wire<T> {
             Wait::Idle(since) => since + idle_timeout,
             Wait::Body(since) => since + self.upload.left(silence, floor),
         };
-        if !self.alarm.passed(cx, due) {
+        if !self.is_due(cx, due) {
             return Poll::Pending;
         }
         match self.wait {
