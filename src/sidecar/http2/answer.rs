@@ -12,6 +12,7 @@ use crate::sidecar::http2::request;
 use crate::sidecar::limits::Pace;
 use crate::sidecar::live::Live;
 use crate::telemetry::Refusal;
+use crate::telemetry::log::Overruled;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
@@ -54,7 +55,9 @@ where
     let checked = request::check(&mut parts, &seat.memory);
     let length = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let news = Arc::new(News::default());
-    let incoming = Incoming::new(stream, length, parts.headers.contains_key(EXPECT), seat.live.clone(), traffic, news.clone());
+    let expects = parts.headers.contains_key(EXPECT);
+    let overruled = (!stream.is_end_stream()).then(|| parts.extensions.get_or_insert_default::<Overruled>().clone());
+    let incoming = Incoming::new(stream, length, expects, seat.live.clone(), traffic, news.clone(), overruled);
     let response = match checked {
         Err(stop) => stopped(&seat, stop, &asked, Some(&Told { parts: &parts, began: seat.live.clock.moment() })),
         Ok(()) => {

@@ -7,6 +7,8 @@ use crate::sidecar::http2::line::Traffic;
 use crate::sidecar::limits::Pace;
 use crate::sidecar::live::Live;
 use crate::sidecar::wire::BODY_SILENCE;
+use crate::telemetry::Refusal;
+use crate::telemetry::log::Overruled;
 use bytes::Bytes;
 use h2::RecvStream;
 use http_body::{Body, Frame, SizeHint};
@@ -42,6 +44,7 @@ pub(super) struct Incoming {
     live: Arc<Live>,
     traffic: Arc<Traffic>,
     news: Arc<News>,
+    overruled: Option<Overruled>,
     /// Since when we wait for more.
     waiting: Option<Instant>,
     /// How slowly it comes.
@@ -58,10 +61,24 @@ impl Incoming {
         live: Arc<Live>,
         traffic: Arc<Traffic>,
         news: Arc<News>,
+        overruled: Option<Overruled>,
     ) -> Self {
         let ended = stream.is_end_stream();
         let left = if ended { Some(0) } else { length };
-        Self { stream, left, expects, only_trailers: false, ended, live, traffic, news, waiting: None, pace: Pace::default(), alarm: None }
+        Self {
+            stream,
+            left,
+            expects,
+            only_trailers: false,
+            ended,
+            live,
+            traffic,
+            news,
+            overruled,
+            waiting: None,
+            pace: Pace::default(),
+            alarm: None,
+        }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
@@ -108,6 +125,9 @@ impl Body for Incoming {
         };
         if self.alarm.get_or_insert_with(Alarm::new).passed(cx, due) {
             self.news.silent.store(true, Ordering::Release);
+            if let Some(overruled) = &self.overruled {
+                overruled.by(Refusal::BodyTimeout);
+            }
             self.ended = true;
             return Poll::Ready(Some(Err("three times server.header_timeout without server.min_body_rate".into())));
         }
