@@ -252,6 +252,19 @@ async fn checks_take_an_origin_out_and_bring_it_back() {
 }
 
 #[tokio::test]
+async fn after_a_reload_checks_ask_for_the_new_path_alone() {
+    let origin = Origin::always(Act::ok("x")).await;
+    let rig = rig(&[origin.address], |upstream| upstream.health.path = Some("/old".parse().unwrap())).await;
+    let asked = |path: &str| origin.requests().iter().filter(|request| request.line() == format!("GET {path} HTTP/1.1")).count();
+    until("it is checked", || asked("/old") == 1).await;
+    let (server, mut upstream) = settings(origin.address);
+    upstream.health.path = Some("/new".parse().unwrap());
+    rig.sidecar.reload(server, upstream);
+    until("it is checked in the new way", || asked("/new") == 1).await;
+    assert_eq!(asked("/old"), 1);
+}
+
+#[tokio::test]
 async fn where_all_are_unhealthy_readers_are_served_all_the_same() {
     let odd =
         Origin::start(|request, _| if request.line().contains("/healthz") { Act::send("", Then::Fin) } else { Act::ok("served") }).await;
