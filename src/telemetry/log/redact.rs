@@ -103,7 +103,7 @@ impl Redaction {
 
     /// Whether the value of a parameter of this name must not be seen.
     fn hides(&self, name: &[u8]) -> bool {
-        if name.iter().any(|byte| *byte == b'%') {
+        if name.contains(&b'%') {
             // An origin reads `t%6fken` as `token`.
             let name = decoded(name);
             return self.patterns.iter().any(|pattern| pattern.matches(&name));
