@@ -118,6 +118,7 @@ impl Defaults {
                 Http2::Auto => "auto",
                 Http2::Always => "always",
             }),
+            "tls.ca" | "tls.certificate" | "tls.key" | "tls.server_name" => json!(""),
             "balance" => json!("load"),
             "eject_after" => json!(upstream.eject.after),
             "eject_for" => duration(upstream.eject.time),

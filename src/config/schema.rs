@@ -234,6 +234,7 @@ pub(super) const TABLES: &[(&str, &str)] = &[
     ("admin", "the admin API, on a port of its own"),
     ("upstream", "the API in front of which warmfront stands"),
     ("upstream.breaker", "when an upstream is not asked at all, because nearly everything fails there"),
+    ("upstream.tls", "how upstreams that begin with https:// are recognised, and what is shown to them"),
     ("upstream.health", "upstreams are asked for their health, whether anybody needs them or not"),
     ("cache", "what is stored, and for how long where the origin is silent"),
     ("key", "what identifies a stored response, where no rule says otherwise"),

@@ -1,6 +1,6 @@
 //! The JSON Schema of the file, against what [`load`](super::load) says of the same files.
 
-use super::{before_and_after, file, least, schema, silent_and_said};
+use super::{before_and_after, file, least, names_a_file, schema, silent_and_said};
 use crate::config::json_schema::draw;
 use crate::config::units::{duration_pattern, parse_duration, parse_size, size_pattern};
 use proptest::prelude::*;
@@ -98,7 +98,7 @@ fn what_is_loaded_is_valid() {
     for text in [include_str!("../../../examples/warmfront.toml"), include_str!("../../../examples/demo.toml")] {
         assert_eq!(errors_of(text), [""; 0]);
     }
-    for key in schema::KEYS {
+    for key in schema::KEYS.iter().filter(|key| !names_a_file(key)) {
         let (before, after) = before_and_after(key);
         for text in [before, after] {
             assert!(file(&text).is_ok(), "{text}");

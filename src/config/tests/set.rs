@@ -1,6 +1,6 @@
 //! What `--set KEY=VALUE` says.
 
-use super::{UPSTREAM, line, other_value, sources};
+use super::{UPSTREAM, line, names_a_file, other_value, sources};
 use crate::config::{Config, Faults, Sources, load, schema};
 
 fn with(said: &[(&str, &str)], text: &str) -> Result<Config, Faults> {
@@ -15,7 +15,7 @@ fn faults(said: &[(&str, &str)]) -> Vec<String> {
 
 #[test]
 fn every_key_outside_of_lists_can_be_set_as_by_its_variable() {
-    let settable: Vec<_> = schema::KEYS.iter().filter(|key| key.is_settable()).collect();
+    let settable: Vec<_> = schema::KEYS.iter().filter(|key| key.is_settable() && !names_a_file(key)).collect();
     assert!(settable.len() > 50);
     for key in settable {
         let base = if key.path == "upstream.urls" { "" } else { UPSTREAM };
