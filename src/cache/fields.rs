@@ -21,7 +21,6 @@ pub(crate) struct Fields {
     /// `name: value` and CRLF for each line; `Content-Length` stands last.
     text: Bytes,
     /// Where `Content-Length` begins in the text.
-    #[cfg_attr(not(feature = "sidecar"), expect(dead_code, reason = "for servers that write HTTP/1 themselves"))]
     without_length: usize,
 }
 
@@ -49,7 +48,6 @@ impl Fields {
     }
 
     /// The lines as HTTP/1 writes them, each with its CRLF, but for `Content-Length`.
-    #[cfg_attr(not(feature = "sidecar"), expect(dead_code, reason = "for servers that write HTTP/1 themselves"))]
     pub(crate) fn lines(&self) -> &[u8] {
         &self.text[..self.without_length]
     }

@@ -97,7 +97,6 @@ impl CacheStatus {
     }
 
     /// Writes the member at the end of `text`.
-    #[cfg_attr(not(feature = "sidecar"), expect(dead_code, reason = "for servers that write HTTP/1 themselves"))]
     pub(crate) fn write(&self, text: &mut Vec<u8>) {
         self.put_into(text);
     }
