@@ -9,6 +9,7 @@ use crate::sidecar::forwarded::Peer;
 use crate::sidecar::full::Full;
 use crate::sidecar::http2;
 use crate::sidecar::listen::{Arrival, Listener, accept, accept_waiting};
+use crate::sidecar::live::Watched;
 use crate::sidecar::open::{Open, Ticket};
 use crate::sidecar::opening::{Opened, open};
 use crate::sidecar::origins::keep_checking;
@@ -17,12 +18,14 @@ use crate::sidecar::stash::MAX_AGE;
 use crate::sidecar::target::Memory;
 use crate::sidecar::tls::{self, Stamp};
 use crate::sidecar::wire::Wire;
+use arc_swap::cache::Cache;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
@@ -38,6 +41,8 @@ const LAST_REQUEST: Duration = Duration::from_millis(250);
 /// How long after the start connections to the upstream are opened ahead: what starts with the process goes first.
 const PRECONNECT_DELAY: Duration = Duration::from_millis(100);
 
+/// The head that fits into hyper's own buffer at any rate.
+const HYPERS_BUFFER: usize = 384 << 10;
 /// How long a connection has been idle at least before it makes room for another: who asks one thing after the other keeps its own.
 const LEAST_IDLE: Duration = Duration::from_millis(100);
 
@@ -238,12 +243,20 @@ where
         return Box::pin(http2::converse(opened, seat, service, &mut ticket)).await; // larger than one of HTTP/1.1
     }
     let Opened { stream, early, since, .. } = opened;
-    let wire = Wire::new(stream, early, since, live, exchange.clone());
+    let largest_head = live.settings.load().server.max_header_bytes.saturating_add(1); // hyper refuses what fills its buffer
+    let wire = Wire::new(stream, early, since, live.clone(), exchange.clone());
+    let desk = RefCell::new((service, Cache::new(Watched(live.clone()))));
     let answer = service_fn(move |request| {
-        let forwarding = forward(service.clone(), seat.clone(), request);
+        let (service, settings) = &mut *desk.borrow_mut();
+        let forwarding = forward(service, &seat, settings.load(), request);
         async move { Ok::<_, Infallible>(forwarding.await) }
     });
-    let mut connection = pin!(http1::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(wire), answer).with_upgrades());
+    let mut builder = http1::Builder::new();
+    builder.auto_date_header(false);
+    if largest_head > HYPERS_BUFFER {
+        builder.max_buf_size(largest_head);
+    }
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(wire), answer).with_upgrades());
     let mut draining = false;
     loop {
         tokio::select! {
