@@ -96,7 +96,7 @@ fn a_host_has_the_scheme_that_it_is_written_with_or_that_readers_have() {
     assert_eq!(hosts(&all), (vec!["https://a".into(), "b".into(), "https://c".into()], 0));
     let both = format!("[server]\nlisten = [\"https://127.0.0.1:8443\", \"127.0.0.1:8080\"]\n{tls}");
     assert_eq!(hosts(&both), (vec!["https://a".into(), "b".into(), "https://c".into()], 1), "a is warmed for half of its readers");
-    let behind = "[server]\ntrusted_proxies = [\"10.0.0.0/8\"]\n[upstream]\nurls = [\"http://o\"]\nforwarded = \"append\"";
+    let behind = "forwarded = \"append\"\n[server]\ntrusted_proxies = [\"10.0.0.0/8\"]";
     assert_eq!(hosts(behind).1, 1, "what ends TLS may be in front");
 }
 
