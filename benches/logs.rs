@@ -59,15 +59,16 @@ fn hits(criterion: &mut Criterion, name: &str, rate: f64, traced: bool) {
 
 fn logs(criterion: &mut Criterion) {
     hits(criterion, "hit, nobody listens", 1.0, false);
+    hits(criterion, "hit with a traceparent, nobody listens", 1.0, true);
     let written = LogSettings { file: Some("/dev/null".into()), ..LogSettings::default() };
     let logs = Logs::start(&written).expect("a thread");
     let filter = tracing_subscriber::EnvFilter::new("warn,warmfront::request=info");
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(filter).with(logs.layer())).expect("the only one");
     hits(criterion, "hit, all sampled out", 0.0, false);
     hits(criterion, "hit, nearly all sampled out", 1e-9, false);
-    hits(criterion, "hit, nearly all sampled out, with a traceparent", 1e-9, true);
+    hits(criterion, "hit with a traceparent, nearly all sampled out", 1e-9, true);
     hits(criterion, "hit, kept", 1.0, false);
-    hits(criterion, "hit, kept, with a traceparent", 1.0, true);
+    hits(criterion, "hit with a traceparent, kept", 1.0, true);
     println!("{:?}", logs.counts());
 }
 

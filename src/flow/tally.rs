@@ -164,7 +164,7 @@ pub(crate) fn answered_at_once<B: Body>(
     rule: Option<usize>,
     (outcome, reason): (Outcome, Option<&'static str>),
     began: Moment,
-    parts: &Parts,
+    (parts, traced): (&Parts, bool),
     key: u64,
     response: &mut Response<CacheBody<B>>,
 ) {
@@ -173,22 +173,20 @@ pub(crate) fn answered_at_once<B: Body>(
     if shared.log.wants_server_timing() {
         append(response, server_timing(nanos, None, nanos));
     }
-    if shared.log.is_heard() {
-        let facts = Facts {
-            asked: Some((&parts.method, &parts.uri)),
-            rule: counts.rule(),
-            outcome,
-            reason,
-            status: Some(response.status()),
-            bytes: response.body().stored_length(),
-            lookup: nanos,
-            upstream: None,
-            total: nanos,
-            key: Some(key),
-            ending: Ending::Whole,
-        };
-        shared.log.tell(&facts, || Trace::of(&parts.headers));
-    }
+    let facts = Facts {
+        asked: Some((&parts.method, &parts.uri)),
+        rule: counts.rule(),
+        outcome,
+        reason,
+        status: Some(response.status()),
+        bytes: response.body().stored_length(),
+        lookup: nanos,
+        upstream: None,
+        total: nanos,
+        key: Some(key),
+        ending: Ending::Whole,
+    };
+    shared.log.tell(&facts, || if traced { Trace::of(&parts.headers) } else { None });
 }
 
 /// Tells of a request that neither the cache nor the origin had a part in.

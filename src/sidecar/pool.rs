@@ -129,7 +129,7 @@ impl Pool {
             let carrier = self.carrier(&home.origin, wanted).await?;
             let (proven, exchanged) = match carrier {
                 Carrier::One(connection) => (connection.proven, over_one(connection, home, wanted, request).await),
-                Carrier::Two(stream) => (stream.is_proven(), over_two(stream, home, request).await),
+                Carrier::Two(stream) => (stream.is_proven(), Box::pin(over_two(stream, home, request)).await),
             };
             let mut unsent = match exchanged {
                 Ok(response) => return Ok(response),
@@ -169,6 +169,11 @@ impl Pool {
         if let Some(connection) = self.idle.take(origin).or_else(|| self.dial.stash().take(origin)) {
             return Ok(Carrier::One(connection));
         }
+        // Rare, and large: a handshake of TLS is kilobytes, which every request would carry along.
+        Box::pin(self.new_carrier(origin, wanted)).await
+    }
+
+    async fn new_carrier(&self, origin: &Origin, wanted: Wanted) -> Result<Carrier, Unanswered> {
         let before = if wanted == Wanted::Any { self.many.knowledge(origin) } else { return self.open(origin, wanted).await };
         if before.one {
             return self.open(origin, wanted).await;

@@ -35,20 +35,21 @@ pub(super) enum Ending {
 
 /// Answers one request.
 pub(super) async fn answer<S, B>(
-    service: S,
+    mut service: S,
     seat: Arc<Seat>,
     traffic: Arc<Traffic>,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
 ) -> Ending
 where
-    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
-    B: Body<Data = Bytes> + MayBeThin,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + MayBeThin + Send + 'static,
     B::Error: Into<BoxError>,
 {
     let (mut parts, stream) = request.into_parts();
     traffic.used(request::weight(&parts));
-    let (asked, head) = (Asked::of(&parts), parts.method == Method::HEAD);
+    let (asked, head) = (Asked::refused(&parts), parts.method == Method::HEAD);
     let checked = request::check(&mut parts, &seat.memory);
     let length = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let news = Arc::new(News::default());
@@ -56,7 +57,8 @@ where
     let response = match checked {
         Err(stop) => stopped(&seat, stop, &asked, Some(&Told { parts: &parts, began: seat.live.clock.moment() })),
         Ok(()) => {
-            let mut answering = pin!(forward(service, seat.clone(), Request::from_parts(parts, incoming)));
+            let settings = seat.live.settings.load_full();
+            let mut answering = pin!(forward(&mut service, &seat, &settings, Request::from_parts(parts, incoming)));
             let response = loop {
                 tokio::select! {
                     biased;

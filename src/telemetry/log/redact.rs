@@ -17,10 +17,19 @@ pub struct Redaction {
 }
 
 #[derive(Clone, Debug)]
-enum Pattern {
-    Is(Box<str>),
-    Begins(Box<str>),
-    Ends(Box<str>),
+struct Pattern {
+    word: Box<str>,
+    place: Place,
+    /// The byte of the word that is looked at before the others, in lower case: its first, or its last where it is the end of names.
+    telling: Option<u8>,
+}
+
+/// What of a name a word is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Whole,
+    Beginning,
+    End,
 }
 
 /// A set of bytes, whatever their case.
@@ -40,12 +49,27 @@ impl Bytes {
 }
 
 impl Pattern {
+    fn new(name: &str) -> Self {
+        let (word, place) = match (name.strip_suffix('*'), name.strip_prefix('*')) {
+            (Some(start), _) => (start, Place::Beginning),
+            (None, Some(end)) => (end, Place::End),
+            (None, None) => (name, Place::Whole),
+        };
+        let telling = if place == Place::End { word.bytes().last() } else { word.bytes().next() };
+        Self { word: word.into(), place, telling: telling.map(|byte| byte.to_ascii_lowercase()) }
+    }
+
     fn matches(&self, name: &[u8]) -> bool {
-        match self {
-            Self::Is(word) => name.eq_ignore_ascii_case(word.as_bytes()),
-            Self::Begins(word) => name.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes())),
-            Self::Ends(word) => name.len().checked_sub(word.len()).is_some_and(|from| name[from..].eq_ignore_ascii_case(word.as_bytes())),
+        let byte = if self.place == Place::End { name.last() } else { name.first() };
+        if self.telling.is_some() && byte.map(u8::to_ascii_lowercase) != self.telling {
+            return false;
         }
+        let part = match self.place {
+            Place::Whole => Some(name),
+            Place::Beginning => name.get(..self.word.len()),
+            Place::End => name.len().checked_sub(self.word.len()).map(|from| &name[from..]),
+        };
+        part.is_some_and(|part| part.eq_ignore_ascii_case(self.word.as_bytes()))
     }
 }
 
@@ -53,24 +77,16 @@ impl Redaction {
     /// Of parameters of these names, whatever their case; a `*` at the beginning or the end stands for anything.
     #[must_use]
     pub fn new<T: AsRef<str>>(names: &[T]) -> Self {
-        let mut redaction = Self::default();
-        let mut patterns = Vec::with_capacity(names.len());
-        for name in names {
-            let name = name.as_ref();
-            let (pattern, first, last) = match (name.strip_suffix('*'), name.strip_prefix('*')) {
-                (Some(start), _) => (Pattern::Begins(start.into()), start.bytes().next(), None),
-                (None, Some(end)) => (Pattern::Ends(end.into()), None, end.bytes().last()),
-                (None, None) => (Pattern::Is(name.into()), name.bytes().next(), None),
-            };
-            first.into_iter().for_each(|byte| redaction.first.insert(byte));
-            last.into_iter().for_each(|byte| redaction.last.insert(byte));
-            if first.is_none() && last.is_none() {
-                (redaction.first, redaction.last) = (Bytes([u64::MAX; 4]), Bytes([u64::MAX; 4])); // a `*` alone
+        let patterns: Box<[Pattern]> = names.iter().map(|name| Pattern::new(name.as_ref())).collect();
+        let (mut first, mut last) = (Bytes::default(), Bytes::default());
+        for pattern in &patterns {
+            match (pattern.telling, pattern.place) {
+                (Some(byte), Place::End) => last.insert(byte),
+                (Some(byte), _) => first.insert(byte),
+                (None, _) => first = Bytes([u64::MAX; 4]), // a `*` alone
             }
-            patterns.push(pattern);
         }
-        redaction.patterns = patterns.into();
-        redaction
+        Self { patterns, first, last }
     }
 
     /// `target` (a path, perhaps with a query) as it may be written. Nothing is copied if nothing has to be hidden.
@@ -103,7 +119,7 @@ impl Redaction {
 
     /// Whether the value of a parameter of this name must not be seen.
     fn hides(&self, name: &[u8]) -> bool {
-        if name.iter().any(|byte| *byte == b'%') {
+        if name.contains(&b'%') {
             // An origin reads `t%6fken` as `token`.
             let name = decoded(name);
             return self.patterns.iter().any(|pattern| pattern.matches(&name));

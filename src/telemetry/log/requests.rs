@@ -137,6 +137,9 @@ impl RequestLog {
 
     /// The only place where a request becomes an event.
     fn event(&self, facts: &Facts<'_>, trace: Option<Trace>) {
+        if !self.is_heard() {
+            return;
+        }
         let redaction = self.0.redaction.load();
         let path = facts.asked.map(|(_, uri)| redaction.clean(target_of(uri)));
         let trace = trace.map(|trace| trace.digits());
