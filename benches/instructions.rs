@@ -43,8 +43,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
+/// What is done so many times.
+type Scenario = fn(usize) -> Outcome<()>;
+
 /// What is counted, by name.
-const SCENARIOS: [(&str, fn(usize) -> Outcome<()>); 6] = [
+const SCENARIOS: [(&str, Scenario); 6] = [
     ("key", key),
     ("lookup and verdict", lookup),
     ("hit in process, Vary", hit),
