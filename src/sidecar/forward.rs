@@ -158,7 +158,7 @@ where
         length => {
             asked.accept = parts.headers.get(ACCEPT).cloned();
             // Whatever is found wrong with the body, the request is told of once.
-            let overruled = overruled.insert(Overruled::default());
+            let overruled = overruled.insert(parts.extensions.get::<Overruled>().cloned().unwrap_or_default());
             seat.exchange.overrule_with(overruled.clone());
             parts.extensions.insert(overruled.clone());
             match length {
@@ -185,8 +185,11 @@ where
     B: Body<Data = Bytes> + MayBeThin,
     B::Error: Into<BoxError>,
 {
-    if overruled.is_some_and(|overruled| overruled.get() == Some(Refusal::BodyTooLarge)) {
-        return stopped(seat, admission::body_too_large(limit), asked, None);
+    if let Some(overruled) = overruled {
+        if overruled.get() == Some(Refusal::BodyTooLarge) {
+            return stopped(seat, admission::body_too_large(limit), asked, None);
+        }
+        overruled.settle();
     }
     if response.status().is_informational() {
         return stopped(seat, bad_response("an interim response that nobody asked for"), asked, None);

@@ -120,12 +120,18 @@ impl Redaction {
         let mut text = String::with_capacity(path.len() + query.len() + 8);
         text.push_str(path);
         text.push('?');
+        // To most origins a `;` belongs to the value that it stands in.
+        let mut goes_on = false;
         for pair in query.split_inclusive(['&', ';']) {
             let bare = pair.trim_end_matches(['&', ';']);
-            match bare.split_once('=').filter(|(name, value)| !value.is_empty() && self.hides(name.as_bytes())) {
-                Some((name, _)) => text.extend([name, "=", HIDDEN, &pair[bare.len()..]]),
+            let end = &pair[bare.len()..];
+            let hidden = bare.split_once('=').filter(|(name, value)| !value.is_empty() && self.hides(name.as_bytes()));
+            match hidden {
+                Some((name, _)) => text.extend([name, "=", HIDDEN, end]),
+                None if goes_on && !bare.is_empty() => text.extend([HIDDEN, end]),
                 None => text.push_str(pair),
             }
+            goes_on = end == ";" && (goes_on || hidden.is_some());
         }
         text
     }
@@ -162,7 +168,8 @@ mod tests {
         for (target, clean) in [
             ("/a?page=1&token=abc&x=2", "/a?page=1&token=***&x=2"),
             ("/a?API_KEY=abc", "/a?API_KEY=***"),
-            ("/a?t%6Fken=abc;y=1", "/a?t%6Fken=***;y=1"),
+            ("/a?t%6Fken=abc;y=1", "/a?t%6Fken=***;***"),
+            ("/a?token=ab;c;d=e&y=1;z", "/a?token=***;***;***&y=1;z"),
             ("/a?access_token=a=b&refresh_token=c", "/a?access_token=***&refresh_token=***"),
             ("/a?X-Amz-Signature=abc&token", "/a?X-Amz-Signature=***&token"),
             ("/token=abc?monkey=1", "/token=abc?monkey=1"),
