@@ -108,7 +108,7 @@ def generate(house, server, command, limit):
 
 def wrk(house, server, kind, path, connections, seconds, script=(), program="wrk", rate=0):
     port = server.ports.get(kind, server.ports["cache"])
-    command = pinned(house.cpu, program, "-t1", f"-c{connections}", f"-d{seconds}s", "--latency")
+    command = pinned(house.cpu, program, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "--latency")
     command += [f"-R{rate}"] if rate else []
     command += ["-s", script[0]] if script else []
     command += [f"http://127.0.0.1:{port}{path}", *(["--", *script[1:]] if len(script) > 1 else [])]

@@ -13,14 +13,14 @@ def cell(value, digits=0, unit=""):
     return "-" if math.isnan(value) else f"{value:.{digits}f}{unit}"
 
 
-def columns(row, ours, limit):
-    """The cells of a row. `ratio`: warmfront's CPU time in parts of this server's; below 1, warmfront needs less."""
+def columns(row, ours, first):
+    """The cells of a row. `warmfront/it`: warmfront's CPU time in parts of this server's; below 1, warmfront needs less."""
     cpu = row.median("cpu")
     return [
         row.server + ("" if row.valid else " INVALID"),
         cell(cpu, 2),
         cell(row.median("user"), 2),
-        cell(cpu / limit, 2, "x") if limit else "-",
+        cell(cpu / first, 2, "x") if first else "-",
         cell(ours / cpu, 2, "x") if ours and cpu else "-",
         cell(row.median("rate")),
         cell(row.median("p50")),
@@ -29,14 +29,14 @@ def columns(row, ours, limit):
     ]
 
 
-HEADS = ["server", "cpu us/req", "user us", "to limit", "warmfront/it", "req/s", "p50 us", "p99 us", "spread"]
+HEADS = ["server", "cpu us/req", "user us", "to first", "warmfront/it", "req/s", "p50 us", "p99 us", "spread"]
 
 
 def table(rows):
     """Lines of cells. Ratios are between rows without a fault only."""
     by_name = {row.server: row.median("cpu") for row in rows if row.valid}
-    ours, limit = by_name.get("warmfront"), by_name.get("limit")
-    return [columns(row, ours if row.valid else None, limit if row.valid else None) for row in rows]
+    ours, first = by_name.get("warmfront"), by_name.get(rows[0].server)
+    return [columns(row, ours if row.valid else None, first if row.valid else None) for row in rows]
 
 
 def text(scenario, rows):
@@ -52,7 +52,7 @@ def text(scenario, rows):
 
 def markdown(about, done, notes):
     out = [f"# Load test, {about['date']}", "", f"Commit {about['commit']}{' with changes' if about['dirty'] else ''}. {about['machine']}.", ""]
-    out += ["CPU time is the server's, of one core, user and system, by request; medians of alternating rounds. Compare ratios within a table, not", "figures between runs. `warmfront/it`: warmfront's CPU time in parts of that server's.", ""]
+    out += ["CPU time is the server's, of one core, user and system, by request; medians of alternating rounds. Compare ratios within a table, not", "figures between runs. `to first`: in parts of the first row's, which is the limit where there is one. `warmfront/it`: warmfront's in parts of that server's.", ""]
     out += [f"- {name}: {version}" for name, version in about["versions"].items()]
     out += [f"- load average before and after: {about['load'][0]}, {about['load'][1]}", f"- command: `{about['command']}`"]
     for scenario, rows in done:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import threading
+import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,19 +70,21 @@ class Warming:
                 urllib.request.urlopen(request, timeout=60).read()
                 self.runs += 1
             except OSError as error:
-                self.fault = str(error)
+                if not self.stop.is_set():
+                    self.fault = f"warm run: {error}"
                 return
 
     def __exit__(self, *_):
-        try:
-            for job in json.load(urllib.request.urlopen(f"http://127.0.0.1:{self.server.admin}/api/warm/jobs", timeout=10)).get("jobs", []):
-                if job.get("state") in ("running", "waiting"):
-                    request = urllib.request.Request(f"http://127.0.0.1:{self.server.admin}/api/warm/jobs/{job['id']}", method="DELETE")
-                    self.stop.set()
-                    urllib.request.urlopen(request, timeout=10).read()
-        except OSError:
-            pass
+        """The run under way is cancelled: the next sample is to be quiet."""
         self.stop.set()
+        jobs = f"http://127.0.0.1:{self.server.admin}/api/warm/jobs"
+        try:
+            with urllib.request.urlopen(jobs, timeout=10) as answer:
+                running = [job["id"] for job in json.load(answer)["jobs"] if job["state"] == "running"]
+            for job in running:
+                urllib.request.urlopen(urllib.request.Request(f"{jobs}/{job}", method="DELETE"), timeout=10).read()
+        except OSError as error:
+            self.fault = self.fault or f"cannot end the warm run: {error}"
         self.thread.join()
 
 
@@ -149,9 +152,11 @@ class Bench:
         return "" if len(body) == size else f"{scenario.path}: {len(body)} bytes instead of {size}"
 
     def fill(self, server):
-        """Asks for every key once."""
-        done = 0
+        """Asks for every key once; a busy machine takes its time, but not for ever."""
+        done, until = 0, time.monotonic() + 90
         while done < KEYS:
+            if time.monotonic() > until:
+                return f"only {done} of {KEYS} keys were stored within 90 s"
             sample = wrk(self.house, server, "cache", "/", 64, 3, (str(HERE / "zipf.lua"), str(KEYS), str(done)))
             done += sample.requests
             if sample.error:
