@@ -9,6 +9,7 @@ use crate::sidecar::forwarded::Peer;
 use crate::sidecar::full::Full;
 use crate::sidecar::http2;
 use crate::sidecar::listen::{Arrival, Listener, accept, accept_waiting};
+use crate::sidecar::live::Watched;
 use crate::sidecar::open::{Open, Ticket};
 use crate::sidecar::opening::{Opened, open};
 use crate::sidecar::origins::keep_checking;
@@ -17,12 +18,14 @@ use crate::sidecar::stash::MAX_AGE;
 use crate::sidecar::target::Memory;
 use crate::sidecar::tls::{self, Stamp};
 use crate::sidecar::wire::Wire;
+use arc_swap::cache::Cache;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
@@ -228,9 +231,11 @@ where
         return Box::pin(http2::converse(opened, seat, service, &mut ticket)).await; // larger than one of HTTP/1.1
     }
     let Opened { stream, early, since, .. } = opened;
-    let wire = Wire::new(stream, early, since, live, exchange.clone());
+    let wire = Wire::new(stream, early, since, live.clone(), exchange.clone());
+    let desk = RefCell::new((service, Cache::new(Watched(live.clone()))));
     let answer = service_fn(move |request| {
-        let forwarding = forward(service.clone(), seat.clone(), request);
+        let (service, settings) = &mut *desk.borrow_mut();
+        let forwarding = forward(service, &seat, settings.load(), request);
         async move { Ok::<_, Infallible>(forwarding.await) }
     });
     let mut connection = pin!(http1::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(wire), answer).with_upgrades());

@@ -364,7 +364,7 @@ async fn a_silent_upload_is_408() {
     let talk = Talk::to(rig.address).await;
     let (response, _stream) = talk.send(Request::post("http://h/").body(()).unwrap(), false).await;
     assert_eq!(read(response).await.unwrap().status.as_u16(), 408);
-    assert_eq!(rig.sidecar.refused(Refusal::BodyTimeout), 1);
+    assert_eq!((rig.sidecar.refused(Refusal::BodyTimeout), rig.sidecar.refused(Refusal::BadRequest)), (1, 0), "counted once");
 }
 
 #[tokio::test]
