@@ -213,23 +213,13 @@ where
     B::Error: Into<BoxError>,
 {
     let (live, exchange) = (sidecar.live().clone(), ticket.exchange.clone());
-    let ip = arrival.ip;
-    let Some(place) = live.place(ip) else { return };
     let opened = tokio::select! {
         biased;
         opened = open(arrival, &live) => opened,
         _ = &mut ticket.drain => return,
         _ = &mut ticket.cut => return,
     };
-    let Some(opened) = opened else { return };
-    // From here on the connection is the client's whom a PROXY header has named.
-    let _place = if opened.ip == ip {
-        place
-    } else {
-        drop(place);
-        let Some(place) = live.place(opened.ip) else { return };
-        place
-    };
+    let Some((opened, _place)) = opened else { return };
     let seat = Seat {
         live: live.clone(),
         exchange: exchange.clone(),
