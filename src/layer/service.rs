@@ -102,7 +102,7 @@ where
         match found {
             Found::Fresh(stored) => {
                 let hits = stored.touch(now);
-                self.shared.hosts.note_hit(hits, || stored.head.lineage.key.authority());
+                self.shared.hosts.note_hit(hits, &stored.head.lineage.key);
                 if self.shared.wishes.wants(hits) {
                     self.nominate(&key, &stored);
                 }

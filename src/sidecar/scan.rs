@@ -284,7 +284,7 @@ mod tests {
                 "PUT / HTTP/1.1\r\nHost: h\r\nA: b\r\nContent-Length: 2\r\n\r\nxy",
                 vec![
                     Event::Head("PUT / HTTP/1.1\r\nHost: h\r\nA: b\r\nContent-Length: 2\r\n\r\n".into()),
-                    Event::BodyUpTo(first.len() + 59),
+                    Event::BodyUpTo(first.len() + 54),
                 ],
             ),
         ] {

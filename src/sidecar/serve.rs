@@ -233,7 +233,7 @@ where
         exchange: exchange.clone(),
         upstream: sidecar.upstream(),
         peer: Peer::new(opened.ip).over(opened.https),
-        memory: Memory::new(opened.https),
+        memory: Memory::default(),
         open: ticket.open().clone(),
     };
     let seat = Arc::new(seat);

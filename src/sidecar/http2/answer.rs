@@ -50,7 +50,11 @@ where
     let (mut parts, stream) = request.into_parts();
     traffic.used(request::weight(&parts));
     let (asked, head) = (Asked::refused(&parts), parts.method == Method::HEAD);
-    let checked = request::check(&mut parts, &seat.memory);
+    let https = {
+        let settings = seat.live.settings.load();
+        seat.peer.is_asked_over_https(&parts.headers, &settings.server, &settings.upstream)
+    };
+    let checked = request::check(&mut parts, https);
     let length = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let news = Arc::new(News::default());
     let incoming = Incoming::new(stream, length, parts.headers.contains_key(EXPECT), seat.live.clone(), traffic, news.clone());

@@ -8,20 +8,19 @@ const MOST: usize = 2048;
 const HIDDEN: &str = "***";
 
 /// Query parameters whose values are not written.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Redaction {
-    patterns: Box<[Pattern]>,
-    /// With which bytes names may begin and end that a pattern knows: most are told from them at a glance.
-    first: Bytes,
-    last: Bytes,
+    /// By the first byte of a name, in lower case, or its last: most names meet no pattern at all, and every request that is told of comes by here.
+    first: Buckets,
+    last: Buckets,
 }
+
+type Buckets = Box<[Vec<Pattern>; 256]>;
 
 #[derive(Clone, Debug)]
 struct Pattern {
     word: Box<str>,
     place: Place,
-    /// The byte of the word that is looked at before the others, in lower case: its first, or its last where it is the end of names.
-    telling: Option<u8>,
 }
 
 /// What of a name a word is.
@@ -32,22 +31,6 @@ enum Place {
     End,
 }
 
-/// A set of bytes, whatever their case.
-#[derive(Clone, Copy, Debug, Default)]
-struct Bytes([u64; 4]);
-
-impl Bytes {
-    fn insert(&mut self, byte: u8) {
-        for byte in [byte.to_ascii_lowercase(), byte.to_ascii_uppercase()] {
-            self.0[usize::from(byte >> 6)] |= 1 << (byte & 63);
-        }
-    }
-
-    fn has(&self, byte: Option<&u8>) -> bool {
-        byte.is_some_and(|byte| self.0[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1)
-    }
-}
-
 impl Pattern {
     fn new(name: &str) -> Self {
         let (word, place) = match (name.strip_suffix('*'), name.strip_prefix('*')) {
@@ -55,15 +38,10 @@ impl Pattern {
             (None, Some(end)) => (end, Place::End),
             (None, None) => (name, Place::Whole),
         };
-        let telling = if place == Place::End { word.bytes().last() } else { word.bytes().next() };
-        Self { word: word.into(), place, telling: telling.map(|byte| byte.to_ascii_lowercase()) }
+        Self { word: word.into(), place }
     }
 
     fn matches(&self, name: &[u8]) -> bool {
-        let byte = if self.place == Place::End { name.last() } else { name.first() };
-        if self.telling.is_some() && byte.map(u8::to_ascii_lowercase) != self.telling {
-            return false;
-        }
         let part = match self.place {
             Place::Whole => Some(name),
             Place::Beginning => name.get(..self.word.len()),
@@ -73,20 +51,29 @@ impl Pattern {
     }
 }
 
+impl Default for Redaction {
+    fn default() -> Self {
+        Self::new::<&str>(&[])
+    }
+}
+
 impl Redaction {
     /// Of parameters of these names, whatever their case; a `*` at the beginning or the end stands for anything.
     #[must_use]
     pub fn new<T: AsRef<str>>(names: &[T]) -> Self {
-        let patterns: Box<[Pattern]> = names.iter().map(|name| Pattern::new(name.as_ref())).collect();
-        let (mut first, mut last) = (Bytes::default(), Bytes::default());
-        for pattern in &patterns {
-            match (pattern.telling, pattern.place) {
-                (Some(byte), Place::End) => last.insert(byte),
-                (Some(byte), _) => first.insert(byte),
-                (None, _) => first = Bytes([u64::MAX; 4]), // a `*` alone
+        let empty = || Box::new(std::array::from_fn(|_| Vec::new()));
+        let mut redaction = Self { first: empty(), last: empty() };
+        for pattern in names.iter().map(|name| Pattern::new(name.as_ref())) {
+            let (buckets, byte) = match pattern.place {
+                Place::End => (&mut redaction.last, pattern.word.bytes().last()),
+                Place::Whole | Place::Beginning => (&mut redaction.first, pattern.word.bytes().next()),
+            };
+            match byte {
+                Some(byte) => buckets[usize::from(byte.to_ascii_lowercase())].push(pattern),
+                None => buckets.iter_mut().for_each(|bucket| bucket.push(pattern.clone())), // a `*` alone
             }
         }
-        Self { patterns, first, last }
+        redaction
     }
 
     /// `target` (a path, perhaps with a query) as it may be written. Nothing is copied if nothing has to be hidden.
@@ -99,7 +86,7 @@ impl Redaction {
         if clean.len() > MOST { Cow::Owned(format!("{}…", &clean[..clean.floor_char_boundary(MOST)])) } else { clean }
     }
 
-    /// Whether a query has a value that must not be seen. In one go, since every request that is told of comes by here.
+    /// Whether a query has a value that must not be seen, in one go.
     fn hides_any(&self, query: &[u8]) -> bool {
         let mut name = Some(0);
         for (at, byte) in query.iter().enumerate() {
@@ -117,14 +104,16 @@ impl Redaction {
         false
     }
 
-    /// Whether the value of a parameter of this name must not be seen.
+    /// Whether the value of a parameter of this name must not be seen. An origin reads `t%6fken` as `token`.
     fn hides(&self, name: &[u8]) -> bool {
-        if name.contains(&b'%') {
-            // An origin reads `t%6fken` as `token`.
-            let name = decoded(name);
-            return self.patterns.iter().any(|pattern| pattern.matches(&name));
-        }
-        (self.first.has(name.first()) || self.last.has(name.last())) && self.patterns.iter().any(|pattern| pattern.matches(name))
+        if name.contains(&b'%') { self.knows(&decoded(name)) } else { self.knows(name) }
+    }
+
+    fn knows(&self, name: &[u8]) -> bool {
+        let in_bucket = |buckets: &Buckets, byte: Option<&u8>| {
+            byte.is_some_and(|byte| buckets[usize::from(byte.to_ascii_lowercase())].iter().any(|pattern| pattern.matches(name)))
+        };
+        in_bucket(&self.first, name.first()) || in_bucket(&self.last, name.last())
     }
 
     fn rewritten(&self, path: &str, query: &str) -> String {
