@@ -1,11 +1,13 @@
 //! All that strangers, origins and operators write and we read, for fuzzers: each target takes any bytes, and panics only if a promise is broken.
 
+use crate::cache::Site;
 use crate::config::{Sources, load};
 use crate::rfc::directives::{RequestDirectives, ResponseDirectives};
 use crate::rfc::range::{ByteRange, RangeSet};
 use crate::rfc::vary;
 use crate::rfc::vary::Vary;
 use crate::rfc::{conditional, date, etag, list, range, targeted};
+use crate::telemetry::log::Trace;
 use crate::warm::Selector;
 use crate::warm::source::read_source;
 use http::header::{CACHE_CONTROL, ETAG, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, VARY};
@@ -18,6 +20,9 @@ pub const TARGETS: &[Target] = &[
     ("connection", crate::sidecar::fuzz::connection),
     ("chunked", crate::sidecar::fuzz::chunked),
     ("admission", crate::sidecar::fuzz::admission),
+    ("proxy_header", crate::sidecar::fuzz::proxy_header),
+    ("traceparent", trace),
+    ("site", site),
     ("cache_control", cache_control),
     ("vary", varying),
     ("range", ranges),
@@ -106,6 +111,24 @@ fn conditions(bytes: &[u8]) {
     let _ = conditional::evaluate(&request, tag.as_ref(), Some(1), Some(2));
     request.append(ETAG, HeaderValue::from_static("x"));
     let _ = conditional::if_range_holds(bytes, tag.as_ref().map(HeaderValue::as_bytes), Some(1), Some(2));
+}
+
+/// A trace that a client names goes on as the same trace.
+fn trace(bytes: &[u8]) {
+    let mut headers = HeaderMap::new();
+    for line in lines(bytes) {
+        headers.append("traceparent", line);
+    }
+    let Some(trace) = Trace::of(&headers) else { return };
+    let child = HeaderMap::from_iter(trace.child().map(|child| (http::HeaderName::from_static("traceparent"), child)));
+    assert_eq!(Trace::of(&child), Some(trace));
+}
+
+/// A host with its scheme: what is read is written so that it is read again as the same, and makes a request.
+fn site(bytes: &[u8]) {
+    let Some(site) = std::str::from_utf8(bytes).ok().and_then(|text| text.parse::<Site>().ok()) else { return };
+    assert_eq!(site.to_string().parse::<Site>().ok(), Some(site.clone()));
+    assert!(site.host().is_some() && site.uri(http::uri::PathAndQuery::from_static("/")).is_some());
 }
 
 /// A file: it is read, or every fault has a place that is in it.

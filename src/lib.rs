@@ -34,6 +34,9 @@
 
 #[cfg(feature = "sidecar")]
 pub mod admin;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 pub mod body;
 pub mod cache;
 #[cfg(feature = "sidecar")]

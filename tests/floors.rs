@@ -15,7 +15,7 @@ const FLOORS: [&[&str]; 11] = [
     &["admin"],
     &["config"],
     &["cli"],
-    &["fuzzing"],
+    &["fuzzing", "bench"],
 ];
 
 /// Heavy crates: the crate's name in code, and the only places that may name it. The demo is a program of its own inside the command line, and

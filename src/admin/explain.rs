@@ -5,9 +5,10 @@ use crate::admin::answer::Answer;
 use crate::admin::asked::Asked;
 use crate::admin::bad::{BadParameter, all, only};
 use crate::admin::problem::Problem;
+use crate::cache::Site;
 use crate::suggest::quote;
 use http::header::HOST;
-use http::uri::PathAndQuery;
+use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use serde_json::{Value, json};
 
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 pub(super) const MOST_HEADERS: usize = 100;
 
 /// The explanation for the request that `query` describes, decoded: `url` (a path, or a whole URL), `header` (`name: value`, any number of times), and
-/// `method`. A path belongs to the host of a `header=host:..`, else to the one that readers name most, else to the one that is warmed for.
+/// `method`. A URL says its scheme; a path has the one that readers use most. It belongs to the host of a `header=host:..`, else to the one that readers name most, else to the one that is warmed for.
 ///
 /// # Errors
 /// The parameter that makes no request.
@@ -37,9 +38,8 @@ pub(super) fn answer(rooms: &Rooms, asked: &Asked) -> Result<Answer, Problem> {
 fn described(rooms: &Rooms, query: &[(String, String)]) -> Result<Request<()>, BadParameter> {
     let url = only(query, "url")?
         .ok_or_else(|| BadParameter::new("url", "write a path with its query, as /api/x?y=1, or a URL of http or https"))?;
-    let (host, target) = target(url)?;
+    let (named, target) = target(url)?;
     let mut request = Request::new(());
-    *request.uri_mut() = Uri::from(target);
     if let Some(method) = only(query, "method")? {
         let parsed = Method::from_bytes(method.as_bytes());
         *request.method_mut() = parsed.map_err(|_| BadParameter::new("method", format!("{} is no method", quote(method))))?;
@@ -49,19 +49,26 @@ fn described(rooms: &Rooms, query: &[(String, String)]) -> Result<Request<()>, B
         if at >= MOST_HEADERS {
             return Err(BadParameter::new("header", format!("at most {MOST_HEADERS} lines")));
         }
-        if name == HOST && host.is_some() {
+        if name == HOST && named.is_some() {
             return Err(BadParameter::new("header", "the url names a host already"));
         }
         request.headers_mut().append(name, value);
     }
+    let site = named.unwrap_or_else(|| usual_site(rooms));
+    let site = match request.headers().get(HOST).map(|host| host.to_str().ok()?.parse().ok()) {
+        Some(None) => return Err(BadParameter::new("header", "what is said of host is no host")),
+        Some(Some(authority)) => Site::new(site.is_https(), authority),
+        None => site,
+    };
     if !request.headers().contains_key(HOST) {
-        request.headers_mut().insert(HOST, host.unwrap_or_else(|| usual_host(rooms)));
+        request.headers_mut().insert(HOST, site.host().ok_or_else(|| BadParameter::new("url", "its host is none"))?);
     }
+    *request.uri_mut() = site.uri(target).ok_or_else(|| BadParameter::new("url", "it is no target of a request"))?;
     Ok(request)
 }
 
-/// The host that a URL names, and its path and query. Behind the sidecar all requests have one scheme, whatever a reader's browser shows.
-fn target(url: &str) -> Result<(Option<HeaderValue>, PathAndQuery), BadParameter> {
+/// The site that a URL names, and its path and query.
+fn target(url: &str) -> Result<(Option<Site>, PathAndQuery), BadParameter> {
     let bad = || BadParameter::new("url", format!("{} is neither a path that begins with / nor a URL of http or https", quote(url)));
     if url.starts_with('/') {
         return url.parse().map(|target| (None, target)).map_err(|_| bad());
@@ -69,8 +76,8 @@ fn target(url: &str) -> Result<(Option<HeaderValue>, PathAndQuery), BadParameter
     let uri: Uri = url.parse().map_err(|_| bad())?;
     let authority = uri.authority().filter(|_| matches!(uri.scheme_str(), Some("http" | "https"))).ok_or_else(bad)?;
     let named = authority.as_str().rsplit('@').next().unwrap_or_default();
-    let host = HeaderValue::from_str(named).map_err(|_| bad())?;
-    Ok((Some(host), uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"))))
+    let site = Site::new(uri.scheme() == Some(&Scheme::HTTPS), named.parse().map_err(|_| bad())?);
+    Ok((Some(site), uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"))))
 }
 
 fn header(line: &str) -> Result<(HeaderName, HeaderValue), BadParameter> {
@@ -83,9 +90,8 @@ fn header(line: &str) -> Result<(HeaderName, HeaderValue), BadParameter> {
     Ok((name, value))
 }
 
-fn usual_host(rooms: &Rooms) -> HeaderValue {
-    let of_readers = rooms.cache.usual_host().and_then(|host| HeaderValue::from_str(&host).ok());
-    of_readers.or_else(|| rooms.warm.hosts().first().cloned()).unwrap_or_else(|| HeaderValue::from_static("localhost"))
+fn usual_site(rooms: &Rooms) -> Site {
+    rooms.cache.usual_site().or_else(|| rooms.warm.hosts().first().cloned()).unwrap_or_else(Site::localhost)
 }
 
 #[cfg(test)]
@@ -110,7 +116,7 @@ mod tests {
         house.ask(get("/a?x=1")).await;
         let told = ask(&house, &[("url", "/a?x=1")]);
         assert_eq!((&told["verdict"]["outcome"], &told["key"]["authority"]), (&"hit".into(), &"h".into()), "{told}");
-        assert_eq!(ask(&house, &[("url", "https://H/a?x=1")])["verdict"]["outcome"], "hit", "the sidecar sees no https");
+        assert_eq!(ask(&house, &[("url", "https://H/a?x=1")])["verdict"]["outcome"], "miss", "each scheme has its own");
         assert_eq!(ask(&house, &[("url", "/a?x=1"), ("header", "host: other")])["verdict"]["outcome"], "miss");
         assert_eq!(ask(&house, &[("url", "/a?x=1"), ("header", "accept-language: en")])["verdict"]["forward"], "vary-miss");
         assert_eq!(ask(&house, &[("url", "/a?x=1"), ("method", "POST")])["route"], "pass");

@@ -12,12 +12,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Bans at a time; beyond it the two that are most alike become one.
 const MOST: usize = 64;
 
-/// The beginning of a path, of one origin or of all. It is compared byte by byte with the path as it was sent, so `/api/ch` also meets
+/// The beginning of a path, of one host or of all. It is compared byte by byte with the path as it was sent, so `/api/ch` also meets
 /// `/api/channels`; end it with `/` to stay inside a folder. The query is not looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Prefix {
-    /// Whether https, and the authority in lower case.
-    origin: Option<(bool, Box<str>)>,
+    /// The authority in lower case. The scheme is no part of it: one upstream answers both, so what is out of date by one is out of date by the other.
+    origin: Option<Box<str>>,
     path: Box<str>,
     /// Only this path, with this query or with none.
     exact: Option<Option<Box<str>>>,
@@ -29,11 +29,11 @@ impl Prefix {
         Self { origin: None, path: path.into(), exact: Some(query.map(Into::into)) }
     }
 
-    /// One path and query, of the origin that `target` names, or of all if it names none.
+    /// One path and query, of the host that `target` names, or of all if it names none.
     pub(crate) fn target(target: &Uri, query: Option<&str>) -> Self {
         let none = HeaderMap::new();
         let origin = target.authority().map(|_| origin_of(target, &none));
-        let origin = origin.map(|(https, authority)| (https, authority.to_ascii_lowercase().into_boxed_str()));
+        let origin = origin.map(|(_, authority)| authority.to_ascii_lowercase().into_boxed_str());
         Self { origin, ..Self::exact(target.path(), query) }
     }
 
@@ -47,18 +47,18 @@ impl Prefix {
                 return None;
             }
             let uri: Uri = format!("{scheme}://{}/", &rest[..end]).parse().ok()?;
-            let (https, authority) = origin_of(&uri, &none);
-            Some((https, authority.to_ascii_lowercase().into_boxed_str(), &rest[end..]))
+            let (_, authority) = origin_of(&uri, &none);
+            Some((authority.to_ascii_lowercase().into_boxed_str(), &rest[end..]))
         });
         match absolute.filter(|_| !text.starts_with('/')) {
-            Some((https, authority, path)) => Self { origin: Some((https, authority)), path: path.into(), exact: None },
+            Some((authority, path)) => Self { origin: Some(authority), path: path.into(), exact: None },
             None => Self { origin: None, path: text.into(), exact: None },
         }
     }
 
     /// Whether `key` lies under it.
     pub(crate) fn matches(&self, key: &Key) -> bool {
-        let here = self.origin.as_ref().is_none_or(|(https, authority)| *https == key.is_https() && **authority == *key.authority());
+        let here = self.origin.as_ref().is_none_or(|authority| **authority == *key.authority());
         here && match &self.exact {
             None => key.path().starts_with(&*self.path),
             Some(query) => key.path() == &*self.path && key.query() == query.as_deref(),
@@ -219,7 +219,9 @@ mod tests {
             ("/api/channels/77", false),
             ("/API", false),
             ("api", false),
-            ("https://example.com/api", false),
+            ("https://example.com/api", true),
+            ("https://example.com:443/api", true),
+            ("https://example.com:80/api", false),
             ("http://example.com.evil/api", false),
             ("http://example.com:81/", false),
             ("ftp://example.com/", false),

@@ -85,7 +85,7 @@ impl Epoch {
 pub(crate) enum GroupName<'a> {
     /// A tag: of a rule, of Cache-Tag or of Surrogate-Key.
     Tag(&'a str),
-    /// A string of Cache-Groups, of the origin that a key names (RFC 9875 section 2).
+    /// A string of Cache-Groups, of the origin that a key names (RFC 9875 section 2), by whichever scheme.
     OfOrigin(&'a Key, &'a str),
     /// A target: all its variants and partitions, and the fetches under way for it.
     Target(&'a [u8]),
@@ -97,9 +97,7 @@ impl GroupName<'_> {
             Self::Tag(tag) => [b"t", tag.as_bytes()].concat(),
             Self::Target(target) => [b"u", target].concat(),
             // The authority has no zero in it, so no two pairs are the same bytes.
-            Self::OfOrigin(key, name) => {
-                [b"g", &[u8::from(key.is_https())][..], key.authority().as_bytes(), b"\0", name.as_bytes()].concat()
-            }
+            Self::OfOrigin(key, name) => [b"g", key.authority().as_bytes(), b"\0", name.as_bytes()].concat(),
         }
         .into_boxed_slice()
     }
@@ -486,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_group_belongs_to_its_origin() {
+    fn a_cache_group_belongs_to_its_host_by_whichever_scheme() {
         let groups = Groups::new();
         let secrets = KeySecrets::new();
         let of = |https, authority| {
@@ -494,7 +492,7 @@ mod tests {
             groups.join(GroupName::OfOrigin(&key, "a"))
         };
         let (one, port, tls) = (of(false, "h"), of(false, "h:81"), of(true, "h"));
-        assert!(Arc::ptr_eq(&one, &of(false, "H")) && !Arc::ptr_eq(&one, &port) && !Arc::ptr_eq(&one, &tls));
+        assert!(Arc::ptr_eq(&one, &of(false, "H")) && !Arc::ptr_eq(&one, &port) && Arc::ptr_eq(&one, &tls));
         assert!(!Arc::ptr_eq(&one, &groups.join(TAG)));
     }
 }

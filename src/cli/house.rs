@@ -6,9 +6,9 @@ use crate::config::Config;
 use crate::sidecar::settings::{ListenAddr, Origin};
 use crate::sidecar::{Drained, Sidecar};
 use crate::telemetry::log::{Logs, RequestLog};
-use crate::warm::{Plan, UserWarmup, Warm, Warmer};
+use crate::warm::{Plan, Site, UserWarmup, Warm, Warmer};
 use crate::{Cache, CacheLayer};
-use http::uri::Authority;
+use http::uri::Scheme;
 use http::{HeaderValue, Request};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -55,13 +55,10 @@ impl House {
         let bound = sidecar.bind().await.map_err(|error| error.to_string())?;
         let addresses = bound.addresses();
         let mut plan = Plan::new(&cache).settings(config.warm);
-        if let Some(host) = addresses.iter().find_map(host) {
+        if let Some(host) = addresses.iter().find_map(site) {
             plan = plan.default_host(&host);
         }
-        let tls = addresses.iter().any(ListenAddr::speaks_tls);
-        let guard = Warmer::new::<_, RequestBody, _>(AsReaders { service: service.clone(), tls }, plan)
-            .spawn()
-            .map_err(|fault| fault.to_string())?;
+        let guard = Warmer::new::<_, RequestBody, _>(AsReaders(service.clone()), plan).spawn().map_err(|fault| fault.to_string())?;
         let warm = guard.handle();
         let service = UserWarmup::new(service.with_thin_heads(), warm.clone());
         let rooms = Rooms { cache: cache.clone(), warm: warm.clone(), sidecar: sidecar.clone(), logs: logs.clone() };
@@ -99,22 +96,19 @@ fn bind_admin(settings: AdminSettings, rooms: &Rooms) -> Result<BoundAdmin, Stri
     }
 }
 
-/// The host that a reader on this machine names.
-pub(super) fn host(address: &ListenAddr) -> Option<Authority> {
-    let (ListenAddr::Tcp(address) | ListenAddr::Tls(address)) = address else { return None };
-    let mut address = *address;
+/// Where a reader on this machine asks.
+pub(super) fn site(listen: &ListenAddr) -> Option<Site> {
+    let (ListenAddr::Tcp(address) | ListenAddr::Tls(address)) = listen else { return None };
+    let (https, mut address) = (matches!(listen, ListenAddr::Tls(_)), *address);
     if address.ip().is_unspecified() {
         address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
-    address.to_string().parse().ok()
+    Some(Site::new(https, address.to_string().parse().ok()?))
 }
 
-/// What is warmed is asked for as readers over TLS ask: an origin that answers otherwise in clear would have its redirect to https stored for them.
+/// What is warmed is asked for as its readers ask: the origin is told their scheme.
 #[derive(Clone, Debug)]
-struct AsReaders<S> {
-    service: S,
-    tls: bool,
-}
+struct AsReaders<S>(S);
 
 impl<S: Service<Request<RequestBody>>> Service<Request<RequestBody>> for AsReaders<S> {
     type Response = S::Response;
@@ -122,14 +116,13 @@ impl<S: Service<Request<RequestBody>>> Service<Request<RequestBody>> for AsReade
     type Future = S::Future;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.service.poll_ready(cx)
+        self.0.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: Request<RequestBody>) -> S::Future {
-        if self.tls {
-            request.headers_mut().entry("x-forwarded-proto").or_insert(HeaderValue::from_static("https"));
-        }
-        self.service.call(request)
+        let scheme = if request.uri().scheme() == Some(&Scheme::HTTPS) { "https" } else { "http" };
+        request.headers_mut().insert("x-forwarded-proto", HeaderValue::from_static(scheme));
+        self.0.call(request)
     }
 }
 

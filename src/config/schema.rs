@@ -192,7 +192,7 @@ pub(super) const KEYS: &[Key] = &[
     key("warm.refresh_ahead.hits", ANY, "keys hit at least so often are refreshed ahead"),
     key("warm.refresh_ahead.before", Fraction, "in which last part of their lifetime"),
     key("warm.time_zone", Text, "the time zone of schedules"),
-    key("warm.hosts", List, "the hosts that readers name, empty = the one that they name most"),
+    key("warm.hosts", List, "the hosts that readers name, as \"https://api.example.com\", empty = the one that they name most"),
     must("warm.groups[].name", Text, "the group's name"),
     key("warm.groups[].enabled", Bool, "whether it runs by its schedule"),
     key("warm.groups[].priority", ANY, "higher goes first"),

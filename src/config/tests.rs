@@ -198,6 +198,29 @@ fn the_whole_contract_is_known_and_acted_upon() {
     assert!(config.cache.rules[2].pass);
 }
 
+/// Whether a value has something at `path`, in any member of its lists.
+fn has(value: &toml::Value, path: &str) -> bool {
+    let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
+    let below = |value: &toml::Value| rest.is_none_or(|rest| has(value, rest));
+    match name.strip_suffix("[]") {
+        Some(list) => value.get(list).and_then(toml::Value::as_array).is_some_and(|tables| tables.iter().any(below)),
+        None => value.get(name).is_some_and(below),
+    }
+}
+
+#[test]
+fn the_example_has_every_key() {
+    let lines = include_str!("../../examples/warmfront.toml").lines();
+    // [upstream.tls] stands in comments: its files are not there.
+    let is_key = |line: &str| {
+        line.starts_with("# [") || line.split_once(" = ").is_some_and(|(name, _)| !name.trim_start_matches("# ").contains(' '))
+    };
+    let text: Vec<&str> = lines.map(|line| line.strip_prefix("# ").filter(|_| is_key(line)).unwrap_or(line)).collect();
+    let example: toml::Value = toml::from_str(&text.join("\n")).unwrap();
+    let missing: Vec<_> = schema::KEYS.iter().map(|key| key.path).filter(|path| !has(&example, path)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 #[test]
 fn misspelt_and_misplaced_keys_are_told_where_they_belong() {
     assert_eq!(

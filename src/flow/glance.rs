@@ -24,6 +24,8 @@ pub(crate) struct Glance {
     pub(crate) conditional: bool,
     /// `Upgrade`.
     pub(crate) upgrade: bool,
+    /// `traceparent`.
+    pub(crate) traced: bool,
     /// One that lets the request be another one than it says.
     pub(crate) overridden: bool,
 }
@@ -42,8 +44,12 @@ impl Glance {
                 | header::IF_MODIFIED_SINCE
                 | header::IF_UNMODIFIED_SINCE => seen.conditional = true,
                 header::UPGRADE => seen.upgrade = true,
-                // All overrides begin with `x-`, so that other names cost one comparison.
-                _ => seen.overridden |= name.as_str().starts_with("x-") && OVERRIDES.contains(name),
+                _ => match name.as_str().as_bytes() {
+                    // All overrides begin like this, so that other names cost one comparison.
+                    [b'x', b'-', b'h' | b'm' | b'o' | b'r', ..] => seen.overridden |= OVERRIDES.contains(name),
+                    b"traceparent" => seen.traced = true,
+                    _ => {}
+                },
             }
         }
         seen
@@ -52,13 +58,13 @@ impl Glance {
 
 #[cfg(test)]
 mod tests {
-    use super::Glance;
+    use super::{Glance, OVERRIDES};
     use http::{HeaderMap, HeaderName, HeaderValue};
 
-    fn at(name: &'static str) -> Glance {
+    fn at(name: &str) -> Glance {
         let mut headers = HeaderMap::new();
         headers.insert("accept", HeaderValue::from_static("*/*"));
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static("x"));
+        headers.insert(HeaderName::try_from(name).unwrap(), HeaderValue::from_static("x"));
         Glance::at(&headers)
     }
 
@@ -75,7 +81,8 @@ mod tests {
             assert_eq!(at(name), Glance { conditional: true, ..nothing }, "{name}");
         }
         assert_eq!(at("upgrade"), Glance { upgrade: true, ..nothing });
-        for name in ["x-http-method-override", "x-original-url", "x-host"] {
+        assert_eq!(at("traceparent"), Glance { traced: true, ..nothing });
+        for name in OVERRIDES.iter().map(HeaderName::as_str) {
             assert_eq!(at(name), Glance { overridden: true, ..nothing }, "{name}");
         }
     }

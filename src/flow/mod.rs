@@ -15,6 +15,7 @@ pub(crate) mod shared;
 mod spool;
 pub(crate) mod tally;
 pub(crate) mod target;
+#[cfg_attr(not(feature = "sidecar"), expect(dead_code, reason = "only a server that writes HTTP/1 itself has a use for it"))]
 pub(crate) mod thin;
 pub(crate) mod through;
 pub(crate) mod visit;

@@ -79,7 +79,7 @@ where
         return Ok(visit.refuse(Refusal::OnlyIfCached, "nothing stored may answer this request, and it said only-if-cached"));
     }
     if visit.intent.is_none() {
-        visit.shared.hosts.note(visit.key.authority());
+        visit.shared.hosts.note(&visit.key);
     }
     if visit.goes_alone() {
         return visit.alone().await;

@@ -71,12 +71,15 @@ impl Shared {
     }
 
     /// Invalidates a target in all its variants and partitions, and whatever is being fetched for it, as far as it was asked for before `sequence`;
-    /// how many unpartitioned variants there were.
+    /// how many unpartitioned variants there were. By both schemes: one upstream answers them.
     pub(crate) fn invalidate_target_as_of(&self, parts: &KeyParts<'_>, level: Level, sequence: u64) -> usize {
-        let key: Key = self.secrets.build(&KeyParts { partition: None, ..*parts }).to_key();
-        // The group first: a fetch that lands in between finds it, and one that has landed is found in the store.
-        self.groups.invalidate(GroupName::Target(&key.target()), level, sequence);
-        let count = self.store.invalidate(&key, level, sequence);
+        let count = [false, true].into_iter().map(|https| {
+            let key: Key = self.secrets.build(&KeyParts { https, partition: None, ..*parts }).to_key();
+            // The group first: a fetch that lands in between finds it, and one that has landed is found in the store.
+            self.groups.invalidate(GroupName::Target(&key.target()), level, sequence);
+            self.store.invalidate(&key, level, sequence)
+        });
+        let count = count.sum();
         self.sweep_after(level); // its partitions
         count
     }

@@ -21,6 +21,8 @@ pub(crate) struct Tally {
     began: Moment,
     /// When the look into the cache had come to its end.
     looked: Moment,
+    /// Knows it if the client gets another answer than the cache's.
+    overruled: Option<Overruled>,
     story: Option<Story>,
     state: Mutex<State>,
 }
@@ -34,7 +36,6 @@ struct Story {
     trace: Trace,
     /// The trace is a new one: the client has named none.
     is_new: bool,
-    overruled: Option<Overruled>,
 }
 
 #[derive(Debug, Default)]
@@ -68,18 +69,19 @@ impl Tally {
                 let trace = Trace::random();
                 trace.sampled(shared.log.sampler().would_keep(trace.dice()))
             });
-            let overruled = request.extensions().get().cloned();
             let (method, uri) = (request.method().clone(), request.uri().clone());
-            Story { method, uri, key, trace, is_new: named.is_none(), overruled }
+            Story { method, uri, key, trace, is_new: named.is_none() }
         });
-        let rule = Arc::clone(settings.counts(rule));
-        Arc::new(Self { looked: shared.clock.moment(), shared: Arc::clone(shared), rule, began, story, state: Mutex::default() })
+        let (rule, overruled) = (Arc::clone(settings.counts(rule)), request.extensions().get().cloned());
+        Arc::new(Self { looked: shared.clock.moment(), shared: Arc::clone(shared), rule, began, overruled, story, state: Mutex::default() })
     }
 
     /// Counts it, with the time up to now.
     pub(crate) fn count(&self, outcome: Outcome, reason: Option<&'static str>) {
         let mut state = self.state.lock();
         if state.answered.is_none() {
+            let refused = self.overruled.as_ref().and_then(Overruled::get).map(|refusal| (Outcome::Refused, Some(refusal.as_str())));
+            let (outcome, reason) = refused.unwrap_or((outcome, reason));
             let nanos = self.shared.count(&self.rule, outcome, self.began);
             state.answered = Some(Answered { outcome, reason, nanos });
         }
@@ -107,7 +109,7 @@ impl Tally {
     fn tell(&self, story: &Story, state: &State) {
         let answered = state.answered.unwrap_or(Answered { outcome: Outcome::Abandoned, reason: None, nanos: 0 });
         let (lookup, upstream) = self.timings(answered);
-        let overruled = story.overruled.as_ref().and_then(Overruled::get);
+        let overruled = self.overruled.as_ref().and_then(Overruled::get);
         let facts = Facts {
             asked: Some((&story.method, &story.uri)),
             rule: self.rule.rule(),
@@ -164,7 +166,7 @@ pub(crate) fn answered_at_once<B: Body>(
     rule: Option<usize>,
     (outcome, reason): (Outcome, Option<&'static str>),
     began: Moment,
-    parts: &Parts,
+    (parts, traced): (&Parts, bool),
     key: u64,
     response: &mut Response<CacheBody<B>>,
 ) {
@@ -173,22 +175,20 @@ pub(crate) fn answered_at_once<B: Body>(
     if shared.log.wants_server_timing() {
         append(response, server_timing(nanos, None, nanos));
     }
-    if shared.log.is_heard() {
-        let facts = Facts {
-            asked: Some((&parts.method, &parts.uri)),
-            rule: counts.rule(),
-            outcome,
-            reason,
-            status: Some(response.status()),
-            bytes: response.body().stored_length(),
-            lookup: nanos,
-            upstream: None,
-            total: nanos,
-            key: Some(key),
-            ending: Ending::Whole,
-        };
-        shared.log.tell(&facts, || Trace::of(&parts.headers));
-    }
+    let facts = Facts {
+        asked: Some((&parts.method, &parts.uri)),
+        rule: counts.rule(),
+        outcome,
+        reason,
+        status: Some(response.status()),
+        bytes: response.body().stored_length(),
+        lookup: nanos,
+        upstream: None,
+        total: nanos,
+        key: Some(key),
+        ending: Ending::Whole,
+    };
+    shared.log.tell(&facts, || if traced { Trace::of(&parts.headers) } else { None });
 }
 
 /// Tells of a request that neither the cache nor the origin had a part in.

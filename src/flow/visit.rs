@@ -42,10 +42,17 @@ pub(crate) enum Found {
 fn names_one_host(parts: &Parts) -> bool {
     let mut lines = parts.headers.get_all(HOST).iter();
     let Some(host) = lines.next() else { return true };
-    let bare = |text: &'_ str| text.strip_suffix(":80").or_else(|| text.strip_suffix(":443")).unwrap_or(text).len();
-    let same = |one: &str, other: &str| one[..bare(one)].eq_ignore_ascii_case(&other[..bare(other)]);
-    let named = |host: &str| parts.uri.authority().is_none_or(|authority| same(authority.as_str(), host));
-    lines.next().is_none() && std::str::from_utf8(host.as_bytes()).is_ok_and(named)
+    lines.next().is_none()
+        && parts.uri.authority().map_or_else(|| host.to_str().is_ok(), |authority| is_same_host(authority.as_str(), host.as_bytes()))
+}
+
+/// A port that is the scheme's own makes no difference.
+fn is_same_host(one: &str, other: &[u8]) -> bool {
+    if one.as_bytes() == other {
+        return true;
+    }
+    let bare = |text: &str| text.strip_suffix(":80").or_else(|| text.strip_suffix(":443")).unwrap_or(text).len();
+    std::str::from_utf8(other).is_ok_and(|other| one[..bare(one)].eq_ignore_ascii_case(&other[..bare(other)]))
 }
 
 /// The place of the first rule that matches.

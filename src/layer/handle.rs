@@ -1,12 +1,12 @@
 //! The handle to a cache: how it is made, looked into and invalidated.
 
-use crate::cache::Eviction;
 use crate::cache::bans::Prefix;
 use crate::cache::groups::Level;
 use crate::cache::invalidation::Invalidation;
 use crate::cache::key::{KeyParts, origin_of};
 use crate::cache::rules::Rule;
 use crate::cache::settings::Settings;
+use crate::cache::{Eviction, Site};
 use crate::clock::Clock;
 use crate::flow::shared::Shared;
 use crate::flow::visit;
@@ -157,14 +157,14 @@ impl Cache {
         })
     }
 
-    /// The host that readers name most, as far as those requests tell that were not hits; `None` before there was one.
+    /// Where readers ask most; `None` before one has asked.
     #[must_use]
-    pub fn usual_host(&self) -> Option<Box<str>> {
+    pub fn usual_site(&self) -> Option<Site> {
         self.shared.hosts.usual()
     }
 
-    /// Invalidates one target, in all its variants and for every identity, and whatever is being fetched for it: an absolute URI, or a path and
-    /// query for requests without a host. How many shared variants there were.
+    /// Invalidates one target, in all its variants and for every identity, and whatever is being fetched for it: an absolute URI, which names
+    /// its host by both schemes, or a path and query for requests without a host. How many shared variants there were.
     pub fn invalidate(&self, uri: &Uri, level: Level) -> usize {
         self.shared.count_invalidation(Trigger::Url);
         self.invalidate_as_of(uri, level, self.shared.sequence())
@@ -194,7 +194,7 @@ impl Cache {
     }
 
     /// Invalidates everything whose path begins with `prefix`, also if it is still being fetched: `/api/` of all hosts, or `http://example.com/api/`
-    /// of one (with the scheme that requests have here; behind the sidecar that is `http`).
+    /// of one, whether they were asked for by `http` or `https`.
     ///
     /// The beginning is compared byte by byte with the path as it was sent: `/api/ch` meets `/api/channels`, `/api/ch/` does not. The query is no part
     /// of it; one in `prefix` is cut off. It holds when this returns, and costs no reader a walk through the store: a background thread takes that.
@@ -204,7 +204,7 @@ impl Cache {
         self.shared.invalidate_prefix_as_of(prefix, level, self.shared.sequence());
     }
 
-    /// Invalidates one path and query under every host, as [`invalidate_prefix`](Self::invalidate_prefix) does for a prefix: for whoever does not know
+    /// Invalidates one path and query under every host and scheme, as [`invalidate_prefix`](Self::invalidate_prefix) does for a prefix: for whoever does not know
     /// under which names readers ask.
     pub fn invalidate_everywhere(&self, target: &PathAndQuery, level: Level) {
         self.shared.count_invalidation(Trigger::Url);

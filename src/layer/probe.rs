@@ -4,6 +4,7 @@ use crate::cache::entry::Stored;
 use crate::cache::groups::Level;
 use crate::cache::key::{Key, KeyBuf};
 use crate::cache::obstacle::Obstacle;
+use crate::cache::site::Site;
 use crate::flow::glance::Glance;
 use crate::flow::shared::Shared;
 use crate::flow::visit::{self, Found, Route};
@@ -11,7 +12,7 @@ use crate::layer::Cache;
 use crate::rfc::directives::RequestDirectives;
 use http::header::HOST;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Request, Uri};
+use http::{HeaderMap, Request, Uri};
 use std::sync::Arc;
 
 /// What a request would meet.
@@ -28,19 +29,19 @@ impl Cache {
         &self.shared
     }
 
-    /// The hash of the key that a reader's request for `target` of `host` has. Headers count where a rule keys by them.
-    pub(crate) fn key_hash(&self, host: &HeaderValue, target: &PathAndQuery) -> u64 {
-        self.key_of(host, target, &HeaderMap::new()).hash_value()
+    /// The hash of the key that a reader's request for `target` of `site` has. Headers count where a rule keys by them.
+    pub(crate) fn key_hash(&self, site: &Site, target: &PathAndQuery) -> u64 {
+        self.key_of(site, target, &HeaderMap::new()).hash_value()
     }
 
     /// How often the copy that this request would be answered from has been hit; 0 if there is none.
-    pub(crate) fn heat(&self, host: &HeaderValue, target: &PathAndQuery, headers: &HeaderMap) -> u64 {
-        self.stored_for(host, target, headers).map_or(0, |stored| stored.hits())
+    pub(crate) fn heat(&self, site: &Site, target: &PathAndQuery, headers: &HeaderMap) -> u64 {
+        self.stored_for(site, target, headers).map_or(0, |stored| stored.hits())
     }
 
     /// The copy that this request would be answered from, fresh or not.
-    pub(crate) fn stored_for(&self, host: &HeaderValue, target: &PathAndQuery, headers: &HeaderMap) -> Option<Arc<Stored>> {
-        let key = self.key_of(host, target, headers);
+    pub(crate) fn stored_for(&self, site: &Site, target: &PathAndQuery, headers: &HeaderMap) -> Option<Arc<Stored>> {
+        let key = self.key_of(site, target, headers);
         self.shared.store.get(&key)?.select(headers, |_, _| false).cloned()
     }
 
@@ -71,12 +72,12 @@ impl Cache {
         stored.level(&self.shared.groups)
     }
 
-    fn key_of(&self, host: &HeaderValue, target: &PathAndQuery, headers: &HeaderMap) -> KeyBuf {
+    fn key_of(&self, site: &Site, target: &PathAndQuery, headers: &HeaderMap) -> KeyBuf {
         let settings = self.shared.settings.load();
         let (mut parts, ()) = Request::new(()).into_parts();
-        parts.uri = Uri::from(target.clone());
+        parts.uri = site.uri(target.clone()).unwrap_or_else(|| Uri::from(target.clone()));
         parts.headers = headers.clone();
-        parts.headers.insert(HOST, host.clone());
+        parts.headers.extend(site.host().map(|host| (HOST, host)));
         let rule = visit::match_rule(&settings, target.path()).and_then(|rule| settings.rules.get(rule));
         visit::key_for(&self.shared, &settings, rule, &mut parts)
     }

@@ -102,7 +102,7 @@ where
         match found {
             Found::Fresh(stored) => {
                 let hits = stored.touch(now);
-                self.shared.hosts.note_hit(hits, || stored.head.lineage.key.authority());
+                self.shared.hosts.note_hit(hits, &stored.head.lineage.key);
                 if self.shared.wishes.wants(hits) {
                     self.nominate(&key, &stored);
                 }
@@ -114,7 +114,7 @@ where
                     None => answer::from_stored(&stored, &client(&settings, &parts, glance, now, None)),
                 };
                 let ending = (Outcome::Hit, None);
-                answered_at_once(&self.shared, &settings, rule, ending, began, &parts, key.hash_value(), &mut response);
+                answered_at_once(&self.shared, &settings, rule, ending, began, (&parts, glance.traced), key.hash_value(), &mut response);
                 answer::lend_map(&mut response, parts.headers);
                 ResponseFuture::ready(response)
             }
@@ -123,7 +123,7 @@ where
                 let detail = if refresh { "stale-while-revalidate" } else { "max-stale" };
                 let mut response = answer::from_stored(&stored, &client(&settings, &parts, glance, now, Some(detail)));
                 let ending = (Outcome::Stale, Some(detail));
-                answered_at_once(&self.shared, &settings, rule, ending, began, &parts, key.hash_value(), &mut response);
+                answered_at_once(&self.shared, &settings, rule, ending, began, (&parts, glance.traced), key.hash_value(), &mut response);
                 if refresh {
                     let request = Request::from_parts(parts, body);
                     self.visit(&settings, request, rule, &key, directives, Found::Ask { why: Forward::Stale, stored: Some(stored) })

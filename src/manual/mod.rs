@@ -12,6 +12,9 @@ pub mod rfc9111 {}
 #[doc = include_str!("logs.md")]
 pub mod logs {}
 
+#[doc = include_str!("performance.md")]
+pub mod performance {}
+
 #[doc = include_str!("security.md")]
 pub mod security {}
 

@@ -44,7 +44,8 @@ pub(super) fn admit(parts: &mut Parts, empty: bool, settings: &Settings, peer: &
         limits.check(parts.uri.path(), &parts.headers, peer, &settings.server).map_err(Stop::Wait)?;
     }
     check(parts, empty, notable, settings)?;
-    let host = target::resolve(parts, memory, settings.upstream.host()).map_err(bad_request)?;
+    let https = peer.is_asked_over_https(&parts.headers, &settings.server, &settings.upstream);
+    let host = target::resolve(parts, memory, https, settings.upstream.host()).map_err(bad_request)?;
     spend_max_forwards(parts)?;
     let mut way = Way::Service;
     if notable.hop {
@@ -62,7 +63,7 @@ pub(super) fn admit(parts: &mut Parts, empty: bool, settings: &Settings, peer: &
     if notable.told {
         forwarded::drop_untold(&mut parts.headers, &parts.method, peer, &settings.server, &settings.upstream);
     }
-    forwarded::set(&mut parts.headers, &host, peer, &settings.server, &settings.upstream);
+    forwarded::set(&mut parts.headers, &host, https, peer, &settings.server, &settings.upstream);
     via(&mut parts.headers, parts.version);
     Ok(way)
 }

@@ -15,20 +15,22 @@ pub(super) struct Failure {
     pub(super) detail: String,
     /// The connection had served before: it was probably closed while it lay in the pool.
     pub(super) stale: bool,
+    /// A byte of the answer had come: nothing is put again after that.
+    pub(super) begun: bool,
     /// When it may be worth while to come again, if that is known.
     pub(super) retry_after: Option<Duration>,
 }
 
 impl Failure {
     pub(super) fn new(refusal: Refusal, detail: impl Into<String>) -> Self {
-        Self { refusal, detail: detail.into(), stale: false, retry_after: None }
+        Self { refusal, detail: detail.into(), stale: false, begun: false, retry_after: None }
     }
 
     /// Puts a name to what kept a response head away.
     pub(super) fn of(unanswered: &Unanswered) -> Self {
         match unanswered {
             Unanswered::Connect(error) => Self::to_connect(&**error),
-            Unanswered::Exchange { error, stale } => Self::to_answer(error, *stale),
+            Unanswered::Exchange { error, stale, begun } => Self { begun: *begun, ..Self::to_answer(error, *stale) },
         }
     }
 
@@ -71,7 +73,7 @@ impl Failure {
 
     /// Whether the connection failed, not the upstream: another attempt may do better.
     pub(super) const fn is_connection_level(&self) -> bool {
-        matches!(self.refusal, Refusal::UpstreamConnect | Refusal::UpstreamClosed)
+        !self.begun && matches!(self.refusal, Refusal::UpstreamConnect | Refusal::UpstreamClosed)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::sidecar::admission::{self, Stop, Way};
 use crate::sidecar::exchange::{Exchange, UntilWritten};
 use crate::sidecar::forwarded::Peer;
 use crate::sidecar::limited::Limited;
-use crate::sidecar::live::{Answer, Live};
+use crate::sidecar::live::{Answer, Live, Settings};
 use crate::sidecar::notable::Notable;
 use crate::sidecar::open::Open;
 use crate::sidecar::reply::Reply;
@@ -28,7 +28,9 @@ use hyper::upgrade::OnUpgrade;
 use std::convert::Infallible;
 use std::fmt::Display;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::{Duration, UNIX_EPOCH};
 use tower_service::Service;
 
@@ -44,16 +46,68 @@ pub(super) struct Seat {
 
 /// What must be remembered of a request to answer it.
 pub(super) struct Asked {
+    /// Its `Accept`, if it may come to be refused after the service has got it: one with a body.
     accept: Option<HeaderValue>,
     head: bool,
     old: bool,
 }
 
-/// Admits a request, has `service` answer it, and makes the answer fit for the client.
-pub(super) async fn forward<S, B, I>(service: S, seat: Arc<Seat>, request: Request<I>) -> Response<Reply<EitherBody<B>>>
+/// A body of the service, or of the upstream when the service was passed by.
+pub(super) type EitherBody<B> = http_body_util::Either<B, UpstreamBody>;
+
+/// What the client gets.
+type Outgoing<B> = Response<Reply<EitherBody<B>>>;
+
+/// A request on its way.
+enum Begun<F, B> {
+    /// It does not come to the service.
+    Over(Box<Outgoing<B>>),
+    /// The service has it.
+    Called { answering: F, overruled: Option<Overruled>, limit: u64, asked: Asked },
+    /// It waits for a service that is not ready, or wants to switch protocols: rare, and large.
+    Slow(Pin<Box<dyn Future<Output = Outgoing<B>> + Send>>),
+}
+
+/// Admits a request, has `service` answer it, and makes the answer fit for the client. What needs no waiting is done at once: only the answer is waited for.
+pub(super) fn forward<S, B, I>(
+    service: &mut S,
+    seat: &Arc<Seat>,
+    settings: &Settings,
+    request: Request<I>,
+) -> impl Future<Output = Outgoing<B>> + Send + use<S, B, I>
 where
-    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
-    B: Body<Data = Bytes> + MayBeThin,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + MayBeThin + Send + 'static,
+    B::Error: Into<BoxError>,
+    I: Body<Data = Bytes> + Send + Unpin + 'static,
+    I::Error: Into<BoxError> + Display,
+{
+    let begun = begin(service, seat, settings, request);
+    let seat = Arc::clone(seat);
+    async move {
+        let mut response = match begun {
+            Begun::Over(response) => *response,
+            Begun::Called { answering, overruled, limit, asked } => {
+                let Ok(response) = answering.await;
+                answered(&seat, response, overruled.as_ref(), limit, &asked)
+            }
+            Begun::Slow(answering) => answering.await,
+        };
+        if seat.open.is_closing() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        seat.exchange.begin();
+        response
+    }
+}
+
+/// Everything up to the question.
+fn begin<S, B, I>(service: &mut S, seat: &Arc<Seat>, settings: &Settings, request: Request<I>) -> Begun<S::Future, B>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + MayBeThin + Send + 'static,
     B::Error: Into<BoxError>,
     I: Body<Data = Bytes> + Send + Unpin + 'static,
     I::Error: Into<BoxError> + Display,
@@ -61,51 +115,50 @@ where
     let (mut parts, body) = request.into_parts();
     // Only a 101 may use it, and only we decide that it is one.
     let on_upgrade = parts.extensions.remove::<OnUpgrade>();
-    let asked = Asked::of(&parts);
-    let (admitted, limit) = {
-        let settings = seat.live.settings.load();
-        let admitted = admission::admit(&mut parts, body.is_end_stream(), &settings, &seat.peer, &seat.memory);
-        (admitted, settings.server.max_request_body)
-    };
-    let mut response = match admitted {
+    let mut asked = Asked::of(&parts);
+    match admission::admit(&mut parts, body.is_end_stream(), settings, &seat.peer, &seat.memory) {
         Err(stop) => {
+            asked.accept = parts.headers.get(ACCEPT).cloned();
             let told = Told { parts: &parts, began: seat.live.clock.moment() };
-            stopped(&seat, stop, &asked, Some(&told))
+            Begun::Over(Box::new(stopped(seat, stop, &asked, Some(&told))))
         }
-        Ok(Way::Service) => serve(service, &seat, parts, body, limit, &asked).await,
-        Ok(Way::Upgrade(offered)) => Box::pin(upgrade(&seat, parts, on_upgrade, offered, &asked)).await, // rare, and large
-    };
-    if seat.open.is_closing() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        Ok(Way::Upgrade(offered)) => {
+            let seat = Arc::clone(seat);
+            Begun::Slow(Box::pin(async move { upgrade(&seat, parts, on_upgrade, offered, &asked).await }))
+        }
+        Ok(Way::Service) => call(service, seat, settings.server.max_request_body, Request::from_parts(parts, body), asked),
     }
-    seat.exchange.begin();
-    response
 }
-
-/// A body of the service, or of the upstream when the service was passed by.
-pub(super) type EitherBody<B> = http_body_util::Either<B, UpstreamBody>;
 
 impl Asked {
     pub(super) fn of(parts: &Parts) -> Self {
-        let accept = parts.headers.get(ACCEPT).cloned();
-        Self { accept, head: parts.method == Method::HEAD, old: parts.version == Version::HTTP_10 }
+        Self { accept: None, head: parts.method == Method::HEAD, old: parts.version == Version::HTTP_10 }
+    }
+
+    /// The same for a request that is refused.
+    pub(super) fn refused(parts: &Parts) -> Self {
+        Self { accept: parts.headers.get(ACCEPT).cloned(), ..Self::of(parts) }
     }
 }
 
-async fn serve<S, B, I>(mut service: S, seat: &Seat, mut parts: Parts, body: I, limit: u64, asked: &Asked) -> Response<Reply<EitherBody<B>>>
+/// Gives the request to `service`; one that is not ready is waited for, as a clone.
+fn call<S, B, I>(service: &mut S, seat: &Arc<Seat>, limit: u64, request: Request<I>, mut asked: Asked) -> Begun<S::Future, B>
 where
-    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
-    B: Body<Data = Bytes> + MayBeThin,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + MayBeThin + Send + 'static,
     B::Error: Into<BoxError>,
     I: Body<Data = Bytes> + Send + Unpin + 'static,
     I::Error: Into<BoxError> + Display,
 {
+    let (mut parts, body) = request.into_parts();
     let mut overruled = None;
     let body = match body.size_hint().exact() {
         Some(0) => RequestBody::default(),
         length => {
+            asked.accept = parts.headers.get(ACCEPT).cloned();
             // Whatever is found wrong with the body, the request is told of once.
-            let overruled = overruled.insert(Overruled::default());
+            let overruled = overruled.insert(parts.extensions.get::<Overruled>().cloned().unwrap_or_default());
             seat.exchange.overrule_with(overruled.clone());
             parts.extensions.insert(overruled.clone());
             match length {
@@ -114,10 +167,29 @@ where
             }
         }
     };
-    let Ok(()) = poll_fn(|cx| service.poll_ready(cx)).await;
-    let Ok(response) = service.call(Request::from_parts(parts, body)).await;
-    if overruled.is_some_and(|overruled| overruled.get() == Some(Refusal::BodyTooLarge)) {
-        return stopped(seat, admission::body_too_large(limit), asked, None);
+    let request = Request::from_parts(parts, body);
+    if service.poll_ready(&mut Context::from_waker(Waker::noop())).is_ready() {
+        return Begun::Called { answering: service.call(request), overruled, limit, asked };
+    }
+    let (mut service, seat) = (service.clone(), Arc::clone(seat));
+    Begun::Slow(Box::pin(async move {
+        let Ok(()) = poll_fn(|cx| service.poll_ready(cx)).await;
+        let Ok(response) = service.call(request).await;
+        answered(&seat, response, overruled.as_ref(), limit, &asked)
+    }))
+}
+
+/// What the service has answered, unless something of the request's body stands against it.
+fn answered<B>(seat: &Seat, response: Response<B>, overruled: Option<&Overruled>, limit: u64, asked: &Asked) -> Outgoing<B>
+where
+    B: Body<Data = Bytes> + MayBeThin,
+    B::Error: Into<BoxError>,
+{
+    if let Some(overruled) = overruled {
+        if overruled.get() == Some(Refusal::BodyTooLarge) {
+            return stopped(seat, admission::body_too_large(limit), asked, None);
+        }
+        overruled.settle();
     }
     if response.status().is_informational() {
         return stopped(seat, bad_response("an interim response that nobody asked for"), asked, None);
@@ -126,7 +198,7 @@ where
 }
 
 /// A response of the service: the head of a hit is left to the wire, any other is made fit for the client.
-fn thin_or_full<B>(seat: &Seat, mut response: Response<B>, asked: &Asked) -> Response<Reply<EitherBody<B>>>
+fn thin_or_full<B>(seat: &Seat, mut response: Response<B>, asked: &Asked) -> Outgoing<B>
 where
     B: Body<Data = Bytes> + MayBeThin,
     B::Error: Into<BoxError>,
@@ -141,13 +213,7 @@ where
 }
 
 /// Asks the upstream to switch protocols. Only its 101 makes a tunnel; any other answer is a response like all others.
-async fn upgrade<B>(
-    seat: &Seat,
-    parts: Parts,
-    client: Option<OnUpgrade>,
-    offered: HeaderValue,
-    asked: &Asked,
-) -> Response<Reply<EitherBody<B>>>
+async fn upgrade<B>(seat: &Seat, parts: Parts, client: Option<OnUpgrade>, offered: HeaderValue, asked: &Asked) -> Outgoing<B>
 where
     B: Body<Data = Bytes> + MayBeThin,
     B::Error: Into<BoxError>,
@@ -178,7 +244,7 @@ fn bad_response(detail: &'static str) -> Stop {
 }
 
 /// A response of the service, made fit for the client.
-fn passed<B>(seat: &Seat, response: Response<EitherBody<B>>, asked: &Asked) -> Response<Reply<EitherBody<B>>>
+fn passed<B>(seat: &Seat, response: Response<EitherBody<B>>, asked: &Asked) -> Outgoing<B>
 where
     B: Body<Data = Bytes> + MayBeThin,
     B::Error: Into<BoxError>,
@@ -221,7 +287,7 @@ impl Told<'_> {
 }
 
 /// A response of our own. `told`: unless the service tells of the request.
-pub(super) fn stopped<B>(seat: &Seat, stop: Stop, asked: &Asked, told: Option<&Told<'_>>) -> Response<Reply<EitherBody<B>>>
+pub(super) fn stopped<B>(seat: &Seat, stop: Stop, asked: &Asked, told: Option<&Told<'_>>) -> Outgoing<B>
 where
     B: Body<Data = Bytes> + MayBeThin,
     B::Error: Into<BoxError>,

@@ -57,8 +57,18 @@ impl Peer {
         Self { https, ..self }
     }
 
-    const fn scheme(&self) -> &'static str {
-        if self.https { "https" } else { "http" }
+    /// Whether the client asks over https: of us, or of a peer that is believed, by what that says of it in `X-Forwarded-Proto`. Of several members the first counts, as
+    /// it does for the frameworks that read it.
+    pub(super) fn is_asked_over_https(&self, headers: &HeaderMap, server: &ServerSettings, upstream: &UpstreamSettings) -> bool {
+        if !self.may_append(server, upstream) {
+            return self.https;
+        }
+        let said = headers.get(PROTO).and_then(|value| value.to_str().ok()?.split(',').next()).unwrap_or_default().trim();
+        match said {
+            _ if said.eq_ignore_ascii_case("https") || said.eq_ignore_ascii_case("wss") => true,
+            _ if said.eq_ignore_ascii_case("http") || said.eq_ignore_ascii_case("ws") => false,
+            _ => self.https,
+        }
     }
 
     /// Its address; none for a Unix socket.
@@ -87,10 +97,14 @@ impl Peer {
             Some(IpAddr::V6(ip)) => format!("\"[{ip}]\""),
             None => "unknown".to_owned(),
         };
-        let element = HeaderValue::try_from(format!("for={node};host=\"{}\";proto={}", host.authority, self.scheme())).ok()?;
+        let element = HeaderValue::try_from(format!("for={node};host=\"{}\";proto={}", host.authority, scheme(self.https))).ok()?;
         *last = Some((host.value.clone(), element.clone()));
         Some(element)
     }
+}
+
+const fn scheme(https: bool) -> &'static str {
+    if https { "https" } else { "http" }
 }
 
 /// Whether `ip` is in `server.trusted_proxies`.
@@ -98,8 +112,8 @@ pub(super) fn is_trusted(ip: Option<IpAddr>, server: &ServerSettings) -> bool {
     ip.map(|ip| ip.to_canonical()).is_some_and(|ip| server.trusted_proxies.iter().any(|network| network.contains(&ip)))
 }
 
-/// Writes our forwarding fields, or continues those of a peer that is believed.
-pub(super) fn set(headers: &mut HeaderMap, host: &Host, peer: &Peer, server: &ServerSettings, upstream: &UpstreamSettings) {
+/// Writes our forwarding fields, or continues those of a peer that is believed. `https` is what the answer is stored under: the origin is told the same.
+pub(super) fn set(headers: &mut HeaderMap, host: &Host, https: bool, peer: &Peer, server: &ServerSettings, upstream: &UpstreamSettings) {
     let append = peer.may_append(server, upstream);
     match &peer.address {
         Some(address) => join(headers, FOR, address, append),
@@ -112,9 +126,7 @@ pub(super) fn set(headers: &mut HeaderMap, host: &Host, peer: &Peer, server: &Se
     if !(append && headers.contains_key(HOST)) {
         headers.insert(HOST, host.value.clone());
     }
-    if !(append && headers.contains_key(PROTO)) {
-        headers.insert(PROTO, HeaderValue::from_static(peer.scheme()));
-    }
+    headers.insert(PROTO, HeaderValue::from_static(scheme(https)));
 }
 
 /// Continues the chain of a peer that is believed, or begins one.
@@ -176,8 +188,9 @@ mod tests {
             ServerSettings { trusted_proxies: trusted.iter().map(|net| net.parse().unwrap()).collect(), ..ServerSettings::default() };
         let upstream = UpstreamSettings { forwarded: mode, ..UpstreamSettings::new(Origin::http(Authority::from_static("o:1"))) };
         let peer = Peer::new(Some(peer.parse().unwrap()));
+        let https = peer.is_asked_over_https(&headers, &server, &upstream);
         drop_untold(&mut headers, method, &peer, &server, &upstream);
-        set(&mut headers, &Host::parse(b"h:8080", false).unwrap(), &peer, &server, &upstream);
+        set(&mut headers, &Host::parse(b"h:8080", https).unwrap(), https, &peer, &server, &upstream);
         headers
     }
 
@@ -224,6 +237,30 @@ mod tests {
         assert_eq!(headers["x-forwarded-proto"], "https");
         assert_eq!(headers["forwarded"], "for=1.1.1.1, for=10.1.2.3;host=\"h:8080\";proto=http");
         assert!(headers.contains_key("x-forwarded-port") && headers.contains_key("x-original-url"));
+    }
+
+    #[test]
+    fn the_scheme_is_what_a_trusted_peer_says_of_its_client_and_else_our_own() {
+        let server = ServerSettings { trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()], ..ServerSettings::default() };
+        let upstream = |mode| UpstreamSettings { forwarded: mode, ..UpstreamSettings::new(Origin::http(Authority::from_static("o:1"))) };
+        let (append, overwrite) = (upstream(Forwarded::Append), upstream(Forwarded::Overwrite));
+        for (said, clear, tls) in [
+            ("https", true, true),
+            ("HTTPS , http", true, true),
+            ("wss", true, true),
+            ("http", false, false),
+            ("http, https", false, false),
+            ("", false, true),
+            ("gopher", false, true),
+        ] {
+            let headers = HeaderMap::from_iter([("x-forwarded-proto".parse().unwrap(), HeaderValue::from_static(said))]);
+            let told = |ip: &str, https, upstream| {
+                Peer::new(Some(ip.parse().unwrap())).over(https).is_asked_over_https(&headers, &server, upstream)
+            };
+            assert_eq!((told("10.1.2.3", false, &append), told("10.1.2.3", true, &append)), (clear, tls), "{said:?}");
+            assert!(!told("192.0.2.7", false, &append) && told("192.0.2.7", true, &append), "a stranger is not believed: {said:?}");
+            assert!(!told("10.1.2.3", false, &overwrite), "{said:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::sidecar::chunk::Chunks;
 use crate::sidecar::forwarded::Peer;
 use crate::sidecar::live::Settings;
 use crate::sidecar::offer::without_vain_offer;
+use crate::sidecar::proxy_header::{self, MAX_HEADER, Read};
 use crate::sidecar::scan::{Progress, Scan};
 use crate::sidecar::settings::{Forwarded, Origin, RateLimit, ServerSettings, UpstreamSettings};
 use crate::sidecar::target::Memory;
@@ -72,6 +73,21 @@ pub(crate) fn chunked(bytes: &[u8]) {
     let whole = read(bytes.len().max(1));
     assert_eq!(whole, read(1));
     assert_eq!(whole, read(5));
+}
+
+/// The beginning of a connection: a header is found alike however it was cut, and what is behind it does not matter.
+pub(crate) fn proxy_header(bytes: &[u8]) {
+    match proxy_header::read(bytes) {
+        Read::More(used) => assert!(used == bytes.len() && used < MAX_HEADER, "all that has come belongs to it, and it ends"),
+        Read::Malformed => {}
+        Read::Whole(length, client) => {
+            assert!(length <= bytes.len().min(MAX_HEADER));
+            assert_eq!(proxy_header::read(&bytes[..length]), Read::Whole(length, client));
+            for cut in 0..length {
+                assert_eq!(proxy_header::read(&bytes[..cut]), Read::More(cut));
+            }
+        }
+    }
 }
 
 /// A head as hyper hands it on: what the upstream gets says who asked once, and nothing of a stranger's.

@@ -39,6 +39,11 @@ impl Head {
         !self.begun
     }
 
+    /// Whether the request line that was read is one of HTTP/1.0.
+    pub(super) const fn is_old(&self) -> bool {
+        self.old
+    }
+
     /// Whether an `Upgrade` field has been seen.
     pub(super) const fn has_upgrade(&self) -> bool {
         self.upgrade

@@ -8,6 +8,7 @@ use crate::telemetry::{Attempt, Histogram, Outcome, Refusal, Refusals, Source};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use http::{HeaderMap, Method, StatusCode, Uri};
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -115,6 +116,18 @@ impl Live {
     /// How often the upstream was asked on behalf of `source`, and it ended like this.
     pub(super) fn attempts(&self, source: Source, attempt: Attempt) -> u64 {
         self.attempts[source as usize][attempt as usize].load(Ordering::Relaxed)
+    }
+}
+
+/// The settings in force, for an [`arc_swap::Cache`]: a look at what has not changed costs next to nothing.
+#[derive(Clone, Debug)]
+pub(super) struct Watched(pub(super) Arc<Live>);
+
+impl Deref for Watched {
+    type Target = ArcSwap<Settings>;
+
+    fn deref(&self) -> &ArcSwap<Settings> {
+        &self.0.settings
     }
 }
 

@@ -4,6 +4,7 @@
 use crate::sidecar::alarm::Alarm;
 use crate::sidecar::farewell::Farewell;
 use crate::sidecar::forwarded::is_trusted;
+use crate::sidecar::limits::Place;
 use crate::sidecar::listen::Arrival;
 use crate::sidecar::live::Live;
 use crate::sidecar::proxy_header::{self, Client, Read};
@@ -36,8 +37,8 @@ pub(super) struct Opened {
     pub(super) since: Instant,
 }
 
-/// Brings a connection to where HTTP begins; `None` if it ends before.
-pub(super) async fn open(arrival: Arrival, live: &Live) -> Option<Opened> {
+/// Brings a connection to where HTTP begins, and takes its client's place for it; `None` if it ends before.
+pub(super) async fn open(arrival: Arrival, live: &Live) -> Option<(Opened, Place)> {
     let Arrival { mut stream, mut ip, tls } = arrival;
     let since = Instant::now();
     let (due, owes_header, http2) = {
@@ -55,18 +56,21 @@ pub(super) async fn open(arrival: Arrival, live: &Live) -> Option<Opened> {
             ip = Some(address);
         }
     }
+    // The client's from here on, whom a PROXY header may have named: before the handshake, and before it has said anything.
+    let place = live.place(ip)?;
     let mut early = BytesMut::new();
-    match stream {
+    let opened = match stream {
         Stream::Tcp(tcp) if tls => {
             let (stream, http2) = Box::pin(shake_hands(tcp, live, due)).await?; // large, and rare
-            Some(Opened { stream, early, ip, https: true, http2, since })
+            Opened { stream, early, ip, https: true, http2, since }
         }
         mut stream => {
             // Where nothing comes in time, the wire of HTTP/1.1 says so.
             let http2 = http2 && timeout_at(due, begins_http2(&mut stream, &mut early)).await.unwrap_or(false);
-            Some(Opened { stream, early, ip, https: false, http2, since })
+            Opened { stream, early, ip, https: false, http2, since }
         }
-    }
+    };
+    Some((opened, place))
 }
 
 /// Reads the PROXY header and not a byte more; `None` if there is none.

@@ -53,6 +53,8 @@ pub(super) enum Unanswered {
         error: hyper::Error,
         /// It had been good before, so it was probably closed while it lay in the pool; or the upstream says that it has not looked at the request.
         stale: bool,
+        /// The answer had begun: the request has been seen.
+        begun: bool,
     },
 }
 
@@ -127,9 +129,11 @@ impl Pool {
         let mut home = Home { idle: self.idle.clone(), origin, epoch: self.idle.epoch() };
         loop {
             let carrier = self.carrier(&home.origin, wanted).await?;
-            let (proven, exchanged) = match carrier {
-                Carrier::One(connection) => (connection.proven, over_one(connection, home, wanted, request).await),
-                Carrier::Two(stream) => (stream.is_proven(), Box::pin(over_two(stream, home, request)).await),
+            let (proven, heard, exchanged) = match carrier {
+                Carrier::One(connection) => {
+                    (connection.proven, Some(connection.listen()), over_one(connection, home, wanted, request).await)
+                }
+                Carrier::Two(stream) => (stream.is_proven(), None, Box::pin(over_two(stream, home, request)).await),
             };
             let mut unsent = match exchanged {
                 Ok(response) => return Ok(response),
@@ -140,7 +144,10 @@ impl Pool {
             };
             match unsent.take_message() {
                 Some(again) if proven => request = again,
-                _ => return Err(self.given_up(unsent.into_error(), proven, &home.origin)),
+                _ => {
+                    let begun = heard.is_some_and(|heard| heard.anything());
+                    return Err(self.given_up(unsent.into_error(), proven, begun, &home.origin));
+                }
             }
             if request.version() == Version::HTTP_2 {
                 two::restore(&mut request);
@@ -191,7 +198,7 @@ impl Pool {
     /// Opens a connection.
     async fn open(&self, origin: &Origin, wanted: Wanted) -> Result<Carrier, Unanswered> {
         match self.dial.open(origin, None, wanted == Wanted::Switch).await {
-            Ok(line) => carry(&self.many, origin, line).await.map_err(|error| Unanswered::Exchange { error, stale: false }),
+            Ok(line) => carry(&self.many, origin, line).await.map_err(|error| Unanswered::Exchange { error, stale: false, begun: false }),
             Err(error) => {
                 if wanted == Wanted::Any {
                     self.many.failed(origin);
@@ -202,18 +209,18 @@ impl Pool {
     }
 
     /// The end of an attempt that brought nothing, and what it means for other connections.
-    fn given_up(&self, error: hyper::Error, proven: bool, origin: &Origin) -> Unanswered {
+    fn given_up(&self, error: hyper::Error, proven: bool, begun: bool, origin: &Origin) -> Unanswered {
         let stale = match two::verdict(&error) {
             Verdict::Unprocessed => true,
             Verdict::Refused | Verdict::Malformed => false,
-            Verdict::Nothing => proven,
+            Verdict::Nothing => proven && !begun,
         };
         if proven && stale {
             // Whatever closed that one has probably closed these.
             self.idle.forget(origin);
             self.dial.stash().forget(origin);
         }
-        Unanswered::Exchange { error, stale }
+        Unanswered::Exchange { error, stale, begun }
     }
 }
 

@@ -37,7 +37,14 @@ pub(super) struct Scan {
     line_start: usize,
     /// The last complete head had an `Upgrade` field; whether no body follows it.
     upgrade: Option<bool>,
+    /// The line read last belonged to a head of HTTP/1.0.
+    was_old: bool,
+    /// The fields of an earlier head, to the end of its empty line.
+    known: Option<Box<[u8]>>,
 }
+
+/// Fields longer than this are not remembered.
+const MAX_KNOWN: usize = 512;
 
 #[derive(Debug)]
 enum State {
@@ -50,7 +57,8 @@ enum State {
 impl Scan {
     /// At the start of a connection whose heads may have `max_head` bytes.
     pub(super) fn new(max_head: usize) -> Self {
-        Self { max_head, state: State::Head, head: Head::default(), held: BytesMut::new(), line_start: 0, upgrade: None }
+        let (state, head, held) = (State::Head, Head::default(), BytesMut::new());
+        Self { max_head, state, head, held, line_start: 0, upgrade: None, was_old: false, known: None }
     }
 
     /// Changes the limit for the heads that follow.
@@ -106,18 +114,42 @@ impl Scan {
         if bytes.first().is_some_and(|&b| !is_token(b) && b != b'\r') {
             return Err(Fault::RequestLine);
         }
-        let mut used = 0;
+        let (mut used, mut fields) = (0, 0);
         while let Some(end) = memchr::memchr(b'\n', &bytes[used..]).map(|at| used + at + 1) {
             self.fits(end)?;
+            let begins = self.head.wants_request_line();
             if self.line(&bytes[used..end])? {
+                self.remember(&bytes[fields..end]);
                 return Ok(Progress::Head { used: end });
             }
             used = end;
+            if begins && !self.head.wants_request_line() {
+                fields = used;
+                if let Some(end) = self.known_fields(&bytes[used..]).map(|length| used + length) {
+                    self.fits(end)?;
+                    (self.head, self.upgrade) = (Head::default(), None);
+                    return Ok(Progress::Head { used: end });
+                }
+            }
         }
         self.fits(bytes.len())?;
         self.held.extend_from_slice(bytes);
         self.line_start = used;
         Ok(Progress::Held)
+    }
+
+    /// How long the fields of this head are if they are those of the last one, byte by byte: what a client says of itself it says with every request,
+    /// and it was read before.
+    fn known_fields(&self, bytes: &[u8]) -> Option<usize> {
+        let known = self.known.as_deref()?;
+        (bytes.starts_with(known) && !self.head.is_old()).then_some(known.len())
+    }
+
+    /// Remembers the fields of a head of HTTP/1.1 without a body and without an offer to switch protocols.
+    fn remember(&mut self, fields: &[u8]) {
+        if fields.len() <= MAX_KNOWN && self.at_head() && self.upgrade.is_none() && !self.was_old {
+            self.known = Some(fields.into());
+        }
     }
 
     fn head_in_pieces(&mut self, bytes: &[u8]) -> Result<Progress, Fault> {
@@ -143,6 +175,7 @@ impl Scan {
     /// One line of a head, its LF included; true if it was the last.
     fn line(&mut self, line: &[u8]) -> Result<bool, Fault> {
         let upgrade = self.head.has_upgrade();
+        self.was_old = self.head.is_old();
         let Some(framing) = self.head.line(line)? else { return Ok(false) };
         self.upgrade = upgrade.then_some(framing == Framing::Length(0));
         self.state = match framing {
@@ -237,6 +270,35 @@ mod tests {
             assert_eq!(events(line.as_bytes().chunks(size), 100), [Event::Fault(Fault::TargetTooLong)]);
         }
         assert!(matches!(events(head.as_bytes().chunks(9), head.len())[..], [Event::Head(_)]), "exactly the limit is fine");
+    }
+
+    #[test]
+    fn fields_that_came_before_are_known_and_no_others_are() {
+        let (first, again) = ("GET /a HTTP/1.1\r\nHost: h\r\nA: b\r\n\r\n", "GET /bc HTTP/1.1\r\nHost: h\r\nA: b\r\n\r\n");
+        for (second, expected) in [
+            (again, vec![Event::Head(again.into())]),
+            ("GET /bc HTTP/1.0\r\nHost: h\r\nA: b\r\n\r\n", vec![Event::Head("GET /bc HTTP/1.0\r\nHost: h\r\nA: b\r\n\r\n".into())]),
+            ("GET /bc HTTP/1.1\r\nHost: h\r\nA: b\r\nHost: i\r\n\r\n", vec![Event::Fault(Fault::Host)]),
+            ("GET /b c HTTP/1.1\r\nHost: h\r\nA: b\r\n\r\n", vec![Event::Fault(Fault::Version)]),
+            (
+                "PUT / HTTP/1.1\r\nHost: h\r\nA: b\r\nContent-Length: 2\r\n\r\nxy",
+                vec![
+                    Event::Head("PUT / HTTP/1.1\r\nHost: h\r\nA: b\r\nContent-Length: 2\r\n\r\n".into()),
+                    Event::BodyUpTo(first.len() + 54),
+                ],
+            ),
+        ] {
+            let mut all = vec![Event::Head(first.into())];
+            all.extend(expected);
+            assert_eq!(events([first.as_bytes(), second.as_bytes()].into_iter(), 1000), all, "{second:?}");
+            assert_eq!(events(std::iter::once([first, second].concat().as_bytes()), 1000), all, "{second:?} at once");
+        }
+        let without_host = ["GET / HTTP/1.0\r\nA: b\r\n\r\n", "GET / HTTP/1.1\r\nA: b\r\n\r\n"];
+        assert_eq!(
+            events(without_host.iter().map(|head| head.as_bytes()), 1000)[1],
+            Event::Fault(Fault::Host),
+            "what HTTP/1.0 may leave out"
+        );
     }
 
     #[test]

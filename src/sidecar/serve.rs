@@ -9,6 +9,7 @@ use crate::sidecar::forwarded::Peer;
 use crate::sidecar::full::Full;
 use crate::sidecar::http2;
 use crate::sidecar::listen::{Arrival, Listener, accept, accept_waiting};
+use crate::sidecar::live::Watched;
 use crate::sidecar::open::{Open, Ticket};
 use crate::sidecar::opening::{Opened, open};
 use crate::sidecar::origins::keep_checking;
@@ -18,6 +19,7 @@ use crate::sidecar::stream::Stream;
 use crate::sidecar::target::Memory;
 use crate::sidecar::tls::{self, Stamp};
 use crate::sidecar::wire::Wire;
+use arc_swap::cache::Cache;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
@@ -25,6 +27,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -268,29 +271,19 @@ where
     B::Error: Into<BoxError>,
 {
     let (live, exchange) = (sidecar.live().clone(), ticket.exchange.clone());
-    let ip = arrival.ip;
-    let Some(place) = live.place(ip) else { return };
     let opened = tokio::select! {
         biased;
         opened = Box::pin(open(arrival, &live)) => opened, // its room is free again while the connection lives
         _ = &mut ticket.drain => return,
         _ = &mut ticket.cut => return,
     };
-    let Some(opened) = opened else { return };
-    // From here on the connection is the client's whom a PROXY header has named.
-    let _place = if opened.ip == ip {
-        place
-    } else {
-        drop(place);
-        let Some(place) = live.place(opened.ip) else { return };
-        place
-    };
+    let Some((opened, _place)) = opened else { return };
     let seat = Seat {
         live: live.clone(),
         exchange: exchange.clone(),
         upstream: sidecar.upstream(),
         peer: Peer::new(opened.ip).over(opened.https),
-        memory: Memory::new(opened.https),
+        memory: Memory::default(),
         open: ticket.open().clone(),
     };
     let seat = Arc::new(seat);
@@ -298,9 +291,11 @@ where
         return Box::pin(http2::converse(opened, seat, service, &mut ticket)).await; // larger than one of HTTP/1.1
     }
     let Opened { stream, early, since, .. } = opened;
-    let wire = Box::new(Wire::new(stream, early, since, live, exchange.clone()));
+    let wire = Box::new(Wire::new(stream, early, since, live.clone(), exchange.clone()));
+    let desk = RefCell::new((service, Cache::new(Watched(live.clone()))));
     let answer = service_fn(move |request| {
-        let forwarding = forward(service.clone(), seat.clone(), request);
+        let (service, settings) = &mut *desk.borrow_mut();
+        let forwarding = forward(service, &seat, settings.load(), request);
         async move { Ok::<_, Infallible>(forwarding.await) }
     });
     if talk(wire, answer, &mut ticket).await.is_err() {

@@ -68,53 +68,41 @@ fn is_reg_name(name: &[u8]) -> bool {
 /// The last Host seen on a connection: the next request nearly always has the same, and need not be validated again.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    /// Whether the connection is one of TLS: its default port is 443.
-    https: bool,
-    last: Mutex<Option<(HeaderValue, Host)>>,
+    last: Mutex<Option<(bool, HeaderValue, Host)>>,
 }
 
 impl Memory {
-    /// Of a connection over TLS, or in clear.
-    pub(super) fn new(https: bool) -> Self {
-        Self { https, last: Mutex::default() }
-    }
-
-    /// Reads a Host, or the authority of a target.
-    pub(super) fn read(&self, raw: &[u8]) -> Option<Host> {
-        Host::parse(raw, self.https)
-    }
-
-    fn host(&self, raw: &HeaderValue) -> Option<Host> {
+    fn host(&self, raw: &HeaderValue, https: bool) -> Option<Host> {
         let mut last = self.last.lock();
-        if let Some((seen, host)) = &*last
-            && seen == raw
+        if let Some((scheme, seen, host)) = &*last
+            && (*scheme, seen) == (https, raw)
         {
             return Some(host.clone());
         }
-        let host = self.read(raw.as_bytes())?;
+        let host = Host::parse(raw.as_bytes(), https)?;
         // A value straight from hyper pins its whole read buffer: keep a copy.
         let copy = HeaderValue::from_bytes(raw.as_bytes()).ok()?;
-        *last = Some((copy, host.clone()));
+        *last = Some((https, copy, host.clone()));
         Some(host)
     }
 }
 
-/// Makes the target absolute and the `Host` field agree with it. `upstream` stands in where HTTP/1.0 names nobody.
-pub(super) fn resolve(parts: &mut Parts, memory: &Memory, upstream: Option<&Authority>) -> Result<Host, &'static str> {
+/// Makes the target absolute and the `Host` field agree with it. The scheme is that of the connection, `https` or not, whatever the target says: a client in clear
+/// must not have stored what readers over TLS get. `upstream` stands in where HTTP/1.0 names nobody.
+pub(super) fn resolve(parts: &mut Parts, memory: &Memory, https: bool, upstream: Option<&Authority>) -> Result<Host, &'static str> {
     let (host, path) = match (parts.uri.scheme(), parts.uri.authority()) {
         (Some(scheme), Some(authority)) => {
             if *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS {
                 return Err("request target with a scheme other than http");
             }
             // RFC 9112 section 3.2.2: the Host field is ignored.
-            (memory.read(authority.as_str().as_bytes()).ok_or("invalid authority in the request target")?, absolute_path(parts)?)
+            (Host::parse(authority.as_str().as_bytes(), https).ok_or("invalid authority in the request target")?, absolute_path(parts)?)
         }
-        (None, None) => (from_field(parts, memory, upstream)?, origin_path(parts)?),
+        (None, None) => (from_field(parts, memory, https, upstream)?, origin_path(parts)?),
         _ => return Err("request target that is neither a path nor an http URL"),
     };
     let mut uri = http::uri::Parts::default();
-    // One scheme for all: what is warmed, purged and explained has no connection of its own, and the origin answers both alike or says Vary.
-    uri.scheme = Some(Scheme::HTTP);
+    uri.scheme = Some(if https { Scheme::HTTPS } else { Scheme::HTTP });
     uri.authority = Some(host.authority.clone());
     uri.path_and_query = Some(path);
     parts.uri = Uri::from_parts(uri).map_err(|_| "invalid request target")?;
@@ -124,10 +112,12 @@ pub(super) fn resolve(parts: &mut Parts, memory: &Memory, upstream: Option<&Auth
     Ok(host)
 }
 
-fn from_field(parts: &Parts, memory: &Memory, upstream: Option<&Authority>) -> Result<Host, &'static str> {
+fn from_field(parts: &Parts, memory: &Memory, https: bool, upstream: Option<&Authority>) -> Result<Host, &'static str> {
     match parts.headers.get(HOST) {
-        Some(raw) if !(raw.is_empty() && parts.version == Version::HTTP_10) => memory.host(raw).ok_or("invalid Host"),
-        _ if parts.version == Version::HTTP_10 => upstream.and_then(|upstream| memory.read(upstream.as_str().as_bytes())).ok_or("no Host"),
+        Some(raw) if !(raw.is_empty() && parts.version == Version::HTTP_10) => memory.host(raw, https).ok_or("invalid Host"),
+        _ if parts.version == Version::HTTP_10 => {
+            upstream.and_then(|upstream| Host::parse(upstream.as_str().as_bytes(), https)).ok_or("no Host")
+        }
         _ => Err("no Host"),
     }
 }
@@ -161,6 +151,10 @@ mod tests {
     use http::{Request, Version};
 
     fn resolved(method: &str, target: &str, host: Option<&str>) -> Result<(String, String), &'static str> {
+        resolved_by(false, method, target, host)
+    }
+
+    fn resolved_by(https: bool, method: &str, target: &str, host: Option<&str>) -> Result<(String, String), &'static str> {
         let mut request = Request::builder().method(method).uri(target);
         if let Some(host) = host {
             request = request.header("host", host);
@@ -168,7 +162,7 @@ mod tests {
             request = request.version(Version::HTTP_10);
         }
         let mut parts = request.body(()).unwrap().into_parts().0;
-        resolve(&mut parts, &Memory::default(), Some(&Authority::from_static("origin:9000")))?;
+        resolve(&mut parts, &Memory::default(), https, Some(&Authority::from_static("origin:9000")))?;
         Ok((parts.uri.to_string(), parts.headers["host"].to_str().unwrap().to_owned()))
     }
 
@@ -246,6 +240,17 @@ mod tests {
     }
 
     #[test]
+    fn the_scheme_is_that_of_the_connection_whatever_the_target_says() {
+        for (target, host, uri, field) in [
+            ("/x", "H:443", "https://h/x", "h"),
+            ("/x", "h:80", "https://h:80/x", "h:80"),
+            ("http://other/x", "h", "https://other/x", "other"),
+        ] {
+            assert_eq!(resolved_by(true, "GET", target, Some(host)), Ok((uri.into(), field.into())), "{target}");
+        }
+    }
+
+    #[test]
     fn an_asterisk_is_for_options_only() {
         assert!(resolved("OPTIONS", "*", Some("h")).is_ok());
         assert!(resolved("GET", "*", Some("h")).is_err());
@@ -263,8 +268,10 @@ mod tests {
     fn a_connection_remembers_one_host_and_is_not_fooled_by_another() {
         let (memory, value) = (Memory::default(), |text| http::HeaderValue::from_static(text));
         for (raw, expected) in [("A", "a"), ("A", "a"), ("b", "b"), ("A", "a")] {
-            assert_eq!(memory.host(&value(raw)).unwrap().authority, expected);
+            assert_eq!(memory.host(&value(raw), false).unwrap().authority, expected);
         }
-        assert_eq!(memory.host(&value("a b")), None);
+        assert_eq!(memory.host(&value("a b"), false), None);
+        let (clear, tls) = (memory.host(&value("a:443"), false), memory.host(&value("a:443"), true));
+        assert_eq!((clear.unwrap().authority.as_str(), tls.unwrap().authority.as_str()), ("a:443", "a"));
     }
 }

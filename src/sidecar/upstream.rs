@@ -16,7 +16,7 @@ use crate::sidecar::pool::{Arriving, Pool};
 use crate::sidecar::settings::{Origin, UpstreamSettings};
 use crate::sidecar::stash::Stash;
 use crate::sidecar::upload::{Monitor, Upload};
-use crate::telemetry::log::{TRACEPARENT, TRACESTATE, Trace};
+use crate::telemetry::log::{Overruled, TRACEPARENT, TRACESTATE, Trace};
 use crate::telemetry::{Refusal, Source};
 use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, DATE, HOST, HeaderMap, HeaderValue, RETRY_AFTER, TE, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
@@ -97,8 +97,11 @@ impl Upstream {
         let settings = self.live.settings.load_full();
         let (parts, body) = request.into_parts();
         let accept = parts.headers.get(ACCEPT).cloned();
+        let overruled = parts.extensions.get::<Overruled>().cloned();
         match self.fetch(parts, body, &settings).await.and_then(|answered| self.accept(answered, &settings)) {
             Ok(response) => response,
+            // Whoever has found the request body at fault counts that, and answers.
+            Err(failure) if overruled.is_some_and(|overruled| overruled.get().is_some()) => failure_response(&failure, accept),
             Err(failure) => self.failed(&failure, accept),
         }
     }
@@ -239,15 +242,20 @@ impl Upstream {
 
     fn failed(&self, failure: &Failure, accept: Option<HeaderValue>) -> Response<UpstreamBody> {
         self.live.count(failure.refusal);
-        tracing::debug!(reason = failure.refusal.as_str(), detail = failure.detail, "upstream failed");
-        let headers: HeaderMap = accept.map(|accept| (ACCEPT, accept)).into_iter().collect();
-        let mut response = problem::response(failure.refusal, &failure.detail, &headers).map(UpstreamBody::ours);
-        if let Some(wait) = failure.retry_after {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs_f64().ceil().clamp(1.0, MOST_RETRY_AFTER) as u64));
-        }
-        response.extensions_mut().insert(OriginFailure(failure.refusal));
-        response
+        failure_response(failure, accept)
     }
+}
+
+/// The response that says what has failed.
+fn failure_response(failure: &Failure, accept: Option<HeaderValue>) -> Response<UpstreamBody> {
+    tracing::debug!(reason = failure.refusal.as_str(), detail = failure.detail, "upstream failed");
+    let headers: HeaderMap = accept.map(|accept| (ACCEPT, accept)).into_iter().collect();
+    let mut response = problem::response(failure.refusal, &failure.detail, &headers).map(UpstreamBody::ours);
+    if let Some(wait) = failure.retry_after {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs_f64().ceil().clamp(1.0, MOST_RETRY_AFTER) as u64));
+    }
+    response.extensions_mut().insert(OriginFailure(failure.refusal));
+    response
 }
 
 impl Service<Request<RequestBody>> for Upstream {

@@ -12,15 +12,16 @@ use crate::sidecar::alarm::Alarm;
 use crate::sidecar::exchange::Exchange;
 use crate::sidecar::farewell::Farewell;
 use crate::sidecar::limits::Pace;
-use crate::sidecar::live::{Answer, Live};
+use crate::sidecar::live::{Answer, Live, Settings, Watched};
 use crate::sidecar::offer::without_vain_offer;
 use crate::sidecar::refuse;
 use crate::sidecar::scan::{Progress, Scan};
 use crate::sidecar::splice::{Spliced, splice};
 use crate::sidecar::stream::Socket;
 use crate::telemetry::{Outcome, Refusal};
+use arc_swap::cache::Cache;
 use bytes::{Buf as _, BytesMut};
-use doze::{BUFFER, DOZE_AFTER};
+use doze::{DOZE_AFTER, room_for};
 use smallvec::SmallVec;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -39,6 +40,7 @@ const HALF_CLOSED: Duration = Duration::from_secs(1);
 pub(super) struct Wire<T: Socket> {
     io: T,
     live: Arc<Live>,
+    settings: Cache<Watched, Arc<Settings>>,
     exchange: Arc<Exchange>,
     /// The largest head that hyper takes.
     room: usize,
@@ -80,14 +82,16 @@ enum Wait {
 impl<T: Socket> Wire<T> {
     /// Over a connection that was accepted at `since`; `early` is what has been read from it.
     pub(super) fn new(io: T, early: BytesMut, since: Instant, live: Arc<Live>, exchange: Arc<Exchange>) -> Self {
-        let max_head = live.settings.load().server.max_header_bytes;
-        let (room, scan) = (max_head.max(BUFFER), Scan::new(max_head));
+        let mut settings = Cache::new(Watched(live.clone()));
+        let max_head = settings.load().server.max_header_bytes;
+        let (room, scan) = (room_for(max_head), Scan::new(max_head));
         let (surplus, head, unsent) = (early, BytesMut::new(), BytesMut::new());
         let wait = Wait::Head(since);
         let (upload, reading, alarm) = (Pace::default(), Pace::default(), Alarm::new());
         Self {
             io,
             live,
+            settings,
             exchange,
             room,
             scan,
@@ -160,7 +164,7 @@ impl<T: Socket> Wire<T> {
                 }
                 Progress::Body { used } => {
                     if let Wait::Body(since) = std::mem::replace(&mut self.wait, Wait::Nothing) {
-                        let floor = self.live.settings.load().server.min_body_rate;
+                        let floor = self.settings.load().server.min_body_rate;
                         self.upload.moved(since.elapsed(), used, floor);
                     }
                     self.split(buf, start, used, from_surplus, false);
@@ -233,7 +237,7 @@ impl<T: Socket> Wire<T> {
         self.busy = false;
         self.exchange.complete();
         let now = Instant::now();
-        let settings = self.live.settings.load();
+        let settings = self.settings.load();
         self.scan.set_max_head(settings.server.max_header_bytes.min(self.room));
         let (wait, limit) = if self.surplus.is_empty() {
             (Wait::Idle(now), settings.server.idle_timeout.min(DOZE_AFTER))
@@ -256,10 +260,9 @@ impl<T: Socket> Wire<T> {
             let now = Instant::now();
             self.wait = if self.scan.at_head() { Wait::Idle(now) } else { Wait::Body(now) };
         }
-        let settings = self.live.settings.load();
+        let settings = self.settings.load();
         let (header_timeout, idle_timeout) = (settings.server.header_timeout, settings.server.idle_timeout);
         let floor = settings.server.min_body_rate;
-        drop(settings);
         let silence = header_timeout * BODY_SILENCE;
         let due = match self.wait {
             Wait::Nothing => return Poll::Pending,
@@ -310,15 +313,14 @@ impl<T: Socket> Wire<T> {
     fn wrote(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(outcome) = &written {
             if let Some(since) = self.stuck.take() {
-                let floor = self.live.settings.load().server.min_body_rate;
+                let floor = self.settings.load().server.min_body_rate;
                 self.reading.moved(since.elapsed(), outcome.as_ref().map_or(0, |bytes| *bytes), floor);
             }
             return written;
         }
         let since = *self.stuck.get_or_insert_with(Instant::now);
-        let settings = self.live.settings.load();
+        let settings = self.settings.load();
         let due = since + self.reading.left(settings.server.idle_timeout, settings.server.min_body_rate);
-        drop(settings);
         if !self.exchange.has_switched() && self.alarm.passed(cx, due) {
             self.live.count(Refusal::StalledReader);
             self.exchange.break_off();

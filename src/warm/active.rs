@@ -227,7 +227,7 @@ mod tests {
     use crate::warm::ask::{Ask, Manner};
     use crate::warm::books::Run;
     use crate::warm::report::Cause;
-    use http::{HeaderMap, HeaderValue, StatusCode};
+    use http::{HeaderMap, StatusCode};
     use std::time::Duration;
     use tokio::time::Instant;
 
@@ -239,7 +239,7 @@ mod tests {
     }
 
     fn ask() -> Ask {
-        Ask::new(&HeaderValue::from_static("h"), "/a".parse().unwrap(), HeaderMap::new())
+        Ask::new(&"h".parse().unwrap(), "/a".parse().unwrap(), HeaderMap::new())
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::cache::entry::Stored;
 use crate::cache::intent::{Intent, Need};
 use crate::cache::key::Key;
 use crate::cache::ledger::Ledger;
-use crate::cache::{Failing, Fate};
+use crate::cache::{Failing, Fate, Site};
 use crate::telemetry::Source;
 use crate::warm::expand::Item;
 use crate::warm::fetch::{Fetch, Lost};
@@ -12,7 +12,7 @@ use crate::warm::report::Outcome;
 use bytes::Bytes;
 use http::header::{ACCEPT, HOST, USER_AGENT};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,26 +25,20 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("warmfront/", env!("
 /// A request to be made.
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
-    host: HeaderValue,
-    https: bool,
+    site: Site,
     target: PathAndQuery,
     headers: HeaderMap,
 }
 
 impl Ask {
-    /// The request for an item of a plan, as a reader of `host` would make it.
-    pub(crate) fn item(host: &HeaderValue, item: Item) -> Self {
-        Self { host: host.clone(), https: false, target: item.target, headers: item.headers.into_iter().collect() }
-    }
-
-    /// The same, asked over https.
-    pub(crate) fn over_https(self, https: bool) -> Self {
-        Self { https, ..self }
+    /// The request for an item of a plan, as a reader of `site` would make it.
+    pub(crate) fn item(site: &Site, item: Item) -> Self {
+        Self { site: site.clone(), target: item.target, headers: item.headers.into_iter().collect() }
     }
 
     /// The same target with these headers.
-    pub(crate) fn new(host: &HeaderValue, target: PathAndQuery, headers: HeaderMap) -> Self {
-        Self { host: host.clone(), https: false, target, headers }
+    pub(crate) fn new(site: &Site, target: PathAndQuery, headers: HeaderMap) -> Self {
+        Self { site: site.clone(), target, headers }
     }
 
     /// The request that a stored response answered; `None` if it cannot be made again.
@@ -61,19 +55,14 @@ impl Ask {
         // Values of negotiation are no secrets; others may be, and reports show headers.
         headers.iter_mut().for_each(|(name, value)| value.set_sensitive(!name.as_str().starts_with("accept")));
         let target = key.query().map_or_else(|| key.path().to_owned(), |query| format!("{}?{query}", key.path()));
-        let host = HeaderValue::from_str(key.authority()).ok()?;
-        Some(Self { host, https: key.is_https(), target: target.parse().ok()?, headers })
+        let site = Site::new(key.is_https(), key.authority().parse().ok()?);
+        Some(Self { site, target: target.parse().ok()?, headers })
     }
 
-    /// The request. What identifies it stands in Host, as readers of HTTP/1.1 have it; only https needs an absolute target.
+    /// The request.
     pub(crate) fn request(&self) -> Option<Request<()>> {
         let mut request = Request::new(());
-        *request.uri_mut() = if self.https {
-            let authority = self.host.to_str().ok()?;
-            Uri::builder().scheme("https").authority(authority).path_and_query(self.target.clone()).build().ok()?
-        } else {
-            Uri::from(self.target.clone())
-        };
+        *request.uri_mut() = self.site.uri(self.target.clone())?;
         let headers = request.headers_mut();
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         headers.insert(USER_AGENT, AGENT);
@@ -87,7 +76,7 @@ impl Ask {
                 None => drop(last.as_ref().map(|name| headers.append(name.clone(), value))),
             }
         }
-        headers.insert(HOST, self.host.clone());
+        headers.insert(HOST, self.site.host()?);
         Some(request)
     }
 

@@ -1,7 +1,7 @@
 //! The books of warming: an account per group, the runs, and the jobs. The runner writes, anybody may read.
 
-use crate::cache::Fate;
 use crate::cache::ledger::Ledger;
+use crate::cache::{Fate, Site};
 use crate::clock::Stamp;
 use crate::warm::ask::{Ask, Flown};
 use crate::warm::expand::Tally as PlanTally;
@@ -11,7 +11,6 @@ use crate::warm::report::{AheadReport, Cause, Fates, GroupReport, Outcome, Progr
 use crate::warm::schedule::Trigger;
 use crate::warm::settings::WarmSettings;
 use arc_swap::ArcSwap;
-use http::HeaderValue;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -383,7 +382,7 @@ pub(crate) struct Books {
     next_job: AtomicU64,
     pub(crate) settings: ArcSwap<WarmSettings>,
     /// The hosts that were warmed last.
-    pub(crate) hosts: ArcSwap<Vec<HeaderValue>>,
+    pub(crate) hosts: ArcSwap<Vec<Site>>,
     pub(crate) ahead: Account,
     pub(crate) ahead_fates: Mutex<Fates>,
     pub(crate) users: Mutex<RunTotals>,

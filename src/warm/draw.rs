@@ -1,5 +1,6 @@
 //! Draws the items of a group, block by block: lists first, then the expansion, the hottest of each block in front.
 
+use crate::cache::Site;
 use crate::layer::Cache;
 use crate::warm::ask::{Ask, Flown};
 use crate::warm::books::{Account, Run};
@@ -8,7 +9,6 @@ use crate::warm::fault::SourceFault;
 use crate::warm::group::Group;
 use crate::warm::source::{ListSource, MOST_BYTES, Selected, read_source};
 use crate::warm::task::Fetcher;
-use http::HeaderValue;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -26,7 +26,7 @@ pub(crate) struct Block {
 /// What a drawing needs.
 pub(crate) struct Drawing {
     pub(crate) group: Arc<Group>,
-    pub(crate) hosts: Vec<HeaderValue>,
+    pub(crate) hosts: Vec<Site>,
     pub(crate) cache: Cache,
     pub(crate) run: Arc<Run>,
     pub(crate) account: Arc<Account>,
@@ -107,7 +107,7 @@ impl Drawing {
 }
 
 /// Puts the items of a block into the order in which they go.
-pub(crate) fn hottest_first(cache: &Cache, host: &HeaderValue, block: &mut [Item]) {
+pub(crate) fn hottest_first(cache: &Cache, host: &Site, block: &mut [Item]) {
     block.sort_by_cached_key(|item| std::cmp::Reverse(cache.heat(host, &item.target, &item.headers.iter().cloned().collect())));
 }
 

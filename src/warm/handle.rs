@@ -1,5 +1,6 @@
 //! The public face of warming: a plan, a warmer that runs it, a guard that ends it, and a handle to talk to it.
 
+use crate::cache::Site;
 use crate::cache::groups::Level;
 use crate::cache::wish::Rewarm;
 use crate::clock::{Clock, Stamp};
@@ -16,8 +17,7 @@ use crate::warm::runner::{Command, How, Parts, Runner};
 use crate::warm::settings::WarmSettings;
 use crate::warm::survey::{self, Survey};
 use bytes::Bytes;
-use http::uri::Authority;
-use http::{HeaderValue, Request, Response, Uri};
+use http::{Request, Response, Uri};
 use http_body::Body;
 use std::fmt;
 use std::fmt::Display;
@@ -33,7 +33,7 @@ const COMMANDS: usize = 256;
 pub struct Plan {
     cache: Cache,
     settings: WarmSettings,
-    default_host: HeaderValue,
+    default_host: Site,
     clock: Clock,
 }
 
@@ -42,7 +42,7 @@ impl Plan {
     #[must_use]
     pub fn new(cache: &Cache) -> Self {
         let clock = cache.shared().clock.clone();
-        Self { cache: cache.clone(), settings: WarmSettings::default(), default_host: HeaderValue::from_static("localhost"), clock }
+        Self { cache: cache.clone(), settings: WarmSettings::default(), default_host: Site::localhost(), clock }
     }
 
     /// Takes all settings at once; groups that were added before are gone.
@@ -65,19 +65,17 @@ impl Plan {
         self
     }
 
-    /// Adds a host that readers name: a stored response belongs to its host. See [`WarmSettings::hosts`].
+    /// Adds a host that readers name: a stored response belongs to its host and scheme. See [`WarmSettings::hosts`].
     #[must_use]
-    pub fn host(mut self, host: Authority) -> Self {
+    pub fn host(mut self, host: Site) -> Self {
         self.settings.hosts.push(host);
         self
     }
 
     /// The host to warm for as long as nobody has named one and no reader has come. Default `localhost`.
     #[must_use]
-    pub fn default_host(mut self, host: &Authority) -> Self {
-        if let Ok(host) = HeaderValue::from_str(host.as_str()) {
-            self.default_host = host;
-        }
+    pub fn default_host(mut self, host: &Site) -> Self {
+        self.default_host = host.clone();
         self
     }
 }
@@ -172,7 +170,7 @@ pub struct Warm {
     cache: Cache,
     books: Arc<Books>,
     commands: mpsc::Sender<Command>,
-    default_host: HeaderValue,
+    default_host: Site,
 }
 
 /// A group that there is not.
@@ -304,7 +302,7 @@ impl Warm {
 
     /// The hosts that are warmed for, as far as anything has been.
     #[must_use]
-    pub fn hosts(&self) -> Arc<Vec<HeaderValue>> {
+    pub fn hosts(&self) -> Arc<Vec<Site>> {
         self.books.hosts.load_full()
     }
 

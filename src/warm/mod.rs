@@ -64,6 +64,7 @@ pub mod template;
 mod timers;
 mod user;
 
+pub use crate::cache::Site;
 pub use combo::Combo;
 pub use expand::{Expansion, Item, Tally};
 pub use fault::{PlanFault, SourceFault};

@@ -1,6 +1,7 @@
 //! What a change has put out of date is warmed again, the most read first. The old copies serve until their replacements are there; what has not been
 //! replaced by then is dropped as of the moment of the change.
 
+use crate::cache::Site;
 use crate::cache::entry::Stored;
 use crate::cache::groups::Level;
 use crate::cache::key::Key;
@@ -10,7 +11,7 @@ use crate::telemetry::Trigger;
 use crate::warm::ask::Ask;
 use crate::warm::books::{Belongings, Books};
 use crate::warm::group::Group;
-use http::{HeaderValue, Uri};
+use http::Uri;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +49,7 @@ pub(crate) struct Dropping {
     /// The groups that it names, with what belongs to them.
     pub(crate) groups: Vec<(Arc<Group>, Belongings)>,
     /// The hosts under which they may be stored.
-    pub(crate) hosts: Vec<HeaderValue>,
+    pub(crate) hosts: Vec<Site>,
 }
 
 impl Dropping {
@@ -86,20 +87,20 @@ impl Dropping {
 }
 
 /// The hosts under which copies of a group may be stored: those that are warmed, and those that readers name.
-pub(crate) fn hosts(cache: &Cache, books: &Books) -> Vec<HeaderValue> {
+pub(crate) fn hosts(cache: &Cache, books: &Books) -> Vec<Site> {
     let mut hosts = (**books.hosts.load()).clone();
-    for host in cache.shared().hosts.seen() {
-        if !hosts.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(host.as_bytes())) {
-            hosts.extend(HeaderValue::from_str(&host));
-        }
-    }
+    hosts.extend(cache.shared().hosts.seen());
+    // What is dropped is dropped by both schemes.
+    let mut seen = HashSet::new();
+    hosts.retain(|host| seen.insert(host.authority().clone()));
     hosts
 }
 
 /// Drops every target of a group, with what its lists held the last time; of a task, what it has warmed since its last whole run began. How many copies that were.
-pub(crate) fn drop_group(cache: &Cache, group: &Group, of: &Belongings, host: &HeaderValue, level: Level, sequence: u64) -> usize {
+pub(crate) fn drop_group(cache: &Cache, group: &Group, of: &Belongings, host: &Site, level: Level, sequence: u64) -> usize {
     let drop = |target: &str| {
-        let uri = host.to_str().ok().and_then(|host| format!("http://{host}{target}").parse::<Uri>().ok());
+        let scheme = if host.is_https() { "https" } else { "http" };
+        let uri = format!("{scheme}://{}{target}", host.authority()).parse::<Uri>().ok();
         uri.map_or(0, |uri| cache.invalidate_as_of(&uri, level, sequence))
     };
     let planned: usize = group.expand(&of.lists, |item| cache.key_hash(host, &item.target)).map(|item| drop(item.target.as_str())).sum();

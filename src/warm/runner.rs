@@ -5,6 +5,7 @@ mod changes;
 mod jobs;
 mod landing;
 
+use crate::cache::Site;
 use crate::cache::entry::Stored;
 use crate::cache::intent::Need;
 use crate::cache::wish::{Rewarm, Wish};
@@ -23,7 +24,6 @@ use crate::warm::report::Cause;
 use crate::warm::settings::WarmSettings;
 use crate::warm::task::Wanted;
 use crate::warm::timers::Timers;
-use http::HeaderValue;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -131,8 +131,8 @@ pub(crate) struct Runner {
     clock: Clock,
     settings: Arc<WarmSettings>,
     groups: Vec<Arc<Group>>,
-    default_host: HeaderValue,
-    found_host: Option<HeaderValue>,
+    default_host: Site,
+    found_host: Option<Site>,
     commands: mpsc::Receiver<Command>,
     wishes: mpsc::Receiver<Wish>,
     bell: Arc<Notify>,
@@ -165,7 +165,7 @@ pub(crate) struct Parts {
     pub(crate) cache: Cache,
     pub(crate) books: Arc<Books>,
     pub(crate) clock: Clock,
-    pub(crate) default_host: HeaderValue,
+    pub(crate) default_host: Site,
     pub(crate) commands: mpsc::Receiver<Command>,
 }
 
@@ -290,12 +290,12 @@ impl Runner {
     }
 
     /// The hosts under which readers look for what is warmed.
-    fn hosts(&mut self) -> Vec<HeaderValue> {
+    fn hosts(&mut self) -> Vec<Site> {
         if !self.settings.hosts.is_empty() {
-            return self.settings.hosts.iter().filter_map(|host| HeaderValue::from_str(host.as_str()).ok()).collect();
+            return self.settings.hosts.clone();
         }
         if let Some(busiest) = self.cache.shared().hosts.busiest() {
-            self.found_host = HeaderValue::from_str(&busiest).ok();
+            self.found_host = Some(busiest);
         }
         vec![self.found_host.clone().unwrap_or_else(|| self.default_host.clone())]
     }

@@ -1,12 +1,13 @@
 //! What can be set about warming. A configuration file and the library's builders are two faces of these types.
 
+use crate::cache::Site;
 use crate::cache::rules::Identity;
 use crate::warm::fault::PlanFault;
 use crate::warm::group::Group;
 use crate::warm::schedule::Zone;
 use crate::warm::target::Target;
 use http::header::AUTHORIZATION;
-use http::uri::{Authority, PathAndQuery};
+use http::uri::PathAndQuery;
 use std::time::Duration;
 
 /// All settings of warming. The default warms nothing but refreshes ahead what is hit often.
@@ -36,9 +37,9 @@ pub struct WarmSettings {
     pub refresh_ahead: RefreshAhead,
     /// The time zone of cron lines. Default UTC.
     pub time_zone: Zone,
-    /// The hosts that readers name: a stored response belongs to its host, so it is warmed for each of these. Empty (the default): for the host that
-    /// readers name most, and before there was one, for the address that is listened on.
-    pub hosts: Vec<Authority>,
+    /// The hosts that readers name: a stored response belongs to its host and scheme, so it is warmed for each of these. Empty (the default): for the
+    /// one that readers name most, and before there was one, for the address that is listened on.
+    pub hosts: Vec<Site>,
     /// What is warmed. Default nothing.
     pub groups: Vec<Group>,
     /// Warm-ups that users ask for themselves. Default none.

@@ -33,6 +33,7 @@ pub use lists::{ListState, ListSurvey, Lists, ask_lists};
 pub use live::Known;
 pub(crate) use live::of_books;
 
+use crate::cache::Site;
 use crate::clock::Stamp;
 use crate::layer::Cache;
 use crate::warm::expand::Tally;
@@ -40,8 +41,6 @@ use crate::warm::group::Group;
 use crate::warm::schedule::Zone;
 use crate::warm::settings::WarmSettings;
 use estimate::Costs;
-use http::HeaderValue;
-use http::uri::Authority;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -68,11 +67,11 @@ pub struct Survey {
     pub groups: Vec<GroupSurvey>,
 }
 
-/// The hosts that are warmed for: a stored response belongs to its host.
+/// The hosts that are warmed for: a stored response belongs to its host and scheme.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hosts {
     /// The hosts; each item is asked for once per host.
-    pub names: Vec<HeaderValue>,
+    pub names: Vec<Site>,
     /// Where they come from.
     pub from: HostsFrom,
 }
@@ -176,11 +175,10 @@ impl<'a> Outlook<'a> {
     /// A look at what would be warmed if a process with these settings started now: `cache` is asked for keys and rules, not for copies. `listener` is where it
     /// would listen.
     #[must_use]
-    pub fn offline(cache: &'a Cache, settings: &'a WarmSettings, listener: Option<&Authority>) -> Self {
-        let listener = listener.and_then(|host| HeaderValue::from_str(host.as_str()).ok());
+    pub fn offline(cache: &'a Cache, settings: &'a WarmSettings, listener: Option<&Site>) -> Self {
         let hosts = Hosts::of(settings).unwrap_or_else(|| match listener {
-            Some(host) => Hosts { names: vec![host], from: HostsFrom::Listener },
-            None => Hosts { names: vec![HeaderValue::from_static("localhost")], from: HostsFrom::Nothing },
+            Some(host) => Hosts { names: vec![host.clone()], from: HostsFrom::Listener },
+            None => Hosts { names: vec![Site::localhost()], from: HostsFrom::Nothing },
         });
         Self::new(cache, settings, hosts, false)
     }
@@ -297,7 +295,7 @@ impl<'a> Outlook<'a> {
 impl Hosts {
     /// Those of the settings, if they name any.
     fn of(settings: &WarmSettings) -> Option<Self> {
-        let names: Vec<_> = settings.hosts.iter().filter_map(|host| HeaderValue::from_str(host.as_str()).ok()).collect();
+        let names = settings.hosts.clone();
         (!names.is_empty()).then_some(Self { names, from: HostsFrom::Settings })
     }
 }

@@ -1,6 +1,6 @@
 //! Custom tasks: warming that only code can describe.
 
-use crate::cache::Fate;
+use crate::cache::{Fate, Site};
 use crate::error::BoxError;
 use crate::warm::ask::{Ask, Flown};
 use crate::warm::fault::PlanFault;
@@ -59,7 +59,7 @@ pub(crate) struct Wanted {
 /// A task's way to warm: its requests go at the pace of all warming and are written down in the run's report. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Fetcher {
-    pub(crate) host: HeaderValue,
+    pub(crate) host: Site,
     pub(crate) wants: mpsc::Sender<Wanted>,
     /// Wakes the runner.
     pub(crate) bell: Arc<Notify>,

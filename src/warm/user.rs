@@ -1,5 +1,6 @@
 //! Per-user warm-up: a user who comes asks for what only they may see to be warmed, with their own credentials, into their own partition.
 
+use crate::cache::Site;
 use crate::cache::key::origin_of;
 use crate::clock::Stamp;
 use crate::flow::body::CacheBody;
@@ -298,8 +299,7 @@ fn asks(cache: &Cache, settings: &UserSettings, request: &Request<()>) -> (Vec<A
     let headers = request.headers();
     // Where the user's other requests go: the same origin as this one.
     let (https, authority) = origin_of(request.uri(), headers);
-    let host = HeaderValue::from_str(authority).ok().filter(|host| !host.is_empty());
-    let host = host.unwrap_or_else(|| HeaderValue::from_static("localhost"));
+    let site = authority.parse().map_or_else(|_| Site::localhost(), |authority| Site::new(https, authority));
     let mut own = HeaderMap::new();
     for name in [&settings.identity.header, &ACCEPT, &ACCEPT_ENCODING, &ACCEPT_LANGUAGE] {
         for value in headers.get_all(name) {
@@ -314,7 +314,7 @@ fn asks(cache: &Cache, settings: &UserSettings, request: &Request<()>) -> (Vec<A
         rule.is_some_and(|rule| !rule.pass && rule.per_identity.as_ref() == Some(&settings.identity))
     };
     let (mine, others): (Vec<_>, Vec<_>) = settings.requests.iter().partition(|target| is_partitioned(target.path_and_query().path()));
-    let asks = mine.iter().map(|target| Ask::new(&host, target.path_and_query().clone(), own.clone()).over_https(https)).collect();
+    let asks = mine.iter().map(|target| Ask::new(&site, target.path_and_query().clone(), own.clone())).collect();
     (asks, others.len())
 }
 

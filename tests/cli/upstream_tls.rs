@@ -43,6 +43,25 @@ fn each_file_that_does_not_hold_what_it_should_is_a_fault_with_its_key_and_fix()
 }
 
 #[test]
+fn the_example_is_sound_with_every_key_uncommented() {
+    let folder = Folder::new("example");
+    let ((ca, _), (certificate, key)) = (certificate(), certificate());
+    folder.write("ca.pem", &ca.pem());
+    folder.write("client.pem", &certificate.pem());
+    folder.write("client.key", &key.serialize_pem());
+    let commented = |line: &str| {
+        line.starts_with("# [") || line.split_once(" = ").is_some_and(|(name, _)| name.starts_with("# ") && !name[2..].contains(' '))
+    };
+    let lines = include_str!("../../examples/warmfront.toml").lines();
+    let text: Vec<&str> = lines.map(|line| if commented(line) { &line[2..] } else { line }).collect();
+    assert!(text.contains(&"[upstream.tls]"));
+    folder.write("warmfront.toml", &text.join("\n"));
+    let checked = outcome(folder.path(), &["check"], &[]);
+    assert_eq!(checked.code, Some(0), "{}", checked.err);
+    assert!(checked.err.matches("fix: ").count() == 1 && checked.err.contains("no upstream is an https one"), "{}", checked.err);
+}
+
+#[test]
 fn connect_shakes_hands_with_an_upstream_behind_tls_and_says_what_is_wrong() {
     let folder = Folder::new("upstream-tls-connect");
     let (certificate, key) = certificate();

@@ -48,7 +48,7 @@ async fn curl(certificate: &Certificate, args: &[&str]) -> Option<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn curl_speaks_every_face_and_all_share_one_cache() {
+async fn curl_speaks_every_face_and_those_of_one_scheme_share_their_copies() {
     let (folder, certificate) = (Folder::new("faces-curl"), Certificate::new());
     let origin = Origin::always(answer("Cache-Control: max-age=60", "0123456789")).await;
     let faces = Faces::open(&folder, &origin, &certificate);
@@ -66,7 +66,7 @@ async fn curl_speaks_every_face_and_all_share_one_cache() {
         let Some(text) = curl(&certificate, &[&[way], limit, &host, &[url.as_str()]].concat()).await else { return };
         assert!(text.starts_with(version) && text.ends_with("0123456789"), "{way} {url}: {text}");
     }
-    assert_eq!(origin.requests().len(), 1, "one copy for all");
+    assert_eq!(origin.requests().len(), 2, "one copy for each scheme");
     let part = curl(&certificate, &["--http2", "-r", "2-4", host[0], host[1], &tls]).await.unwrap();
     assert!(part.starts_with("HTTP/2 206") && part.ends_with("234"), "{part}");
     let head = curl(&certificate, &["--http2", "-I", host[0], host[1], &tls]).await.unwrap();

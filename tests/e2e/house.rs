@@ -17,6 +17,8 @@ pub const LONG: Duration = Duration::from_secs(20);
 
 pub struct House {
     pub address: SocketAddr,
+    /// Of all ports, this one among them.
+    pub addresses: Vec<SocketAddr>,
     pub cache: Cache,
     pub clock: Clock,
     pub sidecar: Sidecar,
@@ -38,7 +40,15 @@ impl House {
         let cache = Cache::builder().settings(settings).clock(clock.clone()).build();
         let sidecar = Sidecar::new(server, upstream);
         let bound = sidecar.bind().await.unwrap();
-        let [ListenAddr::Tcp(address) | ListenAddr::Tls(address)] = bound.addresses()[..] else { panic!("one TCP address") };
+        let addresses: Vec<SocketAddr> = bound
+            .addresses()
+            .iter()
+            .map(|address| match address {
+                ListenAddr::Tcp(address) | ListenAddr::Tls(address) => *address,
+                _ => panic!("a TCP address"),
+            })
+            .collect();
+        let address = addresses[0];
         let (stop, stopped) = oneshot::channel::<()>();
         // The upstream dates by the machine's clock what comes without a date; here one clock rules.
         let dated = {
@@ -51,7 +61,7 @@ impl House {
         };
         let service = CacheLayer::new(cache.clone()).layer(dated);
         let running = tokio::spawn(bound.run(service, async { drop(stopped.await) }));
-        Self { address, cache, clock, sidecar, stop: Some(stop), running }
+        Self { address, addresses, cache, clock, sidecar, stop: Some(stop), running }
     }
 
     pub async fn client(&self) -> Client {

@@ -32,6 +32,7 @@ mod life;
 mod limits;
 mod memory;
 mod poison;
+mod schemes;
 mod semantics;
 mod smuggling;
 mod stale;

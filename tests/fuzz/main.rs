@@ -67,6 +67,21 @@ fn heads_to_be_admitted() {
 }
 
 #[test]
+fn proxy_headers() {
+    fuzz("proxy_header");
+}
+
+#[test]
+fn traces() {
+    fuzz("traceparent");
+}
+
+#[test]
+fn hosts_with_their_scheme() {
+    fuzz("site");
+}
+
+#[test]
 fn cache_control() {
     fuzz("cache_control");
 }

@@ -46,6 +46,8 @@ async fn a_chunked_body_that_outgrows_the_limit_is_413_and_never_complete_upstre
     assert_eq!((response.status, response.all("connection")), (413, vec!["close"]));
     assert!(client.is_closed().await);
     assert!(origin.requests().iter().all(|request| request.body.is_empty()), "the origin saw no complete body");
+    use warmfront::telemetry::Refusal;
+    assert_eq!((rig.sidecar.refused(Refusal::BodyTooLarge), rig.sidecar.refused(Refusal::BadRequest)), (1, 0), "counted once");
 }
 
 #[tokio::test]

@@ -241,3 +241,38 @@ async fn fields_that_belong_to_a_connection_are_a_fault_of_the_stream() {
     }
     assert!(origin.requests().is_empty());
 }
+
+#[tokio::test]
+async fn an_upload_that_drips_is_given_up_however_steadily() {
+    let origin = Origin::always(Act::ok("x")).await;
+    let short = Duration::from_millis(100);
+    let rig = Rig::with(origin.address, |server, _| (server.header_timeout, server.min_body_rate) = (short, 1000)).await;
+    let mut stream = raw(&rig).await;
+    stream.write_all(&frame(HEADERS, END_HEADERS, 1, POST)).await.unwrap();
+    let dripping = async {
+        while rig.sidecar.refused(Refusal::BodyTimeout) == 0 {
+            stream.write_all(&frame(DATA, 0, 1, b"x")).await.unwrap();
+            tokio::time::sleep(short / 5).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, dripping).await.expect("it is given up");
+    until(|| rig.sidecar.in_flight() == 0).await;
+    others_are_served(&rig).await;
+}
+
+#[tokio::test]
+async fn a_client_whose_credit_drips_is_given_up() {
+    let origin = Origin::always(Act::ok(&"x".repeat(1 << 20))).await;
+    let rig = Rig::with(origin.address, |server, _| (server.idle_timeout, server.min_body_rate) = (Duration::from_millis(300), 1000)).await;
+    let mut stream = raw(&rig).await;
+    stream.write_all(&frame(HEADERS, END_STREAM | END_HEADERS, 1, GET)).await.unwrap();
+    let dripping = async {
+        while rig.sidecar.refused(Refusal::StalledReader) == 0 {
+            let _ =
+                stream.write_all(&[frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]), frame(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1])].concat()).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, dripping).await.expect("it is given up");
+    until(|| rig.sidecar.in_flight() == 0).await;
+}

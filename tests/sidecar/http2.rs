@@ -291,6 +291,37 @@ async fn malformed_requests_are_refused_and_the_connection_lives() {
 }
 
 #[tokio::test]
+async fn a_request_needs_one_host() {
+    let origin = Origin::always(Act::ok("x")).await;
+    let rig = Rig::before(&origin).await;
+    let talk = Talk::to(rig.address).await;
+    for (hosts, status) in [(&[][..], 400), (&["h", "h"], 400), (&["h", "evil"], 400), (&[""], 400), (&["a b"], 400), (&["h"], 200)] {
+        let mut request = Request::get("/").body(()).unwrap(); // no :authority
+        for host in hosts {
+            request.headers_mut().append("host", host.parse().unwrap());
+        }
+        assert_eq!(talk.ask(request).await.unwrap().status.as_u16(), status, "{hosts:?}");
+    }
+    assert_eq!((origin.requests().len(), rig.sidecar.refused(Refusal::BadRequest)), (1, 5));
+}
+
+#[tokio::test]
+async fn a_busy_connection_does_not_make_room_for_another() {
+    let origin = Origin::start(|received, _| if received.line().contains("slow") { Act::hang() } else { Act::ok("x") }).await;
+    let rig = Rig::with(origin.address, |server, _| server.max_connections = 2).await;
+    let (busy, idle) = (Talk::to(rig.address).await, Talk::to(rig.address).await);
+    let (_slow, _stream) = busy.send(get("/slow"), true).await;
+    assert_eq!(
+        (busy.get("/").await.text.as_str(), idle.get("/").await.text.as_str()),
+        ("x", "x"),
+        "one of its requests has ended, the other has not"
+    );
+    assert_eq!(tokio::time::timeout(PATIENCE, rig.client()).await.unwrap().get("/").await.status, 200, "the idle one went");
+    assert_eq!(busy.get("/").await.text, "x");
+    assert!(tokio::time::timeout(PATIENCE, idle.driver).await.unwrap().unwrap().is_ok(), "it was told to go");
+}
+
+#[tokio::test]
 async fn who_waits_for_100_gets_it_when_the_body_is_wanted() {
     let origin = Origin::always(Act::ok("x")).await;
     let rig = Rig::before(&origin).await;
@@ -333,7 +364,7 @@ async fn a_silent_upload_is_408() {
     let talk = Talk::to(rig.address).await;
     let (response, _stream) = talk.send(Request::post("http://h/").body(()).unwrap(), false).await;
     assert_eq!(read(response).await.unwrap().status.as_u16(), 408);
-    assert_eq!(rig.sidecar.refused(Refusal::BodyTimeout), 1);
+    assert_eq!((rig.sidecar.refused(Refusal::BodyTimeout), rig.sidecar.refused(Refusal::BadRequest)), (1, 0), "counted once");
 }
 
 #[tokio::test]

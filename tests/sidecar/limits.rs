@@ -118,6 +118,7 @@ async fn an_upload_that_drips_is_given_up_however_steadily() {
     while rig.sidecar.in_flight() > 0 {
         tokio::task::yield_now().await; // its place at the upstream is free
     }
+    assert_eq!(rig.sidecar.refused(Refusal::BadRequest), 0, "what is wrong with it is counted once");
 }
 
 #[tokio::test]

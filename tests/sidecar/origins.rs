@@ -159,6 +159,19 @@ async fn nothing_is_put_again_after_a_byte_of_the_answer() {
 }
 
 #[tokio::test]
+async fn half_a_head_is_a_byte_of_the_answer_and_so_is_an_interim_response() {
+    for begun in ["H", "HTTP/1.1 200 OK\r\nContent-Le", "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"] {
+        let torn =
+            Origin::start(move |request, _| if request.line().contains("/whole") { Act::ok("x") } else { Act::send(begun, Then::Fin) });
+        let torn = torn.await;
+        let rig = rig(&[torn.address], |upstream| upstream.retries = 3).await;
+        assert_eq!((ask(&rig, "GET", "/", "").await.status, torn.requests().len()), (502, 1), "on a new connection: {begun:?}");
+        assert_eq!(ask(&rig, "GET", "/whole", "").await.status, 200);
+        assert_eq!((ask(&rig, "GET", "/", "").await.status, torn.requests().len()), (502, 3), "on one that has served: {begun:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_connection_that_does_not_come_in_time_is_sought_elsewhere() {
     // A listener whose queue is full accepts nobody: one that is filled before the test begins.
     let full = tokio::net::TcpSocket::new_v4().unwrap();
@@ -236,6 +249,19 @@ async fn checks_take_an_origin_out_and_bring_it_back() {
     let asked: u64 = Attempt::ALL.iter().map(|attempt| rig.sidecar.upstream_requests(Source::Live, *attempt)).sum();
     let readers = |origin: &Origin| origin.requests().iter().filter(|request| request.line() == "GET / HTTP/1.1").count() as u64;
     assert_eq!(asked, readers(&sick) + readers(&well), "checks are nobody's requests");
+}
+
+#[tokio::test]
+async fn after_a_reload_checks_ask_for_the_new_path_alone() {
+    let origin = Origin::always(Act::ok("x")).await;
+    let rig = rig(&[origin.address], |upstream| upstream.health.path = Some("/old".parse().unwrap())).await;
+    let asked = |path: &str| origin.requests().iter().filter(|request| request.line() == format!("GET {path} HTTP/1.1")).count();
+    until("it is checked", || asked("/old") == 1).await;
+    let (server, mut upstream) = settings(origin.address);
+    upstream.health.path = Some("/new".parse().unwrap());
+    rig.sidecar.reload(server, upstream);
+    until("it is checked in the new way", || asked("/new") == 1).await;
+    assert_eq!(asked("/old"), 1);
 }
 
 #[tokio::test]

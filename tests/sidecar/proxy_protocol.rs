@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use warmfront::sidecar::settings::{Forwarded, ServerSettings};
+use warmfront::sidecar::settings::{Forwarded, RateLimit, ServerSettings};
 use warmfront::telemetry::Refusal;
 
 const LINE: &str = "PROXY TCP4 192.0.2.7 10.0.0.1 56324 443\r\n";
@@ -118,6 +118,41 @@ async fn trust_is_in_the_client_that_was_named_not_in_the_messenger() {
         connection.send(format!("PROXY TCP4 {named} 10.0.0.1 1 2\r\n{GET}")).await;
         assert_eq!(connection.response().await.unwrap().status, 200);
         assert_eq!(origin.requests().last().unwrap().all("x-forwarded-for"), [chain]);
+    }
+}
+
+/// A connection that begins with a header which names `client`.
+async fn named(rig: &Rig, client: &str) -> Client {
+    let mut connection = rig.client().await;
+    connection.send(format!("PROXY TCP4 {client} 10.0.0.1 1 2\r\n")).await;
+    connection
+}
+
+#[tokio::test]
+async fn connections_are_counted_by_the_client_that_was_named() {
+    let origin = Origin::always(Act::ok("x")).await;
+    let rig = Rig::with(origin.address, |server, _| {
+        trusting(server, "127.0.0.0/8");
+        server.max_connections_per_client = 1;
+    })
+    .await;
+    let (mut one, mut other) = (named(&rig, "192.0.2.7").await, named(&rig, "192.0.2.8").await);
+    assert_eq!((one.get("/").await.status, other.get("/").await.status), (200, 200), "the proxy speaks for many");
+    assert!(named(&rig, "192.0.2.7").await.is_closed().await);
+    assert_eq!(rig.sidecar.refused(Refusal::TooManyConnections), 1);
+    assert_eq!(one.get("/").await.status, 200);
+}
+
+#[tokio::test]
+async fn rates_are_those_of_the_client_that_was_named() {
+    let origin = Origin::always(Act::ok("x")).await;
+    let rig = Rig::with(origin.address, |server, _| {
+        trusting(server, "127.0.0.0/8");
+        server.rate_limit = RateLimit { per_second: 1, burst: 1, ..RateLimit::default() };
+    })
+    .await;
+    for (client, status) in [("192.0.2.7", 200), ("192.0.2.7", 429), ("192.0.2.8", 200)] {
+        assert_eq!(named(&rig, client).await.get("/").await.status, status, "{client}");
     }
 }
 

@@ -50,9 +50,9 @@ pub(super) enum What {
     Kind(Kind),
     Tag(String),
     Prefix(String),
-    /// One target under every host.
+    /// One target under every host, by both schemes.
     Everywhere(PathAndQuery),
-    /// One target under one host.
+    /// One target under one host, by both schemes.
     Target(Uri),
 }
 
@@ -104,7 +104,7 @@ pub(super) fn what(desk: &Desk, fields: &mut Fields) -> Result<(What, String), P
     Ok((what, if name == "type" { shown.to_owned() } else { format!("{name} {shown}") }))
 }
 
-/// Behind the sidecar everything is http, whatever ends TLS in front of it.
+/// Without the default port of its scheme; which scheme that was does not matter, for both are dropped.
 fn plain(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     matches!(scheme.to_ascii_lowercase().as_str(), "http" | "https").then(|| {

@@ -57,7 +57,7 @@ fn ended(written: io::Result<usize>) -> Result<ExitCode, Failure> {
 fn offline(args: PlanArgs, most: usize, paper: &mut dyn Paper) -> Result<ExitCode, Failure> {
     let config = load(Sources { set: args.set.set, ..args::sources(args.config) })?;
     report::warnings(&config.warnings);
-    let listener = config.server.listen.iter().find_map(house::host);
+    let listener = config.server.listen.iter().find_map(house::site);
     let cache = keys_and_rules(&config.cache);
     let outlook = Outlook::offline(&cache, &config.warm, listener.as_ref());
     let groups = chosen(outlook.groups(), &args.group)?;

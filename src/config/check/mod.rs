@@ -12,6 +12,7 @@ mod warm;
 
 use crate::admin::AdminSettings;
 use crate::cache::settings::Settings;
+use crate::config::check::warm::Readers;
 use crate::config::fault::Place;
 use crate::config::raw::{Findings, Table};
 use crate::sidecar::settings::{ListenAddr, ServerSettings, UpstreamSettings};
@@ -28,7 +29,8 @@ pub(super) fn check(
     let upstream = upstream::check(root, findings);
     let cache = cache::check(root, findings);
     let admin = admin::check(root, findings);
-    let warm = warm::check(root, &cache, findings);
+    let readers = Readers::of(&server, upstream.as_ref());
+    let warm = warm::check(root, &cache, &readers, findings);
     let logs = logs::check(root, findings);
     invalidate::known_groups(root, &warm, findings);
     let upstream = upstream?;

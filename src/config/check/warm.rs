@@ -11,7 +11,8 @@ use crate::config::fault::Place;
 use crate::config::kind::quote;
 use crate::config::map::Entry;
 use crate::config::raw::{Findings, Table};
-use crate::warm::{PlanFault, Target, WarmSettings, Zone};
+use crate::sidecar::settings::{Forwarded, ListenAddr, ServerSettings, UpstreamSettings};
+use crate::warm::{PlanFault, Site, Target, WarmSettings, Zone};
 use http::uri::Authority;
 
 const ZONE: &str = "warm.time_zone";
@@ -20,7 +21,7 @@ const REFRESH: &str = "warm.refresh_interval";
 const BEFORE: &str = "warm.refresh_ahead.before";
 const DELAY: &str = "warm.startup_delay";
 
-pub(super) fn check(root: &Table, cache: &Settings, findings: &mut Findings) -> WarmSettings {
+pub(super) fn check(root: &Table, cache: &Settings, readers: &Readers, findings: &mut Findings) -> WarmSettings {
     let mut warm = WarmSettings::default();
     set(&mut warm.enabled, root.bool("warm.enabled"));
     set(&mut warm.on_startup, root.bool("warm.on_startup"));
@@ -32,7 +33,7 @@ pub(super) fn check(root: &Table, cache: &Settings, findings: &mut Findings) -> 
     set(&mut warm.refresh_ahead.hits, root.integer("warm.refresh_ahead.hits").map(|hits| hits as u64));
     set(&mut warm.refresh_ahead.before, root.fraction(BEFORE));
     set(&mut warm.time_zone, zone(root, findings));
-    set(&mut warm.hosts, hosts(root, findings));
+    set(&mut warm.hosts, hosts(root, readers, findings));
     useless(root, &warm, findings);
     warm.groups = group::check(root, &warm, findings);
     warm.user = user::check(root, cache, findings);
@@ -44,16 +45,41 @@ fn zone(root: &Table, findings: &mut Findings) -> Option<Zone> {
     told(zone, &root.place(ZONE), ZONE, findings)
 }
 
-fn hosts(root: &Table, findings: &mut Findings) -> Option<Vec<Authority>> {
+/// How readers can come.
+pub(super) struct Readers {
+    /// Whether the first TCP address speaks TLS.
+    https: bool,
+    /// Whether the other scheme is possible too.
+    either: bool,
+}
+
+impl Readers {
+    pub(super) fn of(server: &ServerSettings, upstream: Option<&UpstreamSettings>) -> Self {
+        let mut tcp = server.listen.iter().filter(|address| !matches!(address, ListenAddr::Unix(_))).map(ListenAddr::speaks_tls);
+        let https = tcp.next().unwrap_or(false);
+        // Behind a proxy that ends TLS, that says it in X-Forwarded-Proto.
+        let told = upstream.is_some_and(|upstream| upstream.forwarded == Forwarded::Append) && !server.trusted_proxies.is_empty();
+        Self { https, either: told || tcp.any(|other| other != https) }
+    }
+}
+
+fn hosts(root: &Table, readers: &Readers, findings: &mut Findings) -> Option<Vec<Site>> {
     let mut hosts = Vec::new();
     for (text, place) in root.list(HOSTS)? {
-        match host(text) {
+        match host(text, readers.https) {
             Some(host) if hosts.contains(&host) => {
                 findings.warn(place, HOSTS, format!("{} is there twice", quote(text)), "remove one of them")
             }
-            Some(host) => hosts.push(host),
+            Some(host) => {
+                if readers.either && !text.contains("://") {
+                    let scheme = if readers.https { "https" } else { "http" };
+                    let fix = format!("write the scheme that they use: \"https://{text}\" or \"http://{text}\"");
+                    findings.warn(place, HOSTS, format!("{} is warmed for readers by {scheme} only", quote(text)), fix);
+                }
+                hosts.push(host);
+            }
             None => {
-                let fix = "write a Host as readers send it: \"api.example.com\" or \"127.0.0.1:8080\"";
+                let fix = "write a Host as readers send it: \"api.example.com\" or \"https://127.0.0.1:8443\"";
                 findings.fault(place, HOSTS, format!("{} is no host", quote(text)), fix);
             }
         }
@@ -61,10 +87,16 @@ fn hosts(root: &Table, findings: &mut Findings) -> Option<Vec<Authority>> {
     Some(hosts)
 }
 
-fn host(text: &str) -> Option<Authority> {
+/// A host with its scheme, or with the one that readers have.
+fn host(text: &str, https: bool) -> Option<Site> {
+    let (https, text) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+        (Some(host), _) => (true, host),
+        (_, Some(host)) => (false, host),
+        _ => (https, text),
+    };
     let host: Authority = text.parse().ok()?;
     let whole = host.as_str() == host.host() || host.port_u16().is_some_and(|port| port != 0);
-    Some(host).filter(|host| whole && !host.host().is_empty() && !text.contains('@'))
+    Some(host).filter(|host| whole && !host.host().is_empty() && !text.contains('@')).map(|host| Site::new(https, host))
 }
 
 /// Settings that do nothing, or less than they seem to.

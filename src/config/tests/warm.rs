@@ -84,6 +84,22 @@ fn silence_is_the_default_and_no_user_section() {
     assert_eq!(said.warm, expected);
 }
 
+#[test]
+fn a_host_has_the_scheme_that_it_is_written_with_or_that_readers_have() {
+    let hosts = |head: &str| {
+        let text = format!("{head}\n[warm]\nhosts = [\"a\", \"http://b\", \"https://c\"]\n");
+        (good(&text).warm.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(), warnings(&text).len())
+    };
+    let tls = "tls = { certificate = \"c\", key = \"k\" }";
+    assert_eq!(hosts(""), (vec!["a".into(), "b".into(), "https://c".into()], 0));
+    let all = format!("[server]\nlisten = [\"unix:/s\", \"https://127.0.0.1:8443\"]\n{tls}");
+    assert_eq!(hosts(&all), (vec!["https://a".into(), "b".into(), "https://c".into()], 0));
+    let both = format!("[server]\nlisten = [\"https://127.0.0.1:8443\", \"127.0.0.1:8080\"]\n{tls}");
+    assert_eq!(hosts(&both), (vec!["https://a".into(), "b".into(), "https://c".into()], 1), "a is warmed for half of its readers");
+    let behind = "forwarded = \"append\"\n[server]\ntrusted_proxies = [\"10.0.0.0/8\"]";
+    assert_eq!(hosts(behind).1, 1, "what ends TLS may be in front");
+}
+
 /// The one group of a file.
 fn group(text: &str) -> Group {
     good(&format!("[[warm.groups]]\nname = \"g\"\n{text}")).warm.groups.remove(0)
@@ -117,12 +133,12 @@ const FAULTY: &[(&str, &str, &[&str])] = &[
     ),
     (
         "[warm]\n",
-        "hosts = [\"http://api\", \"a b\",\n\"me@api:80\", \"api:0\"]\n",
+        "hosts = [\"ftp://api\", \"a b\",\n\"me@api:80\", \"api:0\"]\n",
         &[
-            "2: warm.hosts: \"http://api\" is no host; write a Host as readers send it: \"api.example.com\" or \"127.0.0.1:8080\"",
-            "2: warm.hosts: \"a b\" is no host; write a Host as readers send it: \"api.example.com\" or \"127.0.0.1:8080\"",
-            "3: warm.hosts: \"me@api:80\" is no host; write a Host as readers send it: \"api.example.com\" or \"127.0.0.1:8080\"",
-            "3: warm.hosts: \"api:0\" is no host; write a Host as readers send it: \"api.example.com\" or \"127.0.0.1:8080\"",
+            "2: warm.hosts: \"ftp://api\" is no host; write a Host as readers send it: \"api.example.com\" or \"https://127.0.0.1:8443\"",
+            "2: warm.hosts: \"a b\" is no host; write a Host as readers send it: \"api.example.com\" or \"https://127.0.0.1:8443\"",
+            "3: warm.hosts: \"me@api:80\" is no host; write a Host as readers send it: \"api.example.com\" or \"https://127.0.0.1:8443\"",
+            "3: warm.hosts: \"api:0\" is no host; write a Host as readers send it: \"api.example.com\" or \"https://127.0.0.1:8443\"",
         ],
     ),
     (

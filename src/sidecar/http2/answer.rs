@@ -9,7 +9,10 @@ use crate::sidecar::http2::SEND_BUFFER;
 use crate::sidecar::http2::incoming::{Incoming, News};
 use crate::sidecar::http2::line::Traffic;
 use crate::sidecar::http2::request;
+use crate::sidecar::limits::Pace;
+use crate::sidecar::live::Live;
 use crate::telemetry::Refusal;
+use crate::telemetry::log::Overruled;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
@@ -21,7 +24,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use tokio::time::{Instant, timeout};
 use tower_service::Service;
 
 /// How a request ended.
@@ -35,28 +38,36 @@ pub(super) enum Ending {
 
 /// Answers one request.
 pub(super) async fn answer<S, B>(
-    service: S,
+    mut service: S,
     seat: Arc<Seat>,
     traffic: Arc<Traffic>,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
 ) -> Ending
 where
-    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
-    B: Body<Data = Bytes> + MayBeThin,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + MayBeThin + Send + 'static,
     B::Error: Into<BoxError>,
 {
     let (mut parts, stream) = request.into_parts();
     traffic.used(request::weight(&parts));
-    let (asked, head) = (Asked::of(&parts), parts.method == Method::HEAD);
-    let checked = request::check(&mut parts, &seat.memory);
+    let (asked, head) = (Asked::refused(&parts), parts.method == Method::HEAD);
+    let https = {
+        let settings = seat.live.settings.load();
+        seat.peer.is_asked_over_https(&parts.headers, &settings.server, &settings.upstream)
+    };
+    let checked = request::check(&mut parts, https);
     let length = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let news = Arc::new(News::default());
-    let incoming = Incoming::new(stream, length, parts.headers.contains_key(EXPECT), seat.live.clone(), traffic, news.clone());
+    let expects = parts.headers.contains_key(EXPECT);
+    let overruled = (!stream.is_end_stream()).then(|| parts.extensions.get_or_insert_default::<Overruled>().clone());
+    let incoming = Incoming::new(stream, length, expects, seat.live.clone(), traffic, news.clone(), overruled);
     let response = match checked {
         Err(stop) => stopped(&seat, stop, &asked, Some(&Told { parts: &parts, began: seat.live.clock.moment() })),
         Ok(()) => {
-            let mut answering = pin!(forward(service, seat.clone(), Request::from_parts(parts, incoming)));
+            let settings = seat.live.settings.load_full();
+            let mut answering = pin!(forward(&mut service, &seat, &settings, Request::from_parts(parts, incoming)));
             let response = loop {
                 tokio::select! {
                     biased;
@@ -68,12 +79,11 @@ where
             if news.is_silent() { stopped(&seat, silence(), &asked, None) } else { response }
         }
     };
-    let idle_timeout = seat.live.settings.load().server.idle_timeout;
-    send(response, head, respond, idle_timeout).await
+    send(response, head, respond, &seat.live).await
 }
 
 fn silence() -> Stop {
-    Stop::Refuse(Refusal::BodyTimeout, "no request body for three times server.header_timeout".into())
+    Stop::Refuse(Refusal::BodyTimeout, "three times server.header_timeout without server.min_body_rate".into())
 }
 
 /// RFC 9110 section 10.1.1: the client waits for this before it sends the body.
@@ -83,8 +93,9 @@ fn go_on(respond: &mut SendResponse<Bytes>) {
     let _ = respond.send_informational(response); // where it cannot be sent, nothing can
 }
 
-/// Sends an answer at the pace of the client, who is given up when it credits nothing for `idle_timeout`.
-async fn send<B>(response: Response<B>, head: bool, mut respond: SendResponse<Bytes>, idle_timeout: Duration) -> Ending
+/// Sends an answer at the pace of the client, who is given up when it credits nothing for `server.idle_timeout`, or for so long in all less than
+/// `server.min_body_rate`.
+async fn send<B>(response: Response<B>, head: bool, mut respond: SendResponse<Bytes>, live: &Live) -> Ending
 where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
@@ -97,12 +108,12 @@ where
     if ends {
         return Ending::Answered;
     }
-    let mut body = pin!(body);
+    let (mut body, mut pace) = (pin!(body), Pace::default());
     loop {
         let sent = match next(body.as_mut(), &mut stream).await {
             Next::Data(data) => {
                 let last = body.is_end_stream();
-                match write(&mut stream, data, last, idle_timeout).await {
+                match write(&mut stream, data, last, &mut pace, live).await {
                     Ok(()) if last => return Ending::Answered,
                     sent => sent,
                 }
@@ -168,13 +179,12 @@ where
 
 /// Sends a piece of a body as the client credits it. What is handed to the connection has its window already, so that whatever waits for the client
 /// waits here, where it has a deadline.
-async fn write(stream: &mut SendStream<Bytes>, mut data: Bytes, last: bool, idle_timeout: Duration) -> Result<(), Gone> {
+async fn write(stream: &mut SendStream<Bytes>, mut data: Bytes, last: bool, pace: &mut Pace, live: &Live) -> Result<(), Gone> {
     while !data.is_empty() {
         stream.reserve_capacity(data.len().min(SEND_BUFFER));
         let mut credit = stream.capacity();
         if credit == 0 {
-            let credited = tokio::time::timeout(idle_timeout, poll_fn(|cx| stream.poll_capacity(cx)));
-            credit = credited.await.ok().flatten().and_then(Result::ok).ok_or(Gone)?;
+            credit = credited(stream, pace, live).await?;
         }
         let piece = data.split_to(credit.min(data.len()));
         let end = last && data.is_empty();
@@ -184,4 +194,20 @@ async fn write(stream: &mut SendStream<Bytes>, mut data: Bytes, last: bool, idle
         }
     }
     if last { stream.send_data(Bytes::new(), true).map_err(|_| Gone) } else { Ok(()) }
+}
+
+/// Waits for the client to credit something: how much.
+async fn credited(stream: &mut SendStream<Bytes>, pace: &mut Pace, live: &Live) -> Result<usize, Gone> {
+    let (idle_timeout, floor) = {
+        let server = &live.settings.load().server;
+        (server.idle_timeout, server.min_body_rate)
+    };
+    let since = Instant::now();
+    let Ok(credited) = timeout(pace.left(idle_timeout, floor), poll_fn(|cx| stream.poll_capacity(cx))).await else {
+        live.count(Refusal::StalledReader);
+        return Err(Gone);
+    };
+    let credit = credited.and_then(Result::ok).ok_or(Gone)?;
+    pace.moved(since.elapsed(), credit, floor);
+    Ok(credit)
 }

@@ -4,8 +4,11 @@ use crate::error::BoxError;
 use crate::sidecar::alarm::Alarm;
 use crate::sidecar::http2::STREAM_WINDOW;
 use crate::sidecar::http2::line::Traffic;
+use crate::sidecar::limits::Pace;
 use crate::sidecar::live::Live;
 use crate::sidecar::wire::BODY_SILENCE;
+use crate::telemetry::Refusal;
+use crate::telemetry::log::Overruled;
 use bytes::Bytes;
 use h2::RecvStream;
 use http_body::{Body, Frame, SizeHint};
@@ -41,8 +44,11 @@ pub(super) struct Incoming {
     live: Arc<Live>,
     traffic: Arc<Traffic>,
     news: Arc<News>,
+    overruled: Option<Overruled>,
     /// Since when we wait for more.
     waiting: Option<Instant>,
+    /// How slowly it comes.
+    pace: Pace,
     alarm: Option<Alarm>,
 }
 
@@ -55,10 +61,24 @@ impl Incoming {
         live: Arc<Live>,
         traffic: Arc<Traffic>,
         news: Arc<News>,
+        overruled: Option<Overruled>,
     ) -> Self {
         let ended = stream.is_end_stream();
         let left = if ended { Some(0) } else { length };
-        Self { stream, left, expects, only_trailers: false, ended, live, traffic, news, waiting: None, alarm: None }
+        Self {
+            stream,
+            left,
+            expects,
+            only_trailers: false,
+            ended,
+            live,
+            traffic,
+            news,
+            overruled,
+            waiting: None,
+            pace: Pace::default(),
+            alarm: None,
+        }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
@@ -90,16 +110,26 @@ impl Body for Incoming {
             self.news.wanted.notify_one();
         }
         if let Poll::Ready(frame) = self.poll(cx) {
-            self.waiting = None;
+            if let Some(since) = self.waiting.take() {
+                let bytes = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref().map(Bytes::len)).unwrap_or(0);
+                let floor = self.live.settings.load().server.min_body_rate;
+                self.pace.moved(since.elapsed(), bytes, floor);
+            }
             self.ended = !matches!(&frame, Some(Ok(frame)) if frame.is_data());
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         let since = *self.waiting.get_or_insert_with(Instant::now);
-        let due = since + self.live.settings.load().server.header_timeout * BODY_SILENCE;
+        let due = {
+            let server = &self.live.settings.load().server;
+            since + self.pace.left(server.header_timeout * BODY_SILENCE, server.min_body_rate)
+        };
         if self.alarm.get_or_insert_with(Alarm::new).passed(cx, due) {
             self.news.silent.store(true, Ordering::Release);
+            if let Some(overruled) = &self.overruled {
+                overruled.by(Refusal::BodyTimeout);
+            }
             self.ended = true;
-            return Poll::Ready(Some(Err("no request body for three times server.header_timeout".into())));
+            return Poll::Ready(Some(Err("three times server.header_timeout without server.min_body_rate".into())));
         }
         Poll::Pending
     }

@@ -2,7 +2,7 @@
 
 use crate::sidecar::admission::Stop;
 use crate::sidecar::head::{MAX_FIELDS, MAX_TARGET};
-use crate::sidecar::target::Memory;
+use crate::sidecar::target::Host;
 use crate::telemetry::Refusal;
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderValue};
 use http::request::Parts;
@@ -16,7 +16,7 @@ pub(super) fn weight(parts: &Parts) -> usize {
 
 /// Checks what `h2` does not, and makes of it what HTTP/1.1 would have been. `h2` itself has refused fields of a connection, capitals in names,
 /// pseudo-fields that are missing or come too late, and a body that contradicts its length.
-pub(super) fn check(parts: &mut Parts, memory: &Memory) -> Result<(), Stop> {
+pub(super) fn check(parts: &mut Parts, https: bool) -> Result<(), Stop> {
     if parts.method == Method::CONNECT {
         return Ok(()); // refused for what it is
     }
@@ -24,7 +24,7 @@ pub(super) fn check(parts: &mut Parts, memory: &Memory) -> Result<(), Stop> {
         return Err(Stop::Refuse(Refusal::HeadersTooLarge, "more than 100 header fields".into()));
     }
     target(&parts.uri, &parts.method)?;
-    authority(parts, memory)?;
+    authority(parts, https)?;
     fields(&parts.headers)?;
     join_cookies(&mut parts.headers);
     Ok(())
@@ -44,15 +44,15 @@ fn target(uri: &Uri, method: &Method) -> Result<(), Stop> {
 }
 
 /// RFC 9113 section 8.3.1: a Host that differs from `:authority` makes the request malformed.
-fn authority(parts: &Parts, memory: &Memory) -> Result<(), Stop> {
+fn authority(parts: &Parts, https: bool) -> Result<(), Stop> {
     let mut hosts = parts.headers.get_all(HOST).iter();
     let Some(host) = hosts.next() else { return Ok(()) };
     if hosts.next().is_some() {
         return Err(bad("exactly one Host is needed"));
     }
     let Some(authority) = parts.uri.authority() else { return Ok(()) };
-    let said = memory.read(host.as_bytes()).ok_or_else(|| bad("invalid Host"))?;
-    let same = memory.read(authority.as_str().as_bytes()).is_some_and(|meant| meant == said);
+    let said = Host::parse(host.as_bytes(), https).ok_or_else(|| bad("invalid Host"))?;
+    let same = Host::parse(authority.as_str().as_bytes(), https).is_some_and(|meant| meant == said);
     if same { Ok(()) } else { Err(bad("Host and :authority differ")) }
 }
 
@@ -91,7 +91,6 @@ fn join_cookies(headers: &mut HeaderMap) {
 mod tests {
     use super::check;
     use crate::sidecar::admission::Stop;
-    use crate::sidecar::target::Memory;
     use crate::telemetry::Refusal;
     use http::Request;
     use http::request::Parts;
@@ -102,7 +101,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let mut parts = request.body(()).unwrap().into_parts().0;
-        match check(&mut parts, &Memory::new(true)) {
+        match check(&mut parts, true) {
             Ok(()) => Ok(parts),
             Err(Stop::Refuse(refusal, _)) => Err(refusal),
             Err(_) => panic!("no refusal"),

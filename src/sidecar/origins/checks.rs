@@ -23,7 +23,7 @@ const MOST_BODY: usize = 64 << 10;
 /// Checks all origins for as long as it is polled, if `upstream.health` says so.
 pub(in crate::sidecar) async fn keep_checking(live: Arc<Live>, upstream: Upstream) {
     let mut last = None::<Instant>;
-    loop {
+    'rounds: loop {
         let settings = live.settings.load_full();
         let Some(path) = settings.upstream.health.path.clone() else {
             last = None;
@@ -35,7 +35,8 @@ pub(in crate::sidecar) async fn keep_checking(live: Arc<Live>, upstream: Upstrea
         while let Some(left) = last.map(|last| interval.saturating_sub(last.elapsed())).filter(|left| !left.is_zero()) {
             sleep(left.min(LOOK)).await;
             if live.settings.load().upstream.health != settings.upstream.health {
-                break;
+                last = None; // the others are asked at once
+                continue 'rounds;
             }
         }
         last = Some(Instant::now());

@@ -3,7 +3,7 @@
 //! hyper's connection is no task of its own where that can be avoided: whoever waits for the answer drives it, so that a request wakes one task and
 //! not two, twice. An upload cannot wait for somebody to read the answer, and a switch of protocols outlives it: these have a task.
 
-use crate::sidecar::pool::line::{Line, Socket};
+use crate::sidecar::pool::line::{Heard, Line, Socket};
 use crate::sidecar::upload::Upload;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -28,6 +28,7 @@ pub(in crate::sidecar) struct Connection {
     /// It was good before: it has brought a response, or lain unused for a while. One that was, and now ends without a word, was merely stale.
     pub(in crate::sidecar) proven: bool,
     tls: bool,
+    heard: Heard,
 }
 
 /// A connection that is ready for the next request: the last one is fully written, its response is fully read, nothing came after it, and it is
@@ -41,9 +42,9 @@ pub(super) type Unanswered = TrySendError<Request<Upload>>;
 impl Connection {
     /// Speaks HTTP/1 over `line`.
     pub(super) async fn new(line: Line) -> hyper::Result<Box<Self>> {
-        let (socket, tls) = (line.socket().clone(), line.is_tls());
+        let (socket, tls, heard) = (line.socket().clone(), line.is_tls(), line.heard().clone());
         let (send, drive) = http1::Builder::new().max_buf_size(BUFFER).handshake(TokioIo::new(line)).await?; // sends nothing, and is ready at once
-        let mut connection = Box::new(Self { send, drive: Some(drive), socket, proven: false, tls });
+        let mut connection = Box::new(Self { send, drive: Some(drive), socket, proven: false, tls, heard });
         let _ = connection.rest(); // from the first poll on hyper says when it wants a request
         Ok(connection)
     }
@@ -63,6 +64,12 @@ impl Connection {
     fn rest(&mut self) -> Poll<()> {
         let mut resting = unconstrained(poll_fn(|cx| self.poll(cx)));
         Pin::new(&mut resting).poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    /// Learns whether anything comes over it from now on.
+    pub(super) fn listen(&self) -> Heard {
+        self.heard.forget();
+        self.heard.clone()
     }
 
     /// Whether hyper wants the next request: the exchange is over, both ways.

@@ -7,6 +7,7 @@ use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -23,6 +24,21 @@ pub(in crate::sidecar) struct Line {
     tls: Option<Box<TlsStream<Socket>>>,
     /// HTTP/2 is spoken over it.
     pub(super) two: bool,
+    heard: Heard,
+}
+
+/// Whether anything has come over a line since this was last [forgotten](Heard::forget), but for what TLS has to say.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Heard(Arc<AtomicBool>);
+
+impl Heard {
+    pub(super) fn forget(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
+    pub(super) fn anything(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Socket {
@@ -42,13 +58,13 @@ impl From<TcpStream> for Socket {
 
 impl Line {
     /// Over which nobody but the network watches.
-    pub(in crate::sidecar) const fn plain(socket: Socket, two: bool) -> Self {
-        Self { socket, tls: None, two }
+    pub(in crate::sidecar) fn plain(socket: Socket, two: bool) -> Self {
+        Self { socket, tls: None, two, heard: Heard::default() }
     }
 
     /// The `stream` over `socket` after its handshake.
     pub(super) fn tls(stream: TlsStream<Socket>, socket: Socket, two: bool) -> Self {
-        Self { socket, tls: Some(Box::new(stream)), two }
+        Self { socket, tls: Some(Box::new(stream)), two, heard: Heard::default() }
     }
 
     pub(super) const fn is_tls(&self) -> bool {
@@ -57,6 +73,10 @@ impl Line {
 
     pub(super) const fn socket(&self) -> &Socket {
         &self.socket
+    }
+
+    pub(super) const fn heard(&self) -> &Heard {
+        &self.heard
     }
 
     /// Where it leads.
@@ -95,10 +115,15 @@ impl AsyncWrite for Socket {
 
 impl AsyncRead for Line {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.tls {
+        let before = buf.filled().len();
+        let read = match &mut self.tls {
             None => Pin::new(&mut self.socket).poll_read(cx, buf),
             Some(tls) => Pin::new(tls).poll_read(cx, buf),
+        };
+        if buf.filled().len() > before {
+            self.heard.0.store(true, Ordering::Relaxed);
         }
+        read
     }
 }
 

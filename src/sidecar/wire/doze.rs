@@ -10,7 +10,12 @@ use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
 /// What hyper may keep of an answer that is not read, beside the piece that it is about; a larger `server.max_header_bytes` raises it.
-pub(super) const BUFFER: usize = 64 << 10;
+const BUFFER: usize = 64 << 10;
+/// hyper refuses a head that fills its buffer.
+pub(super) fn room_for(max_head: usize) -> usize {
+    max_head.saturating_add(1).max(BUFFER)
+}
+
 /// How long a connection is idle before hyper goes.
 pub(super) const DOZE_AFTER: Duration = Duration::from_secs(1);
 /// What is read of the next request before hyper comes back: most heads.
@@ -24,8 +29,8 @@ impl<T: Socket> Wire<T> {
 
     /// The same connection under a new hyper, with the settings of this moment.
     pub(in crate::sidecar) fn renew(&mut self) {
-        let max_head = self.live.settings.load().server.max_header_bytes;
-        self.room = max_head.max(BUFFER);
+        let max_head = self.settings.load().server.max_header_bytes;
+        self.room = room_for(max_head);
         self.scan.set_max_head(max_head);
         self.exchange.wake();
     }

@@ -8,44 +8,52 @@ const MOST: usize = 2048;
 const HIDDEN: &str = "***";
 
 /// Query parameters whose values are not written.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Redaction {
-    patterns: Box<[Pattern]>,
-    /// With which bytes names may begin and end that a pattern knows: most are told from them at a glance.
-    first: Bytes,
-    last: Bytes,
+    /// By the first byte of a name, in lower case, or its last: most names meet no pattern at all, and every request that is told of comes by here.
+    first: Buckets,
+    last: Buckets,
 }
+
+type Buckets = Box<[Vec<Pattern>; 256]>;
 
 #[derive(Clone, Debug)]
-enum Pattern {
-    Is(Box<str>),
-    Begins(Box<str>),
-    Ends(Box<str>),
+struct Pattern {
+    word: Box<str>,
+    place: Place,
 }
 
-/// A set of bytes, whatever their case.
-#[derive(Clone, Copy, Debug, Default)]
-struct Bytes([u64; 4]);
-
-impl Bytes {
-    fn insert(&mut self, byte: u8) {
-        for byte in [byte.to_ascii_lowercase(), byte.to_ascii_uppercase()] {
-            self.0[usize::from(byte >> 6)] |= 1 << (byte & 63);
-        }
-    }
-
-    fn has(&self, byte: Option<&u8>) -> bool {
-        byte.is_some_and(|byte| self.0[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1)
-    }
+/// What of a name a word is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Whole,
+    Beginning,
+    End,
 }
 
 impl Pattern {
+    fn new(name: &str) -> Self {
+        let (word, place) = match (name.strip_suffix('*'), name.strip_prefix('*')) {
+            (Some(start), _) => (start, Place::Beginning),
+            (None, Some(end)) => (end, Place::End),
+            (None, None) => (name, Place::Whole),
+        };
+        Self { word: word.into(), place }
+    }
+
     fn matches(&self, name: &[u8]) -> bool {
-        match self {
-            Self::Is(word) => name.eq_ignore_ascii_case(word.as_bytes()),
-            Self::Begins(word) => name.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes())),
-            Self::Ends(word) => name.len().checked_sub(word.len()).is_some_and(|from| name[from..].eq_ignore_ascii_case(word.as_bytes())),
-        }
+        let part = match self.place {
+            Place::Whole => Some(name),
+            Place::Beginning => name.get(..self.word.len()),
+            Place::End => name.len().checked_sub(self.word.len()).map(|from| &name[from..]),
+        };
+        part.is_some_and(|part| part.eq_ignore_ascii_case(self.word.as_bytes()))
+    }
+}
+
+impl Default for Redaction {
+    fn default() -> Self {
+        Self::new::<&str>(&[])
     }
 }
 
@@ -53,23 +61,18 @@ impl Redaction {
     /// Of parameters of these names, whatever their case; a `*` at the beginning or the end stands for anything.
     #[must_use]
     pub fn new<T: AsRef<str>>(names: &[T]) -> Self {
-        let mut redaction = Self::default();
-        let mut patterns = Vec::with_capacity(names.len());
-        for name in names {
-            let name = name.as_ref();
-            let (pattern, first, last) = match (name.strip_suffix('*'), name.strip_prefix('*')) {
-                (Some(start), _) => (Pattern::Begins(start.into()), start.bytes().next(), None),
-                (None, Some(end)) => (Pattern::Ends(end.into()), None, end.bytes().last()),
-                (None, None) => (Pattern::Is(name.into()), name.bytes().next(), None),
+        let empty = || Box::new(std::array::from_fn(|_| Vec::new()));
+        let mut redaction = Self { first: empty(), last: empty() };
+        for pattern in names.iter().map(|name| Pattern::new(name.as_ref())) {
+            let (buckets, byte) = match pattern.place {
+                Place::End => (&mut redaction.last, pattern.word.bytes().last()),
+                Place::Whole | Place::Beginning => (&mut redaction.first, pattern.word.bytes().next()),
             };
-            first.into_iter().for_each(|byte| redaction.first.insert(byte));
-            last.into_iter().for_each(|byte| redaction.last.insert(byte));
-            if first.is_none() && last.is_none() {
-                (redaction.first, redaction.last) = (Bytes([u64::MAX; 4]), Bytes([u64::MAX; 4])); // a `*` alone
+            match byte {
+                Some(byte) => buckets[usize::from(byte.to_ascii_lowercase())].push(pattern),
+                None => buckets.iter_mut().for_each(|bucket| bucket.push(pattern.clone())), // a `*` alone
             }
-            patterns.push(pattern);
         }
-        redaction.patterns = patterns.into();
         redaction
     }
 
@@ -83,7 +86,7 @@ impl Redaction {
         if clean.len() > MOST { Cow::Owned(format!("{}…", &clean[..clean.floor_char_boundary(MOST)])) } else { clean }
     }
 
-    /// Whether a query has a value that must not be seen. In one go, since every request that is told of comes by here.
+    /// Whether a query has a value that must not be seen, in one go.
     fn hides_any(&self, query: &[u8]) -> bool {
         let mut name = Some(0);
         for (at, byte) in query.iter().enumerate() {
@@ -101,26 +104,34 @@ impl Redaction {
         false
     }
 
-    /// Whether the value of a parameter of this name must not be seen.
+    /// Whether the value of a parameter of this name must not be seen. An origin reads `t%6fken` as `token`.
     fn hides(&self, name: &[u8]) -> bool {
-        if name.iter().any(|byte| *byte == b'%') {
-            // An origin reads `t%6fken` as `token`.
-            let name = decoded(name);
-            return self.patterns.iter().any(|pattern| pattern.matches(&name));
-        }
-        (self.first.has(name.first()) || self.last.has(name.last())) && self.patterns.iter().any(|pattern| pattern.matches(name))
+        if name.contains(&b'%') { self.knows(&decoded(name)) } else { self.knows(name) }
+    }
+
+    fn knows(&self, name: &[u8]) -> bool {
+        let in_bucket = |buckets: &Buckets, byte: Option<&u8>| {
+            byte.is_some_and(|byte| buckets[usize::from(byte.to_ascii_lowercase())].iter().any(|pattern| pattern.matches(name)))
+        };
+        in_bucket(&self.first, name.first()) || in_bucket(&self.last, name.last())
     }
 
     fn rewritten(&self, path: &str, query: &str) -> String {
         let mut text = String::with_capacity(path.len() + query.len() + 8);
         text.push_str(path);
         text.push('?');
+        // To most origins a `;` belongs to the value that it stands in.
+        let mut goes_on = false;
         for pair in query.split_inclusive(['&', ';']) {
             let bare = pair.trim_end_matches(['&', ';']);
-            match bare.split_once('=').filter(|(name, value)| !value.is_empty() && self.hides(name.as_bytes())) {
-                Some((name, _)) => text.extend([name, "=", HIDDEN, &pair[bare.len()..]]),
+            let end = &pair[bare.len()..];
+            let hidden = bare.split_once('=').filter(|(name, value)| !value.is_empty() && self.hides(name.as_bytes()));
+            match hidden {
+                Some((name, _)) => text.extend([name, "=", HIDDEN, end]),
+                None if goes_on && !bare.is_empty() => text.extend([HIDDEN, end]),
                 None => text.push_str(pair),
             }
+            goes_on = end == ";" && (goes_on || hidden.is_some());
         }
         text
     }
@@ -157,7 +168,8 @@ mod tests {
         for (target, clean) in [
             ("/a?page=1&token=abc&x=2", "/a?page=1&token=***&x=2"),
             ("/a?API_KEY=abc", "/a?API_KEY=***"),
-            ("/a?t%6Fken=abc;y=1", "/a?t%6Fken=***;y=1"),
+            ("/a?t%6Fken=abc;y=1", "/a?t%6Fken=***;***"),
+            ("/a?token=ab;c;d=e&y=1;z", "/a?token=***;***;***&y=1;z"),
             ("/a?access_token=a=b&refresh_token=c", "/a?access_token=***&refresh_token=***"),
             ("/a?X-Amz-Signature=abc&token", "/a?X-Amz-Signature=***&token"),
             ("/token=abc?monkey=1", "/token=abc?monkey=1"),

@@ -137,6 +137,9 @@ impl RequestLog {
 
     /// The only place where a request becomes an event.
     fn event(&self, facts: &Facts<'_>, trace: Option<Trace>) {
+        if !self.is_heard() {
+            return;
+        }
         let redaction = self.0.redaction.load();
         let path = facts.asked.map(|(_, uri)| redaction.clean(target_of(uri)));
         let trace = trace.map(|trace| trace.digits());
@@ -194,7 +197,13 @@ impl Overruled {
     /// The client got this instead.
     #[cfg(feature = "sidecar")]
     pub(crate) fn by(&self, refusal: Refusal) {
-        self.0.store(refusal as usize + 1, Ordering::Release);
+        let _ = self.0.compare_exchange(0, refusal as usize + 1, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// The answer begins: whatever is found out from now on, the client has got that.
+    #[cfg(feature = "sidecar")]
+    pub(crate) fn settle(&self) {
+        let _ = self.0.compare_exchange(0, usize::MAX, Ordering::AcqRel, Ordering::Acquire);
     }
 
     /// Whether the request is still under way: whoever tells of it holds this too.

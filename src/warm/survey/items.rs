@@ -1,8 +1,8 @@
 //! The requests of a group one by one, with what is known of each.
 
-use crate::cache::Obstacle;
 use crate::cache::entry::Stored;
 use crate::cache::groups::Level;
+use crate::cache::{Obstacle, Site};
 use crate::flow::visit::Found;
 use crate::warm::ask::Ask;
 use crate::warm::draw::{BLOCK, hottest_first};
@@ -24,7 +24,7 @@ pub struct ItemSurvey {
     /// The headers that the plan gives it.
     pub headers: SmallVec<[(HeaderName, HeaderValue); 2]>,
     /// The host that it is asked for.
-    pub host: HeaderValue,
+    pub host: Site,
     /// What the rules tell already.
     pub obstacle: Option<Obstacle>,
     /// The copy that a reader would be answered from; only live.
@@ -132,7 +132,7 @@ impl<'a> Items<'a> {
         self.block.next()
     }
 
-    fn look(&self, item: Item, host: &HeaderValue) -> ItemSurvey {
+    fn look(&self, item: Item, host: &Site) -> ItemSurvey {
         let (outlook, ask) = (self.outlook, Ask::item(host, item.clone()));
         let foreseen = ask.request().map(|request| outlook.cache.foresee(request, outlook.live));
         let (obstacle, found) = foreseen.map_or((None, None), |foreseen| (foreseen.obstacle, foreseen.found));

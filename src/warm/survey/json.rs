@@ -16,7 +16,7 @@ impl Survey {
     /// What stands before the groups.
     #[must_use]
     pub fn head_json(&self) -> Map<String, Value> {
-        let hosts: Value = self.hosts.names.iter().map(|host| host.to_str().unwrap_or_default()).collect();
+        let hosts: Value = self.hosts.names.iter().map(ToString::to_string).collect();
         object(json!({
             "at": self.at.millis(),
             "timeZone": self.zone.name(),
@@ -84,7 +84,7 @@ impl ItemSurvey {
     pub fn to_json(&self) -> Value {
         let shown = |value: &http::HeaderValue| Value::from(if value.is_sensitive() { "***" } else { value.to_str().unwrap_or("?") });
         let headers: Map<String, Value> = self.headers.iter().map(|(name, value)| (name.as_str().into(), shown(value))).collect();
-        let mut item = object(json!({"target": self.target.as_str(), "headers": headers, "host": self.host.to_str().unwrap_or_default()}));
+        let mut item = object(json!({"target": self.target.as_str(), "headers": headers, "host": self.host.to_string()}));
         let mut say = |name: &str, value: Value| drop(item.insert(name.into(), value));
         if let Some(obstacle) = &self.obstacle {
             let words = obstacle.to_string();

@@ -1,6 +1,7 @@
 //! The lists that a plan is made from, and how they were come by.
 
 use crate::body::RequestBody;
+use crate::cache::Site;
 use crate::cache::intent::Need;
 use crate::telemetry::Source;
 use crate::warm::ask::{Ask, Manner, fly};
@@ -11,7 +12,7 @@ use crate::warm::settings::WarmSettings;
 use crate::warm::source::{ListSource, MOST_BYTES, Selected};
 use crate::warm::survey::Hosts;
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response};
 use http_body::Body;
 use std::fmt::Display;
 use std::sync::Arc;
@@ -115,7 +116,7 @@ where
     RB::Error: Display + Send,
 {
     let fetch: Arc<dyn Fetch> = Arc::new(Through::new(service));
-    let host = hosts.names.first().cloned().unwrap_or_else(|| HeaderValue::from_static("localhost"));
+    let host = hosts.names.first().cloned().unwrap_or_else(Site::localhost);
     let need = Need::Fresh { near: 0.0 };
     let manner = Manner { source: Source::Warm, need, ledger: None, timeout: settings.timeout, keep: MOST_BYTES };
     let room = Arc::new(Semaphore::new(settings.concurrency.clamp(1, Semaphore::MAX_PERMITS)));
@@ -141,7 +142,7 @@ where
     answers.into_iter().map(Lists::read).collect()
 }
 
-async fn ask(fetch: &dyn Fetch, host: &HeaderValue, source: &ListSource, manner: &Manner, most: usize) -> Result<Selected, String> {
+async fn ask(fetch: &dyn Fetch, host: &Site, source: &ListSource, manner: &Manner, most: usize) -> Result<Selected, String> {
     let ask = Ask::new(host, source.url.path_and_query().clone(), source.headers.iter().cloned().collect());
     let (_nobody, mut cancel) = watch::channel(false);
     let flown = fly(fetch, &ask, manner, &mut cancel).await;

@@ -1,5 +1,6 @@
 //! What the books of a live warmer know of its groups.
 
+use crate::cache::Site;
 use crate::clock::Stamp;
 use crate::layer::Cache;
 use crate::warm::books::{Account, Books, ByItem};
@@ -7,7 +8,6 @@ use crate::warm::group::Group;
 use crate::warm::settings::WarmSettings;
 use crate::warm::survey::estimate::{Mean, mean_of};
 use crate::warm::survey::{Hosts, HostsFrom, Lists, Outlook, Survey};
-use http::HeaderValue;
 use std::sync::Arc;
 
 /// What is known of a group beside its settings. The default: nothing.
@@ -52,7 +52,7 @@ pub(crate) fn of_books(
     cache: &Cache,
     books: &Books,
     settings: &WarmSettings,
-    default_host: &HeaderValue,
+    default_host: &Site,
     only: Option<&Arc<str>>,
     most_items: usize,
 ) -> Survey {
@@ -64,11 +64,11 @@ pub(crate) fn of_books(
 }
 
 /// The hosts of the settings, else those of the last run, else the one to begin with.
-fn hosts(books: &Books, settings: &WarmSettings, default_host: &HeaderValue) -> Hosts {
+fn hosts(books: &Books, settings: &WarmSettings, default_host: &Site) -> Hosts {
     Hosts::of(settings).unwrap_or_else(|| {
         let last = books.hosts.load();
         let names = if last.is_empty() { vec![default_host.clone()] } else { last.to_vec() };
-        let from = if names == [default_host] { HostsFrom::Listener } else { HostsFrom::Readers };
+        let from = if names == std::slice::from_ref(default_host) { HostsFrom::Listener } else { HostsFrom::Readers };
         Hosts { names, from }
     })
 }

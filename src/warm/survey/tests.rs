@@ -22,7 +22,7 @@ fn settings(groups: Vec<Group>) -> WarmSettings {
 
 fn shown(item: &ItemSurvey) -> String {
     let headers: String = item.headers.iter().map(|(name, value)| format!(" {name}={}", value.to_str().unwrap())).collect();
-    format!("{}{headers} @{}", item.target, item.host.to_str().unwrap())
+    format!("{}{headers} @{}", item.target, item.host)
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn the_host_is_the_listener_and_without_one_nobody_knows() {
     for (listener, host, from) in [(Some("127.0.0.1:8080"), "127.0.0.1:8080", HostsFrom::Listener), (None, "localhost", HostsFrom::Nothing)]
     {
         let outlook = Outlook::offline(&cache, &settings, listener.map(|host| host.parse().unwrap()).as_ref());
-        assert_eq!((outlook.hosts().names[0].to_str().unwrap(), outlook.hosts().from), (host, from));
+        assert_eq!((outlook.hosts().names[0].to_string().as_str(), outlook.hosts().from), (host, from));
     }
 }
 

@@ -1,0 +1,62 @@
+/* The limit: one thread, one epoll set, one read and one write per request, a ready-made answer, no look at what was asked.
+ *
+ *     limit PORT BODY_BYTES
+ */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static const char HEAD[] = "HTTP/1.1 200 OK\r\nserver: limit\r\ncontent-type: application/json\r\nlast-modified: Fri, 20 Nov 2026 09:16:00 GMT\r\n"
+                           "etag: \"6500-400\"\r\ncache-control: public, max-age=3600\r\nage: 3\r\ncontent-length: %ld\r\n"
+                           "date: Fri, 20 Nov 2026 09:23:32 GMT\r\n\r\n";
+enum { FILES = 65536, EVENTS = 256 };
+static long sent[FILES]; /* of an answer that did not go out at once, by connection; 0: none under way */
+
+int main(int count, char **words) {
+    if (count != 3) return fprintf(stderr, "usage: limit PORT BODY_BYTES\n"), 2;
+    long body = atol(words[2]), on = 1;
+    char *answer = malloc(body + sizeof HEAD + 32), in[16384];
+    if (!answer) return 1;
+    long head = sprintf(answer, HEAD, body), size = head + body;
+    memset(answer + head, 'a', body);
+
+    int listener = socket(AF_INET, SOCK_STREAM, 0), epoll = epoll_create1(0);
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(atoi(words[1])), .sin_addr.s_addr = inet_addr("127.0.0.1")};
+    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(int));
+    if (bind(listener, (void *)&at, sizeof at) || listen(listener, 4096)) return perror("limit"), 1;
+    struct epoll_event event = {EPOLLIN, {.fd = listener}}, events[EVENTS];
+    epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event);
+
+    for (;;) {
+        int ready = epoll_wait(epoll, events, EVENTS, -1);
+        for (int i = 0; i < ready; i++) {
+            int file = events[i].data.fd;
+            if (file == listener) {
+                file = accept4(listener, 0, 0, SOCK_NONBLOCK);
+                if (file < 0) continue;
+                if (file >= FILES) { close(file); continue; }
+                sent[file] = 0;
+                setsockopt(file, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(int));
+                event = (struct epoll_event){EPOLLIN, {.fd = file}};
+                epoll_ctl(epoll, EPOLL_CTL_ADD, file, &event);
+                continue;
+            }
+            int waiting = sent[file] > 0;
+            if (!waiting && read(file, in, sizeof in) <= 0) { close(file); continue; }
+            long went = write(file, answer + sent[file], size - sent[file]);
+            if (went < 0 && !waiting) { close(file); continue; }
+            sent[file] += went > 0 ? went : 0;
+            if (sent[file] == size) sent[file] = 0;
+            if ((sent[file] > 0) != waiting) {
+                event = (struct epoll_event){waiting ? EPOLLIN : EPOLLOUT, {.fd = file}};
+                epoll_ctl(epoll, EPOLL_CTL_MOD, file, &event);
+            }
+        }
+    }
+}
