@@ -55,12 +55,10 @@ async fn errors_and_safe_methods_invalidate_nothing() {
 #[tokio::test]
 async fn location_and_content_location_of_the_same_origin_are_invalidated_too() {
     for field in ["Location", "Content-Location"] {
-        for reference in
-            ["/item", "http://h/item", "http://H:80/item", "//h/item", "https://h/item", "item", "../item", "/a/../item", "/item#frag"]
-        {
+        for reference in ["/item", "http://h/item", "http://H:80/item", "//h/item", "item", "../item", "/a/../item", "/item#frag"] {
             assert!(!survives("POST /other", &format!("201 Created|{field}: {reference}")).await, "{field}: {reference}");
         }
-        for reference in ["http://other/item", "https://h:80/item", "http://h:81/item", "//other/item", "/item2", "ftp://h/item"] {
+        for reference in ["http://other/item", "https://h/item", "http://h:81/item", "//other/item", "/item2", "ftp://h/item"] {
             assert!(survives("POST /other", &format!("201 Created|{field}: {reference}")).await, "{field}: {reference}");
         }
         assert!(survives("POST /other", &format!("500 No|{field}: /item")).await);
