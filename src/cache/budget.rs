@@ -1,7 +1,11 @@
 //! The bytes that bodies in flight may take, so that `cache.max_bytes` is one honest number: the store gets the rest.
 
+use bytes::Bytes;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+/// A body below this is not followed once the store has let it go: it belongs to what a connection may take.
+const FOLLOWED: usize = 16 << 10;
 
 /// How `max_bytes` is divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +54,16 @@ impl Budget {
     pub(crate) fn used(&self) -> u64 {
         self.0.used.load(Ordering::Relaxed)
     }
+
+    /// A body that counts here from when the store lets go of it ([`Shelf`]) until its last reader does. A small one stays as it is.
+    pub(crate) fn follow(&self, body: Bytes) -> (Bytes, Option<Arc<Shelf>>) {
+        if body.len() < FOLLOWED {
+            return (body, None);
+        }
+        let account = Arc::new(Account { budget: self.clone(), bytes: body.len() as u64, state: AtomicU8::new(SHELVED) });
+        let shelf = Arc::new(Shelf(Arc::clone(&account)));
+        (Bytes::from_owner(Followed { body, account }), Some(shelf))
+    }
 }
 
 impl Reserved {
@@ -74,9 +88,62 @@ impl Drop for Reserved {
     }
 }
 
+const SHELVED: u8 = 0;
+const ORPHANED: u8 = 1;
+const GONE: u8 = 2;
+
+/// Where the bytes of one body count: with the store while it is [`SHELVED`], here while it is [`ORPHANED`].
+#[derive(Debug)]
+struct Account {
+    budget: Budget,
+    bytes: u64,
+    state: AtomicU8,
+}
+
+/// The bytes that all who read a body share.
+struct Followed {
+    body: Bytes,
+    account: Arc<Account>,
+}
+
+impl AsRef<[u8]> for Followed {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        if self.account.state.swap(GONE, Ordering::AcqRel) == ORPHANED {
+            self.account.budget.0.used.fetch_sub(self.account.bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Held by the stored responses of a body. When the last of them goes, readers who still hold the body take from the budget: where slow ones hold too much that
+/// has been evicted, nothing new is stored until they have gone, and `max_bytes` stays the number that it is.
+#[derive(Debug)]
+pub(crate) struct Shelf(Arc<Account>);
+
+impl Drop for Shelf {
+    fn drop(&mut self) {
+        let Account { budget, bytes, state } = &*self.0;
+        if state.load(Ordering::Acquire) == GONE {
+            return;
+        }
+        // Counted first: whoever drops the body meanwhile may only give back what is there.
+        budget.0.used.fetch_add(*bytes, Ordering::Relaxed);
+        if state.swap(ORPHANED, Ordering::AcqRel) == GONE {
+            state.store(GONE, Ordering::Release);
+            budget.0.used.fetch_sub(*bytes, Ordering::Relaxed);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Budget, Shares};
+    use super::{Budget, FOLLOWED, Shares};
+    use bytes::Bytes;
 
     #[test]
     fn a_reservation_grows_within_the_limit_and_gives_back_all_of_it() {
@@ -88,6 +155,25 @@ mod tests {
         assert!(two.cover(100));
         drop(two);
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn a_body_counts_from_when_the_store_lets_it_go_until_its_last_reader_does() {
+        let budget = Budget::new(1 << 20);
+        let (body, shelf) = budget.follow(Bytes::from(vec![b'x'; FOLLOWED]));
+        let (reader, part) = (body.clone(), body.slice(..1));
+        drop((body, shelf.clone()));
+        assert_eq!(budget.used(), 0, "the store has it");
+        drop(shelf);
+        drop(reader);
+        assert_eq!(budget.used(), FOLLOWED as u64);
+        drop(part);
+        assert_eq!(budget.used(), 0);
+        let (body, shelf) = budget.follow(Bytes::from(vec![b'x'; FOLLOWED]));
+        drop(body);
+        drop(shelf);
+        assert_eq!(budget.used(), 0, "nobody reads it");
+        assert!(budget.follow(Bytes::from(vec![b'x'; FOLLOWED - 1])).1.is_none());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What is stored: the head of a response with everything that was worked out about it, and its body. Immutable but for its marks.
 
+use crate::cache::budget::{Budget, Shelf};
 use crate::cache::fields::Fields;
 use crate::cache::freshness::{Life, date_of};
 use crate::cache::groups::{Group, Groups, Level};
@@ -18,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 /// What a stored response costs beyond its lines and its body: these structs, the nodes of the map, what the allocator rounds up. By
 /// `benches/memory`: with it the count is what the process really grows by.
-const FIXED_WEIGHT: usize = 1100;
+const FIXED_WEIGHT: usize = 820;
 
 /// The head of a storable response. It exists before the body has arrived, so that followers can be released at the headers.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub(crate) struct Head {
     pub(crate) last_modified: Option<u64>,
     pub(crate) date: Option<u64>,
     /// The selecting fields of the request, if the response has `Vary`.
-    pub(crate) selector: Option<Selector>,
+    pub(crate) selector: Option<Box<Selector>>,
     /// The name of the rule under which it was stored.
     pub(crate) rule: Option<Arc<str>>,
     pub(crate) lineage: Lineage,
@@ -73,13 +74,13 @@ impl Head {
         }
     }
 
-    pub(crate) fn etag(&self) -> Option<&HeaderValue> {
+    pub(crate) fn etag(&self) -> Option<HeaderValue> {
         self.fields.get(&ETAG)
     }
 
     /// Whether the origin can be asked if it is still the same.
     pub(crate) fn has_validator(&self) -> bool {
-        self.etag().is_some() || self.fields.get(&LAST_MODIFIED).is_some()
+        self.fields.has(&ETAG) || self.fields.has(&LAST_MODIFIED)
     }
 
     /// Whether the request's selecting fields are those of this response (RFC 9111 section 4.1).
@@ -120,7 +121,7 @@ impl Head {
     }
 
     fn weight(&self) -> usize {
-        self.fields.weight() + self.selector.as_ref().map_or(0, Selector::weight) + self.lineage.weight()
+        self.fields.weight() + self.selector.as_ref().map_or(0, |selector| selector.weight()) + self.lineage.weight()
     }
 }
 
@@ -129,6 +130,8 @@ impl Head {
 pub(crate) struct Stored {
     pub(crate) head: Arc<Head>,
     pub(crate) body: Bytes,
+    /// After the body, so that it counts for nobody if nobody else holds that.
+    shelf: Option<Arc<Shelf>>,
     pub(crate) trailers: Option<Box<HeaderMap>>,
     /// Which bytes `body` is, if it is not the whole representation (a stored 206).
     pub(crate) range: Option<ContentRange>,
@@ -150,6 +153,7 @@ impl Stored {
             used: AtomicU64::new(head.life.received.millis()),
             head,
             body,
+            shelf: None,
             trailers,
             range,
             cost_millis: 0,
@@ -159,6 +163,19 @@ impl Stored {
             nominated: AtomicBool::new(false),
             hits: AtomicU64::new(0),
         }
+    }
+
+    /// The same body under another head.
+    pub(crate) fn under(&self, head: Arc<Head>) -> Self {
+        let mut new = Self::new(head, self.body.clone(), self.trailers.clone(), self.range);
+        new.shelf.clone_from(&self.shelf);
+        new
+    }
+
+    /// The same, and its body counts in `budget` when it outlives it in the hands of readers.
+    pub(crate) fn followed_by(mut self, budget: &Budget) -> Self {
+        (self.body, self.shelf) = budget.follow(std::mem::take(&mut self.body));
+        self
     }
 
     /// The same, with what fetching it took.

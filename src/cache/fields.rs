@@ -1,14 +1,15 @@
 //! The header lines of a stored response, in little room.
 //!
-//! A `HeaderMap` costs over a hundred bytes per line and keeps room to grow; what is stored never grows. Building a map with room for our own
-//! fields for each answer costs no more than cloning one and letting it grow.
+//! A `HeaderMap` costs over a hundred bytes per line and keeps room to grow; what is stored never grows, and most of the time its lines go to the wire as
+//! they are. They are one text, and eight bytes per line say where its value is and what its name is.
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
+use foldhash::HashMap;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue};
-
-/// What a line costs beyond its bytes: name and value as they lie in memory, and a share of what the allocator rounds up.
-const LINE_WEIGHT: usize = size_of::<(HeaderName, HeaderValue)>() + 24;
+use parking_lot::Mutex;
+use std::sync::{Arc, LazyLock};
 
 /// What stands between the names and the values: `: ` and CRLF.
 const BETWEEN: usize = 4;
@@ -17,81 +18,162 @@ const BETWEEN: usize = 4;
 /// that it was read from: the lines as HTTP/1 writes them.
 #[derive(Debug)]
 pub(crate) struct Fields {
-    lines: Box<[(HeaderName, HeaderValue)]>,
+    /// In the order of the text.
+    lines: Box<[Line]>,
     /// `name: value` and CRLF for each line; `Content-Length` stands last.
     text: Bytes,
     /// Where `Content-Length` begins in the text.
-    without_length: usize,
+    without_length: u32,
+}
+
+/// One line of a text.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    /// The value's length, and above it whether it is sensitive.
+    length: u32,
+    /// The name's length; it is shorter than 64 KiB.
+    name_length: u16,
+    /// Its place among the known names; [`UNKNOWN`] if it has none.
+    name: u16,
+}
+
+const SENSITIVE: u32 = 1 << 31;
+const UNKNOWN: u16 = u16::MAX;
+
+/// Names that were stored once, so that a map is built without reading them again. An origin uses few; one that invents them has the later ones read.
+static NAMES: LazyLock<Names> = LazyLock::new(Names::default);
+/// So many names are known, of so many bytes at most: 100 KiB in all.
+const MOST_NAMES: usize = 1024;
+const LONGEST_NAME: usize = 64;
+
+#[derive(Default)]
+struct Names {
+    list: ArcSwap<Vec<HeaderName>>,
+    places: Mutex<HashMap<HeaderName, u16>>,
+}
+
+impl Names {
+    fn place_of(&self, name: &HeaderName) -> u16 {
+        let mut places = self.places.lock();
+        if let Some(place) = places.get(name) {
+            return *place;
+        }
+        if places.len() >= MOST_NAMES || name.as_str().len() > LONGEST_NAME {
+            return UNKNOWN;
+        }
+        let Ok(place) = u16::try_from(places.len()) else { return UNKNOWN };
+        // For ever: then cloning it for an answer touches no count that all cores share.
+        let name = HeaderName::from_static(name.as_str().to_owned().leak());
+        let mut list = Vec::clone(&self.list.load());
+        list.push(name.clone());
+        self.list.store(Arc::new(list));
+        places.insert(name, place);
+        place
+    }
 }
 
 impl Fields {
     pub(crate) fn compact(headers: &HeaderMap) -> Self {
         let is_length = |(name, _): &(&HeaderName, &HeaderValue)| *name == CONTENT_LENGTH;
         let room = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + BETWEEN).sum();
-        let mut text = Vec::with_capacity(room);
-        headers.iter().filter(|line| !is_length(line)).for_each(|line| write(&mut text, line));
-        let without_length = text.len();
-        headers.iter().filter(is_length).for_each(|line| write(&mut text, line));
-        let text = Bytes::from(text);
-        let (mut at, mut at_length) = (0, without_length);
-        let lines = headers.iter().map(|(name, value)| {
-            let at = if *name == CONTENT_LENGTH { &mut at_length } else { &mut at };
-            let start = *at + name.as_str().len() + 2;
-            let end = start + value.len();
-            *at = end + 2;
-            // The bytes were a valid value a moment ago; should they not be, the original is as good.
-            let mut copy = HeaderValue::from_maybe_shared(text.slice(start..end)).unwrap_or_else(|_| value.clone());
-            copy.set_sensitive(value.is_sensitive());
-            (name.clone(), copy)
-        });
-        Self { lines: lines.collect(), text: text.clone(), without_length }
+        let (mut text, mut lines) = (Vec::with_capacity(room), Vec::with_capacity(headers.len()));
+        headers.iter().filter(|line| !is_length(line)).for_each(|line| write(&mut text, &mut lines, line));
+        let without_length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        headers.iter().filter(is_length).for_each(|line| write(&mut text, &mut lines, line));
+        Self { lines: lines.into_boxed_slice(), text: text.into(), without_length }
     }
 
     /// The lines as HTTP/1 writes them, each with its CRLF, but for `Content-Length`.
     pub(crate) fn lines(&self) -> &[u8] {
-        &self.text[..self.without_length]
+        &self.text[..self.without_length as usize]
     }
 
     /// The first line of `name`.
-    pub(crate) fn get(&self, name: &HeaderName) -> Option<&HeaderValue> {
-        self.lines.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    pub(crate) fn get(&self, name: &HeaderName) -> Option<HeaderValue> {
+        let wanted = name.as_str().as_bytes();
+        let mut start = 0;
+        for line in &self.lines {
+            let value = start + usize::from(line.name_length) + 2;
+            if &self.text[start..start + usize::from(line.name_length)] == wanted {
+                return self.value(*line, value);
+            }
+            start = value + line.length() + 2;
+        }
+        None
+    }
+
+    /// Whether there is a line of `name`.
+    pub(crate) fn has(&self, name: &HeaderName) -> bool {
+        self.get(name).is_some()
     }
 
     /// All lines as a map, with room for a few more.
     pub(crate) fn to_map(&self) -> HeaderMap {
         let mut map = HeaderMap::with_capacity(self.lines.len() + 4); // Age, Cache-Status, Via, Date
-        for (name, value) in &self.lines {
-            map.append(name.clone(), value.clone());
+        let known = NAMES.list.load();
+        let mut start = 0;
+        for line in &self.lines {
+            let end_of_name = start + usize::from(line.name_length);
+            let name = known.get(usize::from(line.name)).cloned().or_else(|| HeaderName::from_bytes(&self.text[start..end_of_name]).ok());
+            // Both were valid when they were stored.
+            if let (Some(name), Some(value)) = (name, self.value(*line, end_of_name + 2)) {
+                map.append(name, value);
+            }
+            start = end_of_name + 2 + line.length() + 2;
         }
         map
     }
 
+    fn value(&self, line: Line, start: usize) -> Option<HeaderValue> {
+        let mut value = HeaderValue::from_maybe_shared(self.text.slice(start..start + line.length())).ok()?;
+        value.set_sensitive(line.length & SENSITIVE != 0);
+        Some(value)
+    }
+
     /// Bytes of memory.
     pub(crate) fn weight(&self) -> usize {
-        self.text.len() + self.lines.len() * LINE_WEIGHT
+        self.text.len() + self.lines.len() * size_of::<Line>()
     }
 }
 
-fn write(text: &mut Vec<u8>, (name, value): (&HeaderName, &HeaderValue)) {
+impl Line {
+    const fn length(self) -> usize {
+        (self.length & !SENSITIVE) as usize
+    }
+}
+
+fn write(text: &mut Vec<u8>, lines: &mut Vec<Line>, (name, value): (&HeaderName, &HeaderValue)) {
+    // `http` bounds names below 64 KiB, and no head has values of 2 GiB; a line beyond that could not be found again.
+    let (Ok(name_length), Ok(length)) = (u16::try_from(name.as_str().len()), i32::try_from(value.len()).map(i32::cast_unsigned)) else {
+        return;
+    };
     text.extend_from_slice(name.as_str().as_bytes());
     text.extend_from_slice(b": ");
     text.extend_from_slice(value.as_bytes());
     text.extend_from_slice(b"\r\n");
+    let sensitive = if value.is_sensitive() { SENSITIVE } else { 0 };
+    lines.push(Line { length: length | sensitive, name_length, name: NAMES.place_of(name) });
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Fields;
+    use super::{Fields, LONGEST_NAME};
     use http::{HeaderMap, HeaderName, HeaderValue};
 
     #[test]
     fn what_went_in_comes_out_with_its_order_and_its_repeats() {
+        let long = HeaderName::from_bytes(&[b'x'; LONGEST_NAME + 1]).unwrap();
         let mut map = HeaderMap::new();
         for (name, value) in [("b", "1"), ("a", "2"), ("b", "3"), ("x-empty", "")] {
             map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
+        map.append(long, HeaderValue::from_static("4"));
+        let mut secret = HeaderValue::from_static("5");
+        secret.set_sensitive(true);
+        map.append("authentication-info", secret);
         let fields = Fields::compact(&map);
         assert_eq!(fields.to_map(), map);
+        assert!(fields.to_map()["authentication-info"].is_sensitive() && !fields.to_map()["a"].is_sensitive());
         assert_eq!(fields.get(&HeaderName::from_static("b")).unwrap(), "1");
         assert_eq!(fields.get(&HeaderName::from_static("c")), None);
     }

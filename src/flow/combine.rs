@@ -32,7 +32,7 @@ fn join(new: &Stored, old: &Stored) -> Option<Stored> {
 }
 
 fn share_strong_validator(one: &Head, other: &Head) -> bool {
-    let strong = |head: &Head| head.etag().cloned().filter(|etag| EntityTag::parse(etag.as_bytes()).is_some_and(|etag| !etag.weak));
+    let strong = |head: &Head| head.etag().filter(|etag| EntityTag::parse(etag.as_bytes()).is_some_and(|etag| !etag.weak));
     strong(one).is_some_and(|one| strong(other) == Some(one))
 }
 

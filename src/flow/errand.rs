@@ -213,7 +213,7 @@ impl Errand {
             Ok((kept, lineage)) => {
                 move_fields(&mut parts.headers, &mut extra, &kept.omit);
                 let head = self.head(&parts, &kept, lineage);
-                let fresh = Stored::new(head, stored.body.clone(), stored.trailers.clone(), stored.range);
+                let fresh = stored.under(head);
                 // What a hit on it saves is a whole fetch, as before.
                 let fresh = fresh.costing(stored.cost_millis).warmed(self.warmth(stored.cost_millis)).after(self.replaced());
                 let fresh = Arc::new(fresh);
@@ -232,7 +232,7 @@ impl Errand {
                 let life = crate::cache::freshness::Life { received: timing.received, initial_age: 0, lifetime: 0, ..stored.head.life };
                 parts.headers.remove(AGE);
                 let head = Arc::new(Head::new(parts.status, &parts.headers, life, self.no_groups()));
-                let once = Arc::new(Stored::new(head, stored.body.clone(), stored.trailers.clone(), stored.range));
+                let once = Arc::new(stored.under(head));
                 Answer::Confirmed { stored: once, extra, shared: false }
             }
         }
@@ -329,7 +329,7 @@ impl Errand {
         hop::strip_unstorable(&mut headers); // RFC 9111 section 3.1
         headers.remove(AGE);
         let mut head = Head::new(parts.status, &headers, kept.life, lineage);
-        head.selector = (!kept.vary.is_empty()).then(|| Selector::new(&kept.vary, &self.asked));
+        head.selector = (!kept.vary.is_empty()).then(|| Box::new(Selector::new(&kept.vary, &self.asked)));
         head.rule = self.rule().map(|rule| Arc::clone(&rule.name));
         Arc::new(head)
     }
@@ -379,17 +379,17 @@ pub(crate) fn phrase(headers: &mut HeaderMap, phrasing: Phrasing, stored: Option
     }
     let Some(stored) = stored else { return };
     if let Some(etag) = stored.head.etag() {
-        headers.insert(IF_NONE_MATCH, etag.clone());
+        headers.insert(IF_NONE_MATCH, etag);
     }
     if let Some(modified) = stored.head.fields.get(&LAST_MODIFIED) {
-        headers.insert(IF_MODIFIED_SINCE, modified.clone());
+        headers.insert(IF_MODIFIED_SINCE, modified);
     }
 }
 
 /// Whether a 304 is about this stored response: it names no other entity tag, or none and no other date.
 fn confirms(new: &HeaderMap, stored: &Stored) -> bool {
     let old = stored.head.etag();
-    match (new.get(ETAG), old) {
+    match (new.get(ETAG), &old) {
         (Some(new), Some(old)) => etag::any_matches(std::iter::once(new.as_bytes()), old.as_bytes()),
         (Some(_), None) => false,
         (None, _) => new.get(LAST_MODIFIED).is_none_or(|new| {

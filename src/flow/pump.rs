@@ -52,6 +52,8 @@ where
     let end = {
         let on_chunk = |chunk: Bytes| {
             received += chunk.len() as u64;
+            // What is kept takes what is counted for it, not the buffer that it was read into.
+            let chunk = if keeping { Bytes::copy_from_slice(&chunk) } else { chunk };
             if spool.push(&chunk, errand.settings.max_object) {
                 return;
             }
@@ -151,7 +153,7 @@ fn store(errand: &Errand, spool: &Spool, trailers: Option<HeaderMap>, range: Opt
     }
     let mut head = Arc::clone(&spool.head);
     // A body of unknown length has one now: HEAD wants to know it.
-    if trailers.is_none() && head.fields.get(&CONTENT_LENGTH).is_none() && head.may_have_content() {
+    if trailers.is_none() && !head.fields.has(&CONTENT_LENGTH) && head.may_have_content() {
         head = Arc::new(head.with_length(body.len()));
     }
     let took = u32::try_from(errand.shared.clock.now().since(errand.began).as_millis()).unwrap_or(u32::MAX);
@@ -164,6 +166,7 @@ fn store(errand: &Errand, spool: &Spool, trailers: Option<HeaderMap>, range: Opt
             return false;
         }
     }
+    let stored = stored.followed_by(&errand.shared.budget);
     let stored = Arc::new(stored.warmed(errand.warmth(took)).after(errand.replaced()));
     errand.shared.store.put(&errand.key, &stored, &errand.member, errand.settings.max_variants)
 }

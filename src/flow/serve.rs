@@ -183,7 +183,7 @@ impl<S, B> Visit<S, B> {
             return Boarding::Alone; // a part answers only requests for what is in it (RFC 9111 section 3.3)
         }
         if !head.is_selected_by(headers) {
-            let fields = head.selector.as_ref().map_or(&[][..], Selector::fields);
+            let fields = head.selector.as_ref().map_or(&[][..], |selector| selector.fields());
             return Boarding::OtherFlight(self.variant(fields));
         }
         let level = head.lineage.level(&self.shared.groups);

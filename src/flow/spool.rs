@@ -177,12 +177,15 @@ impl Spool {
         self.shared.lock().places().next().is_some()
     }
 
-    /// All bytes, in one allocation of exactly their size; for a complete body that was kept.
+    /// All bytes, in one allocation of exactly their size, as that of every kept chunk is; for a complete body that was kept.
     pub(crate) fn gather(&self) -> Bytes {
         let (chunks, length) = {
             let shared = self.shared.lock();
             (shared.chunks.clone(), usize::try_from(shared.received).unwrap_or(0))
         };
+        if chunks.len() == 1 {
+            return chunks[0].clone(); // exactly that already
+        }
         let mut whole = Vec::with_capacity(length);
         chunks.iter().for_each(|chunk| whole.extend_from_slice(chunk));
         whole.into()

@@ -208,7 +208,7 @@ fn learn_from_head<RB>(errand: &Errand, response: &Response<RB>, timing: Timing)
             }
             let as_get = Errand { method: Method::GET, ..errand.clone() };
             if let Some(head) = as_get.freshened_head(&parts, timing) {
-                let fresh = Stored::new(head, stored.body.clone(), stored.trailers.clone(), None).costing(stored.cost_millis);
+                let fresh = stored.under(head).costing(stored.cost_millis);
                 let _ = store.freshen(&errand.key, stored, &Arc::new(fresh), &errand.member, errand.settings.max_variants); // or something newer is there
             }
         }

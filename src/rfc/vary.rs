@@ -55,8 +55,8 @@ impl Vary {
 /// weights are nothing either. Cookie and Authorization are compared octet by octet.
 #[derive(Clone, Default)]
 pub struct Selector {
-    fields: SmallVec<[HeaderName; 4]>,
-    values: SmallVec<[Value; 4]>,
+    fields: SmallVec<[HeaderName; 1]>,
+    values: SmallVec<[Value; 1]>,
     fingerprint: Box<[u8]>,
     plain_language: bool,
 }

@@ -17,6 +17,8 @@ pub(super) struct Exchange {
     born: Instant,
     /// Since how many nanoseconds after that it has been idle; zero while it is not.
     idle: AtomicU64,
+    /// It has been for so long that hyper may go.
+    dozing: AtomicBool,
     begun: AtomicBool,
     done: AtomicBool,
     broken: AtomicBool,
@@ -32,10 +34,10 @@ impl Exchange {
     /// Of a connection that has not said anything yet: that is idle too.
     pub(super) fn new() -> Self {
         let off = || AtomicBool::new(false);
-        let (begun, done, broken, unfinished, switched) = (off(), off(), off(), off(), off());
+        let (dozing, begun, done, broken, unfinished, switched) = (off(), off(), off(), off(), off(), off());
         let (tunnel, has_thin, thin, overruled) = (Mutex::default(), off(), Mutex::default(), Mutex::default());
         let (born, idle) = (Instant::now(), AtomicU64::new(1));
-        Self { born, idle, begun, done, broken, unfinished, switched, tunnel, has_thin, thin, overruled }
+        Self { born, idle, dozing, begun, done, broken, unfinished, switched, tunnel, has_thin, thin, overruled }
     }
 
     /// The connection waits for the first byte of a request.
@@ -47,6 +49,21 @@ impl Exchange {
     /// It does so no longer.
     pub(super) fn stir(&self) {
         self.idle.store(0, Ordering::Relaxed);
+    }
+
+    /// It has waited for so long that it may do so without hyper.
+    pub(super) fn doze(&self) {
+        self.dozing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it does.
+    pub(super) fn is_dozing(&self) -> bool {
+        self.dozing.load(Ordering::Relaxed)
+    }
+
+    /// hyper is there again.
+    pub(super) fn wake(&self) {
+        self.dozing.store(false, Ordering::Relaxed);
     }
 
     /// Since when it does so.

@@ -15,6 +15,7 @@ use crate::sidecar::opening::{Opened, open};
 use crate::sidecar::origins::keep_checking;
 use crate::sidecar::settings::ListenAddr;
 use crate::sidecar::stash::MAX_AGE;
+use crate::sidecar::stream::Stream;
 use crate::sidecar::target::Memory;
 use crate::sidecar::tls::{self, Stamp};
 use crate::sidecar::wire::Wire;
@@ -22,13 +23,16 @@ use arc_swap::cache::Cache;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::pin::pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -202,6 +206,62 @@ async fn make_room(room: &Arc<Semaphore>, open: &Open) -> Option<OwnedSemaphoreP
     }
 }
 
+/// The connection must close now.
+struct Cut;
+
+/// Speaks HTTP/1.1 to the end of a connection. While it is idle there is no hyper: see [`Wire::poll_stir`].
+async fn talk<S, B>(mut wire: Box<Wire<Stream>>, mut answer: S, ticket: &mut Ticket) -> Result<(), Cut>
+where
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<BoxError>,
+    B: Body + 'static,
+    B::Error: Into<BoxError>,
+{
+    let mut draining = false;
+    loop {
+        let mut builder = http1::Builder::new();
+        builder.auto_date_header(false).max_buf_size(wire.room());
+        let mut connection = Box::new(builder.serve_connection(TokioIo::new(wire), answer).with_upgrades());
+        if draining {
+            Pin::new(&mut *connection).graceful_shutdown();
+        }
+        loop {
+            let turn = poll_fn(|cx| match Pin::new(&mut *connection).poll(cx) {
+                Poll::Ready(ended) => Poll::Ready(Some(ended)),
+                Poll::Pending if ticket.exchange.is_dozing() && !draining => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            });
+            tokio::select! {
+                biased;
+                turn = turn => match turn {
+                    None => break,
+                    Some(ended) => {
+                        if let Err(error) = ended {
+                            tracing::debug!(%error, "connection ended");
+                        }
+                        return Ok(());
+                    }
+                },
+                _ = &mut ticket.drain, if !draining => {
+                    draining = true;
+                    Pin::new(&mut *connection).graceful_shutdown();
+                }
+                _ = &mut ticket.cut => return Err(Cut),
+            }
+        }
+        // Nothing that the wire let through is left in an idle hyper; if it were, it could not be given to the next.
+        let Some(parts) = connection.into_parts().filter(|parts| parts.read_buf.is_empty()) else { return Ok(()) };
+        (wire, answer) = (parts.io.into_inner(), parts.service);
+        tokio::select! {
+            biased;
+            () = poll_fn(|cx| wire.poll_stir(cx)) => {}
+            _ = &mut ticket.drain => draining = true,
+            _ = &mut ticket.cut => return Err(Cut),
+        }
+        wire.renew();
+    }
+}
+
 /// One connection from its first byte to its last.
 async fn converse<S, B>(sidecar: Sidecar, arrival: Arrival, service: S, mut ticket: Ticket)
 where
@@ -213,7 +273,7 @@ where
     let (live, exchange) = (sidecar.live().clone(), ticket.exchange.clone());
     let opened = tokio::select! {
         biased;
-        opened = open(arrival, &live) => opened,
+        opened = Box::pin(open(arrival, &live)) => opened, // its room is free again while the connection lives
         _ = &mut ticket.drain => return,
         _ = &mut ticket.cut => return,
     };
@@ -231,34 +291,19 @@ where
         return Box::pin(http2::converse(opened, seat, service, &mut ticket)).await; // larger than one of HTTP/1.1
     }
     let Opened { stream, early, since, .. } = opened;
-    let wire = Wire::new(stream, early, since, live.clone(), exchange.clone());
+    let wire = Box::new(Wire::new(stream, early, since, live.clone(), exchange.clone()));
     let desk = RefCell::new((service, Cache::new(Watched(live.clone()))));
     let answer = service_fn(move |request| {
         let (service, settings) = &mut *desk.borrow_mut();
         let forwarding = forward(service, &seat, settings.load(), request);
         async move { Ok::<_, Infallible>(forwarding.await) }
     });
-    let mut connection = pin!(http1::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(wire), answer).with_upgrades());
-    let mut draining = false;
-    loop {
-        tokio::select! {
-            biased;
-            ended = &mut connection => {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "connection ended");
-                }
-                break;
-            }
-            _ = &mut ticket.drain, if !draining => {
-                draining = true;
-                connection.as_mut().graceful_shutdown();
-            }
-            _ = &mut ticket.cut => return,
-        }
+    if talk(wire, answer, &mut ticket).await.is_err() {
+        return;
     }
     if let Some(tunnel) = exchange.take_tunnel() {
         tokio::select! {
-            () = tunnel.run() => {}
+            () = Box::pin(tunnel.run()) => {}
             _ = &mut ticket.cut => {}
         }
     }

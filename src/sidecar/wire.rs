@@ -4,6 +4,7 @@
 //! A head is held back until it is complete and [scanned](super::scan); the head after it is not looked at before the response to this one is
 //! written, so that whatever is wrong with it can be answered in order, on the socket, with nothing of hyper's in flight.
 
+mod doze;
 mod faces;
 
 use crate::flow::thin::Thin;
@@ -20,6 +21,7 @@ use crate::sidecar::stream::Socket;
 use crate::telemetry::{Outcome, Refusal};
 use arc_swap::cache::Cache;
 use bytes::{Buf as _, BytesMut};
+use doze::{DOZE_AFTER, room_for};
 use smallvec::SmallVec;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -40,6 +42,8 @@ pub(super) struct Wire<T: Socket> {
     live: Arc<Live>,
     settings: Cache<Watched, Arc<Settings>>,
     exchange: Arc<Exchange>,
+    /// The largest head that hyper takes.
+    room: usize,
     scan: Scan,
     /// Read from the socket, not yet scanned: it came behind the request under way.
     surplus: BytesMut,
@@ -79,7 +83,8 @@ impl<T: Socket> Wire<T> {
     /// Over a connection that was accepted at `since`; `early` is what has been read from it.
     pub(super) fn new(io: T, early: BytesMut, since: Instant, live: Arc<Live>, exchange: Arc<Exchange>) -> Self {
         let mut settings = Cache::new(Watched(live.clone()));
-        let scan = Scan::new(settings.load().server.max_header_bytes);
+        let max_head = settings.load().server.max_header_bytes;
+        let (room, scan) = (room_for(max_head), Scan::new(max_head));
         let (surplus, head, unsent) = (early, BytesMut::new(), BytesMut::new());
         let wait = Wait::Head(since);
         let (upload, reading, alarm) = (Pace::default(), Pace::default(), Alarm::new());
@@ -88,6 +93,7 @@ impl<T: Socket> Wire<T> {
             live,
             settings,
             exchange,
+            room,
             scan,
             surplus,
             head,
@@ -232,9 +238,9 @@ impl<T: Socket> Wire<T> {
         self.exchange.complete();
         let now = Instant::now();
         let settings = self.settings.load();
-        self.scan.set_max_head(settings.server.max_header_bytes);
+        self.scan.set_max_head(settings.server.max_header_bytes.min(self.room));
         let (wait, limit) = if self.surplus.is_empty() {
-            (Wait::Idle(now), settings.server.idle_timeout)
+            (Wait::Idle(now), settings.server.idle_timeout.min(DOZE_AFTER))
         } else {
             (Wait::Head(now), settings.server.header_timeout)
         };
@@ -264,7 +270,7 @@ impl<T: Socket> Wire<T> {
             Wait::Idle(since) => since + idle_timeout,
             Wait::Body(since) => since + self.upload.left(silence, floor),
         };
-        if !self.alarm.passed(cx, due) {
+        if !self.is_due(cx, due) {
             return Poll::Pending;
         }
         match self.wait {

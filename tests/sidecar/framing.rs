@@ -220,3 +220,15 @@ async fn http_1_0_works_with_and_without_a_host() {
     assert_eq!(origin.last().all("host"), [origin.address.to_string()]);
     assert_eq!(origin.last().all("via"), ["1.0 warmfront"]);
 }
+
+#[tokio::test]
+async fn a_head_may_be_as_large_as_the_settings_say() {
+    let origin = Origin::always(Act::ok("x")).await;
+    let rig = Rig::with(origin.address, |server, _| server.max_header_bytes = 1 << 20).await;
+    let mut client = rig.client().await;
+    client.send(format!("GET / HTTP/1.1\r\nHost: h\r\nX-Large: {}\r\n\r\n", "x".repeat(900_000))).await;
+    assert_eq!(client.response().await.unwrap().status, 200);
+    client.send(format!("GET / HTTP/1.1\r\nHost: h\r\nX-Large: {}\r\n\r\n", "x".repeat(1 << 20))).await;
+    assert_eq!(client.response().await.unwrap().status, 431);
+    assert_eq!(rig.sidecar.refused(warmfront::telemetry::Refusal::HeadersTooLarge), 1);
+}

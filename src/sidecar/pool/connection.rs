@@ -15,6 +15,9 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use tokio::task::coop::unconstrained;
 
+/// What hyper may read ahead of an upstream, and keep of an upload that the upstream does not take; also the largest response head.
+const BUFFER: usize = 64 << 10;
+
 /// A connection in somebody's hand.
 #[derive(Debug)]
 pub(in crate::sidecar) struct Connection {
@@ -40,7 +43,7 @@ impl Connection {
     /// Speaks HTTP/1 over `line`.
     pub(super) async fn new(line: Line) -> hyper::Result<Box<Self>> {
         let (socket, tls, heard) = (line.socket().clone(), line.is_tls(), line.heard().clone());
-        let (send, drive) = http1::Builder::new().handshake(TokioIo::new(line)).await?; // sends nothing, and is ready at once
+        let (send, drive) = http1::Builder::new().max_buf_size(BUFFER).handshake(TokioIo::new(line)).await?; // sends nothing, and is ready at once
         let mut connection = Box::new(Self { send, drive: Some(drive), socket, proven: false, tls, heard });
         let _ = connection.rest(); // from the first poll on hyper says when it wants a request
         Ok(connection)
