@@ -96,8 +96,8 @@ primary (priority 10)
   next      NOW+  in 2h       every 2h
             NOW+  in 4h       every 2h
             NOW+  in 6h       every 2h
-  requests  6
-  combos    6 combinations of 1 combo
+  requests  8
+  combos    8 combinations of 2 combos
   list      /api/brands/top?limit=20 /items/*/name: not asked, so its requests are not here
   left out  1 excluded
 
@@ -112,9 +112,11 @@ primary (priority 10)
          accept-language: en
     6  /api/schools/primary?page=1&pageSize=20&district=wan-chai
          accept-language: zh-HK
+    7  /api/brands/top
+    8  /api/schools/top
 
 total: 1 group
-  requests  6
+  requests  8
   left out  1 excluded
 "#
         .replace("NOW+  in 4h       every 2h\n            NOW+  in 6h       every 2h", &near_three(&planned.out))
