@@ -90,8 +90,8 @@ fn run(name: &str, rounds: &str) -> Outcome<()> {
 fn compare(record: bool) -> Outcome<bool> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/instructions.json");
     let recorded: Value = std::fs::read_to_string(&path).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-    let compiler = compiler()?;
-    let comparable = recorded["rustc"] == *compiler;
+    let world = world()?;
+    let comparable = recorded["for"] == *world;
     let (mut counts, mut good) = (Map::new(), true);
     println!("{:<28}{:>10}{:>10}{:>9}", "instructions per round", "recorded", "now", "change");
     for (name, _) in SCENARIOS {
@@ -113,13 +113,13 @@ fn compare(record: bool) -> Outcome<bool> {
         println!("{name:<28}{before:>10}{now:>10}{:>+8.2}%{remark}", change * 100.0);
     }
     if record {
-        let all = json!({ "rustc": compiler, "rounds": ROUNDS, "counts": counts });
+        let all = json!({ "for": world, "rounds": ROUNDS, "counts": counts });
         std::fs::write(&path, format!("{}\n", serde_json::to_string_pretty(&all)?))?;
-        println!("recorded for {compiler}");
+        println!("recorded for {world}");
         return Ok(true);
     }
     if !comparable {
-        println!("NOT JUDGED: recorded with {}, this is {compiler}; record anew with it", recorded["rustc"]);
+        println!("NOT JUDGED: recorded with {}, this is {world}; record anew with it", recorded["for"]);
         return Ok(true);
     }
     if !good {
@@ -129,6 +129,19 @@ fn compare(record: bool) -> Outcome<bool> {
         );
     }
     Ok(good)
+}
+
+/// What the counts depend on beside our code: the compiler and what it compiles for, what counts, and the C library, which has a `memcpy` for each kind of
+/// processor.
+fn world() -> Outcome<String> {
+    let says = |command: &str, argument: &str| -> Outcome<String> {
+        let said = Command::new(command).arg(argument).output()?.stdout;
+        Ok(String::from_utf8(said)?.lines().next().unwrap_or("?").trim().to_owned())
+    };
+    let processor = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let kind = if processor.contains(" avx2 ") { "avx2" } else { "no avx2" };
+    let libc = says("getconf", "GNU_LIBC_VERSION").unwrap_or_else(|_| "another C library".to_owned());
+    Ok(format!("{}, {}, {libc}, {kind}", compiler()?, says("valgrind", "--version")?))
 }
 
 /// The compiler and what it compiles for, as `rustc -vV` says.
