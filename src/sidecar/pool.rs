@@ -21,17 +21,19 @@ use crate::sidecar::dial::Dial;
 use crate::sidecar::live::Live;
 use crate::sidecar::settings::{Http2, Origin, UpstreamSettings};
 use crate::sidecar::stash::Stash;
-use crate::sidecar::upload::Upload;
+use crate::sidecar::upload::{Monitor, Upload};
 use connection::Unanswered as Unsent;
 use http::header::UPGRADE;
-use http::uri::Scheme;
-use http::{Request, Response, Uri, Version};
+use http::{Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use idle::Idle;
 use line::Line;
 use many::Stream;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 use two::Verdict;
 
 /// All connections to all origins. Clones are the same pool.
@@ -122,9 +124,35 @@ impl Pool {
         self.dial.stash().tidy();
     }
 
-    /// Asks the origin that the URI of `request` names. A connection that turns out to be closed before anything was written to it is replaced.
-    pub(super) async fn ask(&self, mut request: Request<Upload>) -> Result<Response<Arriving>, Unanswered> {
-        let Some(origin) = route(request.uri_mut()) else { return Err(Unanswered::Connect("the request names no origin".into())) };
+    /// A connection to `origin` that lies ready, for a `request` without content that HTTP/1.1 carries best.
+    pub(super) fn at_hand(&self, origin: &Origin, request: &Request<Upload>, now: Instant) -> Option<Box<Connection>> {
+        let plain = request.body().is_end_stream() && self.wanted(request, origin) == Wanted::One;
+        if plain { self.idle.take(origin, now) } else { None }
+    }
+
+    /// Sends `request` over such a `connection`, and waits for `limit`; `None`: in vain. This is the way of nearly all requests, and its future is small.
+    pub(super) async fn ask_over(
+        &self,
+        connection: Box<Connection>,
+        origin: &Origin,
+        request: Request<Upload>,
+        (now, limit): (Instant, Duration),
+    ) -> Option<Result<Response<Arriving>, Unanswered>> {
+        let (epoch, proven, heard) = (self.idle.epoch(), connection.proven, connection.listen());
+        match connection.exchange(request, now.checked_add(limit)).await? {
+            Ok((response, connection)) => {
+                let home = Home { idle: self.idle.clone(), origin: origin.clone(), epoch };
+                Some(Ok(response.map(|body| Arriving::over(connection, home, body))))
+            }
+            Err(mut unsent) => match unsent.take_message() {
+                Some(again) if proven => Box::pin(within(self.ask(origin.clone(), again), limit, None)).await,
+                _ => Some(Err(self.given_up(unsent.into_error(), proven, heard.anything(), origin))),
+            },
+        }
+    }
+
+    /// Asks `origin`. A connection that turns out to be closed before anything was written to it is replaced.
+    pub(super) async fn ask(&self, origin: Origin, mut request: Request<Upload>) -> Result<Response<Arriving>, Unanswered> {
         let wanted = self.wanted(&request, &origin);
         let mut home = Home { idle: self.idle.clone(), origin, epoch: self.idle.epoch() };
         loop {
@@ -173,7 +201,7 @@ impl Pool {
         {
             return Ok(Carrier::Two(stream));
         }
-        if let Some(connection) = self.idle.take(origin).or_else(|| self.dial.stash().take(origin)) {
+        if let Some(connection) = self.idle.take(origin, Instant::now()).or_else(|| self.dial.stash().take(origin)) {
             return Ok(Carrier::One(connection));
         }
         // Rare, and large: a handshake of TLS is kilobytes, which every request would carry along.
@@ -251,9 +279,10 @@ async fn over_one(
         let answer = connection.exchange_aside(request, move |settled| kept.keep(settled));
         return answer.await.map(aside).map_err(|unsent| (unsent, home));
     }
-    match connection.exchange(request).await {
-        Ok((response, connection)) => Ok(response.map(|body| Arriving::over(connection, home, body))),
-        Err(unsent) => Err((unsent, home)),
+    match connection.exchange(request, None).await {
+        Some(Ok((response, connection))) => Ok(response.map(|body| Arriving::over(connection, home, body))),
+        Some(Err(unsent)) => Err((unsent, home)),
+        None => std::future::pending().await, // nobody has said until when to wait
     }
 }
 
@@ -266,11 +295,17 @@ async fn over_two(stream: Stream, home: Home, mut request: Request<Upload>) -> R
     }
 }
 
-/// Takes the origin out of `uri`: over HTTP/1 the target is path and query alone (RFC 9112 section 3.2.1).
-fn route(uri: &mut Uri) -> Option<Origin> {
-    let mut parts = std::mem::take(uri).into_parts();
-    let tls = parts.scheme.take()? == Scheme::HTTPS;
-    let authority = parts.authority.take()?;
-    *uri = Uri::from_parts(parts).ok()?;
-    Some(Origin { tls, authority })
+/// `asking`, unless `limit` passes without a head and without a piece of the upload going out.
+pub(super) async fn within<F: Future>(asking: F, limit: Duration, upload: Option<&Monitor>) -> Option<F::Output> {
+    let mut asking = pin!(asking);
+    let mut seen = 0;
+    loop {
+        if let Ok(answer) = tokio::time::timeout(limit, &mut asking).await {
+            return Some(answer);
+        }
+        match upload.map(Monitor::pieces) {
+            Some(pieces) if pieces > seen => seen = pieces,
+            _ => return None,
+        }
+    }
 }
