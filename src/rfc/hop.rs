@@ -91,6 +91,12 @@ pub fn nominates_protected(headers: &HeaderMap) -> bool {
 
 /// The fields that Connection nominates. Options that cannot be field names are left out.
 pub(crate) fn nominated(headers: &HeaderMap) -> SmallVec<[HeaderName; 4]> {
+    let mut lines = headers.get_all(CONNECTION).iter();
+    match (lines.next(), lines.next()) {
+        (None, _) => return SmallVec::new(),
+        (Some(line), None) if line == "keep-alive" || line == "close" => return SmallVec::new(),
+        _ => {}
+    }
     options(headers)
         // The two everyday options are not fields; they need no allocation.
         .filter(|option| !option.eq_ignore_ascii_case(b"close") && !option.eq_ignore_ascii_case(b"keep-alive"))

@@ -138,17 +138,18 @@ impl Upstream {
         // Read before `prepare`, which leaves nothing of ours on the request.
         let priority = Priority::of(&parts.extensions).cloned();
         let source = priority.as_ref().map_or(Source::Live, Priority::source);
-        if let Some(refusal) = self.0.origins.refusal(now, upstream) {
-            return Err(refusal);
-        }
         let (place, now) = match self.0.gate.enter_at_once(priority.as_ref()) {
             Some(place) => (place, now),
-            None => (Box::pin(self.wait(priority, settings)).await?, Instant::now()),
+            None => {
+                // Nobody need queue to hear that no origin may be asked.
+                self.0.origins.refusal(now, upstream).map_or(Ok(()), Err)?;
+                (Box::pin(self.wait(priority, settings)).await?, Instant::now())
+            }
         };
         let search = Search::new(parts, &upstream.balance);
-        let trace = Trace::of(&parts.headers).or_else(|| parts.extensions.get().copied());
+        let known = parts.extensions.get().copied();
         prepare(parts, &body, settings)?;
-        self.trace(&mut parts.headers, trace);
+        self.trace(&mut parts.headers, known);
         let again = body.is_end_stream() && parts.method.is_idempotent();
         let left = if again { upstream.retries } else { 0 };
         let attempt = self.0.origins.choose(&search, left > 0, now, upstream)?;
@@ -205,11 +206,12 @@ impl Upstream {
 
     /// Has the request belong to the trace that its client named, with us as the parent; else to one of our own. It stays out of everything that
     /// the cache has seen: neither keys nor variants know it.
-    fn trace(&self, headers: &mut HeaderMap, trace: Option<Trace>) {
-        if !headers.contains_key(&TRACEPARENT) || Trace::of(headers).is_none() {
+    fn trace(&self, headers: &mut HeaderMap, known: Option<Trace>) {
+        let named = Trace::of(headers);
+        if named.is_none() {
             headers.remove(&TRACESTATE); // it belongs to a trace that nobody can read (W3C Trace Context section 4.3)
         }
-        let trace = trace.unwrap_or_else(|| {
+        let trace = named.or(known).unwrap_or_else(|| {
             let trace = Trace::random();
             trace.sampled(self.0.live.log().sampler().would_keep(trace.dice()))
         });
