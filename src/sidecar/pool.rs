@@ -22,16 +22,18 @@ use crate::sidecar::live::Live;
 use crate::sidecar::settings::{Http2, Origin, UpstreamSettings};
 use crate::sidecar::stash::Stash;
 use crate::sidecar::upload::{Monitor, Upload};
-use connection::Unanswered as Unsent;
+use connection::{Exchanging, Unanswered as Unsent};
 use http::header::UPGRADE;
 use http::{Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use idle::Idle;
-use line::Line;
+use line::{Heard, Line};
 use many::Stream;
-use std::pin::pin;
+use pin_project_lite::pin_project;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Instant;
 use two::Verdict;
@@ -130,25 +132,16 @@ impl Pool {
         if plain { self.idle.take(origin, now) } else { None }
     }
 
-    /// Sends `request` over such a `connection`, and waits for `limit`; `None`: in vain. This is the way of nearly all requests, and its future is small.
-    pub(super) async fn ask_over(
-        &self,
+    /// Sends `request` over such a `connection`, and waits until `due`.
+    pub(super) fn ask_over<'a>(
+        &'a self,
         connection: Box<Connection>,
-        origin: &Origin,
+        origin: &'a Origin,
         request: Request<Upload>,
-        (now, limit): (Instant, Duration),
-    ) -> Option<Result<Response<Arriving>, Unanswered>> {
+        due: Option<Instant>,
+    ) -> AskingOver<'a, impl Future<Output = Result<Response<Incoming>, Unsent>>> {
         let (epoch, proven, heard) = (self.idle.epoch(), connection.proven, connection.listen());
-        match connection.exchange(request, now.checked_add(limit)).await? {
-            Ok((response, connection)) => {
-                let home = Home { idle: self.idle.clone(), origin: origin.clone(), epoch };
-                Some(Ok(response.map(|body| Arriving::over(connection, home, body))))
-            }
-            Err(mut unsent) => match unsent.take_message() {
-                Some(again) if proven => Box::pin(within(self.ask(origin.clone(), again), limit, None)).await,
-                _ => Some(Err(self.given_up(unsent.into_error(), proven, heard.anything(), origin))),
-            },
-        }
+        AskingOver { exchanging: connection.exchange(request, due), pool: self, origin, epoch, proven, heard }
     }
 
     /// Asks `origin`. A connection that turns out to be closed before anything was written to it is replaced.
@@ -249,6 +242,47 @@ impl Pool {
             self.dial.stash().forget(origin);
         }
         Unanswered::Exchange { error, stale, begun }
+    }
+}
+
+pin_project! {
+    /// A request over a connection that lay ready: the way of nearly all. No `async fn`, as its future would hold the request three times.
+    pub(super) struct AskingOver<'a, F> {
+        #[pin]
+        exchanging: Exchanging<F>,
+        pool: &'a Pool,
+        origin: &'a Origin,
+        epoch: u64,
+        proven: bool,
+        heard: Heard,
+    }
+}
+
+/// What came of it.
+pub(super) enum Asked {
+    /// An answer or none; `None`: not in time.
+    Done(Option<Result<Response<Arriving>, Unanswered>>),
+    /// The connection was closed before anything was written: the request wants another one.
+    Unsent(Box<Request<Upload>>),
+}
+
+impl<F: Future<Output = Result<Response<Incoming>, Unsent>>> Future for AskingOver<'_, F> {
+    type Output = Asked;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Asked> {
+        let this = self.project();
+        let (pool, origin) = (*this.pool, *this.origin);
+        Poll::Ready(match ready!(this.exchanging.poll(cx)) {
+            Some(Ok((response, connection))) => {
+                let home = Home { idle: pool.idle.clone(), origin: origin.clone(), epoch: *this.epoch };
+                Asked::Done(Some(Ok(response.map(|body| Arriving::over(connection, home, body)))))
+            }
+            Some(Err(mut unsent)) => match unsent.take_message() {
+                Some(request) if *this.proven => Asked::Unsent(Box::new(request)),
+                _ => Asked::Done(Some(Err(pool.given_up(unsent.into_error(), *this.proven, this.heard.anything(), origin)))),
+            },
+            None => Asked::Done(None),
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use crate::sidecar::failure::Failure;
 use crate::sidecar::gate::{Gate, Place, Refused};
 use crate::sidecar::live::{Asking, Live, Settings};
 use crate::sidecar::origins::{Attempt, Origins, Search};
-use crate::sidecar::pool::{Arriving, Pool, within};
+use crate::sidecar::pool::{Arriving, Asked, Pool, within};
 use crate::sidecar::settings::{Origin, UpstreamSettings};
 use crate::sidecar::stash::Stash;
 use crate::sidecar::upload::Upload;
@@ -98,12 +98,11 @@ impl Upstream {
         self.0.gate.held()
     }
 
-    async fn answer(self, request: Request<RequestBody>) -> Response<UpstreamBody> {
+    async fn answer(&self, parts: &mut Parts, body: RequestBody) -> Response<UpstreamBody> {
         let settings = self.0.live.settings.load_full();
-        let (mut parts, body) = request.into_parts();
         let accept = parts.headers.get(ACCEPT).cloned();
         let overruled = if parts.extensions.is_empty() { None } else { parts.extensions.get::<Overruled>().cloned() };
-        match self.fetch(&mut parts, body, &settings).await.and_then(|answered| self.accept(answered, &settings)) {
+        match self.fetch(parts, body, &settings).await.and_then(|answered| self.accept(answered, &settings)) {
             Ok(response) => response,
             // Whoever has found the request body at fault counts that, and answers.
             Err(failure) if overruled.is_some_and(|overruled| overruled.get().is_some()) => failure_response(&failure, accept),
@@ -220,10 +219,10 @@ impl Upstream {
         }
     }
 
-    /// One attempt at one origin; a failed one gives the place back for the next.
+    /// One attempt at one origin; a failed one gives the place back for the next. The request is in a box as it goes through several hands.
     async fn attempt(
         &self,
-        request: Request<Upload>,
+        request: Box<Request<Upload>>,
         attempt: Attempt<'_>,
         source: Source,
         place: Place,
@@ -231,10 +230,13 @@ impl Upstream {
     ) -> Result<Answered, (Failure, Place)> {
         let mut counted = Asking::new(&self.0.live, source, attempt.began());
         let (origin, upload) = (attempt.origin(), request.body().monitor());
-        let limit = settings.upstream.response_timeout;
-        let asked = match self.0.pool.at_hand(origin, &request, attempt.began()) {
-            Some(connection) => self.0.pool.ask_over(connection, origin, request, (attempt.began(), limit)).await,
-            None => Box::pin(within(self.0.pool.ask(origin.clone(), request), limit, upload.as_ref())).await,
+        let (pool, limit) = (&self.0.pool, settings.upstream.response_timeout);
+        let asked = match pool.at_hand(origin, &request, attempt.began()) {
+            Some(connection) => match pool.ask_over(connection, origin, *request, attempt.began().checked_add(limit)).await {
+                Asked::Done(asked) => asked,
+                Asked::Unsent(request) => Box::pin(within(pool.ask(origin.clone(), *request), limit, None)).await,
+            },
+            None => Box::pin(within(pool.ask(origin.clone(), *request), limit, upload.as_ref())).await,
         };
         let failure = match asked {
             Some(Ok(response)) => {
@@ -303,7 +305,8 @@ impl Service<Request<RequestBody>> for Upstream {
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let upstream = self.clone();
-        Box::pin(async move { Ok(upstream.answer(request).await) })
+        let (mut parts, body) = request.into_parts();
+        Box::pin(async move { Ok(upstream.answer(&mut parts, body).await) })
     }
 }
 
@@ -347,18 +350,18 @@ fn prepare(parts: &mut Parts, body: &RequestBody, settings: &Settings) -> Result
 }
 
 /// The request as it goes out, with path and query alone as its target (RFC 9112 section 3.2.1). `parts` is left without fields.
-fn taken(parts: &mut Parts, body: Upload) -> Request<Upload> {
+fn taken(parts: &mut Parts, body: Upload) -> Box<Request<Upload>> {
     let headers = std::mem::take(&mut parts.headers);
     outgoing(parts, headers, body)
 }
 
 /// The same for a request without content, which may have to be put again.
-fn copied(parts: &Parts) -> Request<Upload> {
+fn copied(parts: &Parts) -> Box<Request<Upload>> {
     outgoing(parts, parts.headers.clone(), Upload::new(RequestBody::default()))
 }
 
-fn outgoing(parts: &Parts, headers: HeaderMap, body: Upload) -> Request<Upload> {
-    let mut request = Request::new(body);
+fn outgoing(parts: &Parts, headers: HeaderMap, body: Upload) -> Box<Request<Upload>> {
+    let mut request = Box::new(Request::new(body));
     *request.method_mut() = parts.method.clone();
     *request.uri_mut() = Uri::from(parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
     *request.headers_mut() = headers;
