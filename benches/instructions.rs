@@ -47,13 +47,14 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 type Scenario = fn(usize) -> Outcome<()>;
 
 /// What is counted, by name.
-const SCENARIOS: [(&str, Scenario); 6] = [
+const SCENARIOS: [(&str, Scenario); 7] = [
     ("key", key),
     ("lookup and verdict", lookup),
     ("hit in process, Vary", hit),
     ("304 in process", not_modified),
     ("plan, an item of a combo", plan),
     ("hit of the sidecar, 1 KiB", sidecar),
+    ("pass of the sidecar, 1 KiB", pass),
 ];
 /// Rounds of the two runs whose difference counts.
 const ROUNDS: [usize; 2] = [1024, 4096];
@@ -310,37 +311,92 @@ fn plan(rounds: usize) -> Outcome<()> {
 
 /// Hits through a socket, from the first byte that is read to the last that is written; the client is another thread, and not counted.
 fn sidecar(rounds: usize) -> Outcome<()> {
-    let cache = cache()?;
     let nowhere = UpstreamSettings::new(Origin::http("127.0.0.1:1".parse()?));
+    let stats = through_sockets(nowhere, |_| App, "/api/schools/primary?page=1&pageSize=20", rounds)?;
+    all(usize::try_from(stats.hits)?, rounds)
+}
+
+/// Passes through two sockets: to a client and to an origin, which are threads of their own and not counted.
+fn pass(rounds: usize) -> Outcome<()> {
+    let origin = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let settings = UpstreamSettings::new(Origin::http(origin.local_addr()?.to_string().parse()?));
+    std::thread::spawn(move || {
+        for socket in origin.incoming().flatten() {
+            std::thread::spawn(move || answer_all(socket));
+        }
+    });
+    let stats = through_sockets(settings, Sidecar::upstream, "/v1/chat/primary?page=1&pageSize=20", rounds)?;
+    all(usize::try_from(stats.passed)?, rounds + 1)
+}
+
+/// Asks a sidecar for `target`, once and then `rounds` times.
+fn through_sockets<S, B>(
+    upstream: UpstreamSettings,
+    app: fn(&Sidecar) -> S,
+    target: &'static str,
+    rounds: usize,
+) -> Outcome<warmfront::layer::Stats>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: std::fmt::Display + Into<warmfront::error::BoxError>,
+{
+    let cache = cache()?;
     let server = ServerSettings { listen: vec![ListenAddr::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))], ..ServerSettings::default() };
     let runtime = runtime()?;
-    let bound = runtime.block_on(Sidecar::new(server, nowhere).bind())?;
+    let sidecar = Sidecar::new(server, upstream);
+    let bound = runtime.block_on(sidecar.bind())?;
     let Some(ListenAddr::Tcp(address)) = bound.addresses().into_iter().next() else { return Err("not bound".into()) };
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let client = std::thread::spawn(move || {
-        let said = ask(address, rounds).map_err(|error| error.to_string());
+        let said = ask(address, target, rounds).map_err(|error| error.to_string());
         let _ = stop.send(());
         said
     });
     let mut serving = Some((bound, stopped));
     counted_part(&mut || {
         if let Some((bound, stopped)) = serving.take() {
-            runtime.block_on(serve(bound, &cache, App, async { drop(stopped.await) }));
+            runtime.block_on(serve(bound, &cache, app(&sidecar), async { drop(stopped.await) }));
         }
     });
     client.join().map_err(|_| "the client panicked")??;
-    all(usize::try_from(cache.stats().hits)?, rounds)
+    Ok(cache.stats())
+}
+
+/// The origin: to each request the same answer, with the fields that common servers send.
+fn answer_all(mut socket: TcpStream) -> std::io::Result<()> {
+    let mut answer =
+        b"HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Fri, 20 Nov 2026 09:16:00 GMT\r\nContent-Type: application/json\r\n\
+        Content-Length: 1024\r\nLast-Modified: Fri, 20 Nov 2026 09:16:00 GMT\r\nConnection: keep-alive\r\nETag: \"6500-400\"\r\n\
+        Cache-Control: public, max-age=3600\r\nAccept-Ranges: bytes\r\n\r\n"
+            .to_vec();
+    answer.resize(answer.len() + 1024, b'a');
+    socket.set_nodelay(true)?;
+    let (mut buffer, mut seen) = ([0; 8192], 0);
+    loop {
+        let count = socket.read(&mut buffer[seen..])?;
+        seen += count;
+        if count == 0 {
+            return Ok(());
+        }
+        if buffer[..seen].ends_with(b"\r\n\r\n") {
+            seen = 0;
+            socket.write_all(&answer)?;
+        }
+    }
 }
 
 /// Asks for the same thing again and again on one connection.
-fn ask(address: SocketAddr, rounds: usize) -> std::io::Result<()> {
+fn ask(address: SocketAddr, target: &str, rounds: usize) -> std::io::Result<()> {
     let mut socket = TcpStream::connect(address)?;
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(Duration::from_secs(60)))?;
+    let question = format!("GET {target} HTTP/1.1\r\nHost: example.com\r\n\r\n");
     let mut buffer = [0; 8192];
-    // One fill, one pause for it to be stored, then hits.
+    // One fill, one pause for it to be stored, then hits; or passes all along.
     for round in 0..=rounds {
-        socket.write_all(b"GET /api/schools/primary?page=1&pageSize=20 HTTP/1.1\r\nHost: example.com\r\n\r\n")?;
+        socket.write_all(question.as_bytes())?;
         let mut seen = 0;
         loop {
             let count = socket.read(&mut buffer[seen..])?;

@@ -9,6 +9,7 @@ use crate::sidecar::admission::tokens;
 use crate::sidecar::download::Hold;
 pub use crate::sidecar::download::UpstreamBody;
 use crate::sidecar::failure::Failure;
+use crate::sidecar::forwarded::{self, Peer};
 use crate::sidecar::gate::{Gate, Place, Refused};
 use crate::sidecar::live::{Asking, Live, Settings};
 use crate::sidecar::origins::{Attempt, Origins, Search};
@@ -38,7 +39,11 @@ const MOST_RETRY_AFTER: f64 = 60.0;
 
 /// The upstream: a pool of connections, a gate before it, and deadlines. Cheap to clone; clones share all of it.
 #[derive(Clone, Debug)]
-pub struct Upstream(Arc<Shared>);
+pub struct Upstream {
+    shared: Arc<Shared>,
+    /// Whose requests come, if without forwarding fields.
+    peer: Option<Arc<Peer>>,
+}
 
 /// One allocation for all: a request that is handed on clones it twice, and each counter that workers share costs as much as a hundred instructions.
 #[derive(Debug)]
@@ -62,44 +67,52 @@ impl Upstream {
             let (limit, share) = limits(upstream);
             (Gate::new(limit, share), Origins::new(upstream))
         };
-        Self(Arc::new(Shared { pool: Pool::new(live.clone()), live, gate, origins }))
+        Self { shared: Arc::new(Shared { pool: Pool::new(live.clone()), live, gate, origins }), peer: None }
+    }
+
+    /// What comes from now on comes from `peer`, and gets its forwarding fields here.
+    pub(super) fn work_for(&mut self, peer: Option<Arc<Peer>>) {
+        self.peer = peer;
     }
 
     /// Follows new settings, which are in force already.
     pub(super) fn follow(&self, old: &UpstreamSettings, settings: &UpstreamSettings) {
         let (limit, share) = limits(settings);
-        self.0.gate.resize(limit, share);
-        self.0.origins.follow(settings);
-        self.0.pool.follow(old, settings);
+        self.shared.gate.resize(limit, share);
+        self.shared.origins.follow(settings);
+        self.shared.pool.follow(old, settings);
     }
 
     /// The origins, and what is known of them.
     pub(super) fn origins(&self) -> &Origins {
-        &self.0.origins
+        &self.shared.origins
     }
 
     /// Opens connections before anybody needs them.
     pub(super) fn preconnect(&self) -> impl Future<Output = ()> + Send + use<> {
-        self.0.pool.preconnect()
+        self.shared.pool.preconnect()
     }
 
     /// The connections that were opened ahead.
     pub(super) fn stash(&self) -> &Stash {
-        self.0.pool.stash()
+        self.shared.pool.stash()
     }
 
     /// Closes the connections that nobody uses.
     pub(super) fn rest(&self) {
-        self.0.pool.clear();
+        self.shared.pool.clear();
     }
 
     /// Requests that hold a place at the upstream.
     pub(super) fn in_flight(&self) -> usize {
-        self.0.gate.held()
+        self.shared.gate.held()
     }
 
     async fn answer(&self, parts: &mut Parts, body: RequestBody) -> Response<UpstreamBody> {
-        let settings = self.0.live.settings.load_full();
+        let settings = self.shared.live.settings.load_full();
+        if let Some(peer) = &self.peer {
+            forwarded::complete(parts, peer, &settings.server, &settings.upstream);
+        }
         let accept = parts.headers.get(ACCEPT).cloned();
         let overruled = if parts.extensions.is_empty() { None } else { parts.extensions.get::<Overruled>().cloned() };
         match self.fetch(parts, body, &settings).await.and_then(|answered| self.accept(answered, &settings)) {
@@ -112,7 +125,7 @@ impl Upstream {
 
     /// Asks for a switch to one of the `offered` protocols; with the 101 comes the connection.
     pub(super) async fn upgrade(&self, mut parts: Parts, offered: HeaderValue) -> (Response<UpstreamBody>, Option<OnUpgrade>) {
-        let settings = self.0.live.settings.load_full();
+        let settings = self.shared.live.settings.load_full();
         let accept = parts.headers.get(ACCEPT).cloned();
         parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         parts.headers.insert(UPGRADE, offered.clone());
@@ -137,11 +150,11 @@ impl Upstream {
         // Read before `prepare`, which leaves nothing of ours on the request.
         let priority = Priority::of(&parts.extensions).cloned();
         let source = priority.as_ref().map_or(Source::Live, Priority::source);
-        let (place, now) = match self.0.gate.enter_at_once(priority.as_ref()) {
+        let (place, now) = match self.shared.gate.enter_at_once(priority.as_ref()) {
             Some(place) => (place, now),
             None => {
                 // Nobody need queue to hear that no origin may be asked.
-                self.0.origins.refusal(now, upstream).map_or(Ok(()), Err)?;
+                self.shared.origins.refusal(now, upstream).map_or(Ok(()), Err)?;
                 (Box::pin(self.wait(priority, settings)).await?, Instant::now())
             }
         };
@@ -151,7 +164,7 @@ impl Upstream {
         self.trace(&mut parts.headers, known);
         let again = body.is_end_stream() && parts.method.is_idempotent();
         let left = if again { upstream.retries } else { 0 };
-        let attempt = self.0.origins.choose(&search, left > 0, now, upstream)?;
+        let attempt = self.shared.origins.choose(&search, left > 0, now, upstream)?;
         if !again {
             let request = taken(parts, Upload::new(body));
             return self.attempt(request, attempt, source, place, settings).await.map_err(|(failure, _)| failure);
@@ -166,7 +179,7 @@ impl Upstream {
     /// A place of the gate, waited for.
     async fn wait(&self, priority: Option<Priority>, settings: &Settings) -> Result<Place, Failure> {
         let upstream = &settings.upstream;
-        let entering = self.0.gate.enter(priority.as_ref(), upstream.max_queue, upstream.queue_timeout);
+        let entering = self.shared.gate.enter(priority.as_ref(), upstream.max_queue, upstream.queue_timeout);
         entering.await.map_err(|refused| full(refused, priority.as_ref(), settings))
     }
 
@@ -186,15 +199,15 @@ impl Upstream {
             if failure.stale && stale_left > 0 {
                 stale_left -= 1;
             } else {
-                search.failed_at(&origin, &self.0.origins);
+                search.failed_at(&origin, &self.shared.origins);
                 // Waiting for a connection or shaking hands again is worth while elsewhere only.
                 let elsewhere = matches!(failure.refusal, Refusal::ConnectTimeout | Refusal::UpstreamTls);
-                if left == 0 || !(failure.is_connection_level() || elsewhere && self.0.origins.has_another(&search, upstream)) {
+                if left == 0 || !(failure.is_connection_level() || elsewhere && self.shared.origins.has_another(&search, upstream)) {
                     return Err(failure);
                 }
                 left -= 1;
             }
-            let Ok(attempt) = self.0.origins.choose(&search, left > 0, Instant::now(), upstream) else { return Err(failure) };
+            let Ok(attempt) = self.shared.origins.choose(&search, left > 0, Instant::now(), upstream) else { return Err(failure) };
             origin = attempt.origin().clone();
             match self.attempt(copied(parts), attempt, source, place, settings).await {
                 Ok(answered) => return Ok(answered),
@@ -212,7 +225,7 @@ impl Upstream {
         }
         let trace = named.or(known).unwrap_or_else(|| {
             let trace = Trace::random();
-            trace.sampled(self.0.live.log().sampler().would_keep(trace.dice()))
+            trace.sampled(self.shared.live.log().sampler().would_keep(trace.dice()))
         });
         if let Some(value) = trace.child() {
             headers.insert(&TRACEPARENT, value);
@@ -228,9 +241,9 @@ impl Upstream {
         place: Place,
         settings: &Settings,
     ) -> Result<Answered, (Failure, Place)> {
-        let mut counted = Asking::new(&self.0.live, source, attempt.began());
+        let mut counted = Asking::new(&self.shared.live, source, attempt.began());
         let (origin, upload) = (attempt.origin(), request.body().monitor());
-        let (pool, limit) = (&self.0.pool, settings.upstream.response_timeout);
+        let (pool, limit) = (&self.shared.pool, settings.upstream.response_timeout);
         let asked = match pool.at_hand(origin, &request, attempt.began()) {
             Some(connection) => match pool.ask_over(connection, origin, *request, attempt.began().checked_add(limit)).await {
                 Asked::Done(asked) => asked,
@@ -254,7 +267,7 @@ impl Upstream {
 
     /// One request to `origin`, over a connection of the pool, and its answer.
     pub(super) async fn exchange(&self, origin: Origin, request: Request<Upload>) -> Result<Response<Arriving>, Failure> {
-        self.0.pool.ask(origin, request).await.map_err(|unanswered| Failure::of(&unanswered))
+        self.shared.pool.ask(origin, request).await.map_err(|unanswered| Failure::of(&unanswered))
     }
 
     /// A response as the rest of the house may see it: framed in one way, without fields of that connection, dated.
@@ -267,7 +280,7 @@ impl Upstream {
         hop::strip_unstorable(&mut parts.headers);
         // RFC 9110 section 6.6.1: a recipient with a clock dates a message that has no Date.
         if !parts.headers.contains_key(DATE) {
-            let now = UNIX_EPOCH + Duration::from_secs(self.0.live.clock.now().seconds());
+            let now = UNIX_EPOCH + Duration::from_secs(self.shared.live.clock.now().seconds());
             if let Ok(now) = HeaderValue::try_from(httpdate::fmt_http_date(now)) {
                 parts.headers.insert(DATE, now);
             }
@@ -277,7 +290,7 @@ impl Upstream {
     }
 
     fn failed(&self, failure: &Failure, accept: Option<HeaderValue>) -> Response<UpstreamBody> {
-        self.0.live.count(failure.refusal);
+        self.shared.live.count(failure.refusal);
         failure_response(failure, accept)
     }
 }
