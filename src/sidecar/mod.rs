@@ -46,6 +46,7 @@ mod offer;
 mod open;
 mod opening;
 mod origins;
+mod outgoing;
 mod pool;
 mod proxy_header;
 mod refuse;

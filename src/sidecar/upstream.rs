@@ -13,16 +13,16 @@ use crate::sidecar::forwarded::{self, Peer};
 use crate::sidecar::gate::{Gate, Place, Refused};
 use crate::sidecar::live::{Asking, Live, Settings};
 use crate::sidecar::origins::{Attempt, Origins, Search};
+use crate::sidecar::outgoing::{copied, prepare, taken};
 use crate::sidecar::pool::{Arriving, Asked, Pool, within};
 use crate::sidecar::settings::{Origin, UpstreamSettings};
 use crate::sidecar::stash::Stash;
 use crate::sidecar::upload::Upload;
 use crate::telemetry::log::{Overruled, TRACEPARENT, TRACESTATE, Trace};
 use crate::telemetry::{Refusal, Source};
-use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, DATE, HOST, HeaderMap, HeaderValue, RETRY_AFTER, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
-use http::uri::PathAndQuery;
-use http::{Extensions, Request, Response, StatusCode, Uri, Version};
+use http::{Extensions, Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::upgrade::OnUpgrade;
 use smallvec::SmallVec;
@@ -337,48 +337,6 @@ fn full(refused: Refused, priority: Option<&Priority>, settings: &Settings) -> F
         _ => format!("upstream.max_in_flight ({}) and upstream.max_queue ({}) are reached", upstream.max_in_flight, upstream.max_queue),
     };
     Failure { retry_after: refused.wait, ..Failure::new(refused.refusal, detail) }
-}
-
-/// The request as the upstream gets it: the client's Host, one framing.
-fn prepare(parts: &mut Parts, body: &RequestBody, settings: &Settings) -> Result<(), Failure> {
-    if !parts.headers.contains_key(HOST) {
-        let host = parts.uri.authority().or_else(|| settings.upstream.host()).and_then(|host| HeaderValue::from_str(host.as_str()).ok());
-        let host = host.ok_or_else(|| Failure::new(Refusal::BadRequest, "invalid authority"))?;
-        parts.headers.insert(HOST, host);
-    }
-    parts.version = Version::HTTP_11;
-    parts.extensions = Extensions::new();
-    if body.is_end_stream() {
-        if parts.headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0") {
-            parts.headers.remove(CONTENT_LENGTH);
-        }
-    } else if !parts.headers.contains_key(CONTENT_LENGTH) && body.size_hint().exact().is_none() {
-        // Without it hyper would send a GET with content of unknown length as one without content.
-        parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    }
-    if parts.headers.contains_key(TE) {
-        parts.headers.append(CONNECTION, HeaderValue::from_static("te")); // RFC 9110 section 10.1.4
-    }
-    Ok(())
-}
-
-/// The request as it goes out, with path and query alone as its target (RFC 9112 section 3.2.1). `parts` is left without fields.
-fn taken(parts: &mut Parts, body: Upload) -> Box<Request<Upload>> {
-    let headers = std::mem::take(&mut parts.headers);
-    outgoing(parts, headers, body)
-}
-
-/// The same for a request without content, which may have to be put again.
-fn copied(parts: &Parts) -> Box<Request<Upload>> {
-    outgoing(parts, parts.headers.clone(), Upload::new(RequestBody::default()))
-}
-
-fn outgoing(parts: &Parts, headers: HeaderMap, body: Upload) -> Box<Request<Upload>> {
-    let mut request = Box::new(Request::new(body));
-    *request.method_mut() = parts.method.clone();
-    *request.uri_mut() = Uri::from(parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
-    *request.headers_mut() = headers;
-    request
 }
 
 /// hyper has read the body by Transfer-Encoding if there is one; the Content-Length beside it is a lie (RFC 9112 section 6.3 rule 3).
