@@ -259,6 +259,7 @@ pin_project! {
 }
 
 /// What came of it.
+#[expect(clippy::large_enum_variant, reason = "nearly all are the large one, and gone at once")]
 pub(super) enum Asked {
     /// An answer or none; `None`: not in time.
     Done(Option<Result<Response<Arriving>, Unanswered>>),

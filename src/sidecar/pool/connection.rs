@@ -171,10 +171,14 @@ impl<F: Future<Output = Result<Response<Incoming>, Unanswered>>> Future for Exch
             answer = this.answer.poll(&mut unheard);
         }
         match answer {
-            Poll::Ready(answer) => Poll::Ready(this.connection.take().map(|mut connection| {
+            Poll::Ready(answer) => {
+                let Some(mut connection) = this.connection.take() else { return Poll::Pending };
                 connection.proven |= answer.is_ok();
-                answer.map(|response| (response, connection))
-            })),
+                Poll::Ready(Some(match answer {
+                    Ok(response) => Ok((response, connection)),
+                    Err(unsent) => Err(unsent),
+                }))
+            }
             Poll::Pending => match *this.due {
                 Some(due) if connection.alarm.get_or_insert_with(Alarm::new).passed(cx, due) => Poll::Ready(None),
                 _ => Poll::Pending,

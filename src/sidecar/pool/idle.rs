@@ -46,7 +46,7 @@ impl Idle {
         loop {
             let (settled, since) = {
                 let mut lanes = self.shelves[shelf].lock();
-                lanes.iter_mut().find(|lane| lane.origin == *origin)?.resting.pop()?
+                lanes.iter_mut().find(|lane| lane.origin.equals(origin))?.resting.pop()?
             };
             if now.saturating_duration_since(since) < POOL_IDLE
                 && let Some(connection) = settled.take()
@@ -71,7 +71,7 @@ impl Idle {
         {
             let mut lanes = self.shelves[mine()].lock();
             let now = Instant::now();
-            if let Some(lane) = lanes.iter_mut().find(|lane| lane.origin == *origin) {
+            if let Some(lane) = lanes.iter_mut().find(|lane| lane.origin.equals(origin)) {
                 if lane.resting.len() < MAX_IDLE {
                     lane.resting.push((settled, now));
                 }

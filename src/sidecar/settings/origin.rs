@@ -5,19 +5,12 @@ use std::fmt;
 use std::str::FromStr;
 
 /// One origin in front of which warmfront stands. A name that resolves to several addresses is one origin.
-#[derive(Clone, Debug, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Origin {
     /// Whether it is asked over TLS (`https://`).
     pub tls: bool,
     /// `host[:port]`, as it is connected to.
     pub authority: Authority,
-}
-
-impl PartialEq for Origin {
-    /// Clones share their text, so that most comparisons need not read it.
-    fn eq(&self, other: &Self) -> bool {
-        self.tls == other.tls && (std::ptr::eq(self.authority.as_str(), other.authority.as_str()) || self.authority == other.authority)
-    }
 }
 
 impl Origin {
@@ -49,6 +42,11 @@ impl Origin {
     #[must_use]
     pub fn host(&self) -> &str {
         self.authority.host().trim_matches(['[', ']'])
+    }
+
+    /// Whether they are equal. Clones share their text, so that it is rarely read.
+    pub(crate) fn equals(&self, other: &Self) -> bool {
+        self.tls == other.tls && (std::ptr::eq(self.authority.as_str(), other.authority.as_str()) || self.authority == other.authority)
     }
 
     /// Whether both are the same place, however they are written.
