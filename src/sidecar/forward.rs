@@ -161,10 +161,9 @@ where
             let overruled = overruled.insert(parts.extensions.get::<Overruled>().cloned().unwrap_or_default());
             seat.exchange.overrule_with(overruled.clone());
             parts.extensions.insert(overruled.clone());
-            match length {
-                Some(_) => RequestBody::new(body), // its length was checked, and hyper holds it to that
-                None => RequestBody::new(Limited::new(body, limit, overruled.clone())),
-            }
+            // A length that is known was checked, and hyper holds it to that.
+            let limit = if length.is_some() { u64::MAX } else { limit };
+            RequestBody::new(Limited::new(body, limit, overruled.clone()))
         }
     };
     let request = Request::from_parts(parts, body);
