@@ -148,3 +148,16 @@ async fn an_upload_that_its_client_breaks_off_is_abandoned_and_nobodys_failure()
     assert!(house.sidecar.origins()[0].up, "the origin has done nothing");
     until("its places are free", || house.sidecar.in_flight() == 0).await;
 }
+
+#[tokio::test]
+async fn those_who_have_left_a_silent_origin_keep_no_places_from_the_living() {
+    let origin = Origin::start(|request, _| if request.line().contains("hang") { Act::hang() } else { fresh("alive") }).await;
+    let house = House::with(origin.address, |_, upstream, _| upstream.max_in_flight = 2).await;
+    for number in 1..=2 {
+        let mut client = house.client().await;
+        client.send(format!("GET /hang/{number} HTTP/1.1\r\nHost: h\r\n\r\n")).await;
+        until("the origin is asked", || origin.requests().len() == number).await;
+    }
+    assert_eq!(house.get("/living").await.text(), "alive", "well before upstream.queue_timeout");
+    until("the places are free", || house.sidecar.in_flight() == 0).await;
+}
