@@ -166,8 +166,7 @@ async fn one_follower_is_enough_to_keep_a_slow_fill() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_refresh_behind_a_stale_answer_needs_nobody_to_wait_for_it() {
     let reply = |body: &str| fresh(body).cc("max-age=60, stale-while-revalidate=600");
-    let (first, second) = (reply("old"), reply("new").after(5000));
-    let world = world(Origin::new(move |_, number| if number == 0 { first.clone() } else { second.clone() }));
+    let world = world(Origin::replies([reply("old"), reply("new").after(5000)]));
     world.get("/a").await;
     world.pass(100);
     assert_eq!(world.get("/a").await.text(), "old");
