@@ -7,7 +7,7 @@ use crate::flow::in_force::InForce;
 use crate::flow::shared::Shared;
 use crate::flow::visit::{self, Found};
 use crate::layer::{Cache, CacheService};
-use crate::sidecar::Bound;
+use crate::sidecar::{Alone, Bound};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
@@ -91,5 +91,5 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Display + Into<BoxError>,
 {
-    bound.run_thin(CacheService::new(app, cache.clone()).with_thin_heads(), shutdown).await;
+    bound.run_thin(CacheService::new(Alone(app), cache.clone()).with_thin_heads(), shutdown).await;
 }

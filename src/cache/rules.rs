@@ -167,7 +167,19 @@ impl Rule {
 #[derive(Clone, PartialEq, Eq)]
 pub struct PathPattern {
     text: Box<str>,
-    segments: Box<[Segment]>,
+    shape: Shape,
+}
+
+/// How a pattern is compared. Each request is compared with the patterns of all rules up to the one that matches, and most patterns are of the first two
+/// shapes: one comparison of bytes tells.
+#[derive(Clone, PartialEq, Eq)]
+enum Shape {
+    /// No stars: the text itself.
+    Exact,
+    /// `/a/b/**`: the first so many bytes of the text (`/a/b`), and nothing or a slash behind them.
+    Below(usize),
+    /// Any other: what matches starts with the first so many bytes of the text, the literal segments in front of the first star.
+    Segments(usize, Box<[Segment]>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -211,13 +223,20 @@ impl PathPattern {
             return Err(PatternError::NotAPath);
         }
         let segments = rest.split('/').map(Segment::parse).collect::<Result<Box<[_]>, _>>()?;
-        Ok(Self { text: text.into(), segments })
+        Ok(Self { text: text.into(), shape: Shape::of(segments) })
     }
 
     /// Whether `path` matches; a path that does not start with `/` (as `*` of OPTIONS) never does.
     #[must_use]
     pub fn matches(&self, path: &str) -> bool {
-        path.strip_prefix('/').is_some_and(|rest| match_segments(&self.segments, rest))
+        let literal = |length: usize| path.as_bytes().strip_prefix(&self.text.as_bytes()[..length]);
+        match &self.shape {
+            Shape::Exact => *path == *self.text,
+            Shape::Below(length) => literal(*length).is_some_and(|rest| rest.first().map_or(*length > 0, |byte| *byte == b'/')),
+            Shape::Segments(length, segments) => {
+                literal(*length).is_some() && path.strip_prefix('/').is_some_and(|rest| match_segments(segments, rest))
+            }
+        }
     }
 
     /// The pattern as it was written.
@@ -230,6 +249,21 @@ impl PathPattern {
 impl fmt::Debug for PathPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.text, f)
+    }
+}
+
+impl Shape {
+    fn of(segments: Box<[Segment]>) -> Self {
+        let literals = segments.iter().map_while(|segment| match segment {
+            Segment::Literal(literal) => Some("/".len() + literal.len()),
+            Segment::Glob(_) | Segment::AnyDepth => None,
+        });
+        let (count, length) = literals.fold((0, 0), |(count, length), one| (count + 1, length + one));
+        match &segments[count..] {
+            [] => Self::Exact,
+            [Segment::AnyDepth] => Self::Below(length),
+            _ => Self::Segments(length, segments),
+        }
     }
 }
 
@@ -330,6 +364,7 @@ mod tests {
         for path in ["/api", "/api/", "/api/a", "/api/a/b/"] {
             assert!(matches("/api/**", path), "{path}");
         }
+        assert!(matches("/**", "/") && !matches("/**", "*") && !matches("/**", ""), "a path starts with a slash");
         assert!(!matches("/api/**", "/apiary") && matches("/**/x", "/x") && matches("/**/x", "/a/b/x") && !matches("/**/x", "/a/b/y"));
     }
 

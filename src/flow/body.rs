@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 pin_project! {
-    /// The body of a response that went through a cache around a service whose body is `B`. No boxes: a hit is bytes that are there already.
+    /// The body of a response that went through a cache around a service whose body is `B`. No box: a hit is bytes that are there already.
     pub struct CacheBody<B> {
         #[pin]
         kind: Kind<B>,
@@ -39,16 +39,39 @@ pin_project! {
     }
 }
 
-/// Bytes that are there already, and the trailers behind them.
+/// Bytes that are there already. Most bodies are one piece: what few have is in a box, for a response is moved a dozen times before it is written.
 struct Pieces {
     next: Option<Bytes>,
+    more: Option<Box<More>>,
+}
+
+/// What comes behind the first piece of a few bodies.
+#[derive(Default)]
+struct More {
     rest: VecDeque<Bytes>,
     trailers: Option<HeaderMap>,
 }
 
 impl Pieces {
     fn left(&self) -> u64 {
-        self.next.iter().chain(&self.rest).map(|piece| piece.len() as u64).sum()
+        let rest = self.more.iter().flat_map(|more| &more.rest);
+        self.next.iter().chain(rest).map(|piece| piece.len() as u64).sum()
+    }
+
+    fn take_next(&mut self) -> Option<Frame<Bytes>> {
+        if let Some(next) = self.next.take() {
+            return Some(Frame::data(next));
+        }
+        let more = self.more.as_mut()?;
+        more.rest.pop_front().map(Frame::data).or_else(|| more.trailers.take().map(Frame::trailers))
+    }
+
+    fn are_taken(&self) -> bool {
+        self.next.is_none() && self.more.as_ref().is_none_or(|more| more.rest.is_empty() && more.trailers.is_none())
+    }
+
+    fn have_trailers(&self) -> bool {
+        self.more.as_ref().is_some_and(|more| more.trailers.is_some())
     }
 }
 
@@ -68,11 +91,12 @@ impl<B> CacheBody<B> {
 
     pub(crate) fn stored(bytes: Bytes, trailers: Option<HeaderMap>) -> Self {
         let next = (!bytes.is_empty()).then_some(bytes);
-        Self::of(Kind::Bytes { pieces: Pieces { next, rest: VecDeque::new(), trailers } })
+        let more = trailers.map(|trailers| Box::new(More { trailers: Some(trailers), ..More::default() }));
+        Self::of(Kind::Bytes { pieces: Pieces { next, more } })
     }
 
     pub(crate) fn pieces(rest: VecDeque<Bytes>) -> Self {
-        Self::of(Kind::Bytes { pieces: Pieces { next: None, rest, trailers: None } })
+        Self::of(Kind::Bytes { pieces: Pieces { next: None, more: Some(Box::new(More { rest, trailers: None })) } })
     }
 
     pub(crate) fn follow(reader: Reader) -> Self {
@@ -150,10 +174,7 @@ where
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let polled = match self.as_mut().project().kind.project() {
-            KindProjection::Bytes { pieces } => {
-                let next = pieces.next.take().or_else(|| pieces.rest.pop_front()).map(Frame::data);
-                return Poll::Ready(next.or_else(|| pieces.trailers.take().map(Frame::trailers)).map(Ok));
-            }
+            KindProjection::Bytes { pieces } => return Poll::Ready(pieces.take_next().map(Ok)),
             KindProjection::Follow { reader } => {
                 let piece = ready!(reader.poll_piece(cx));
                 Poll::Ready(piece.map(|piece| match piece {
@@ -173,7 +194,7 @@ where
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Bytes { pieces } => pieces.next.is_none() && pieces.rest.is_empty() && pieces.trailers.is_none(),
+            Kind::Bytes { pieces } => pieces.are_taken(),
             Kind::Follow { reader } => reader.is_done(),
             Kind::Pass { inner } => inner.is_end_stream(),
         }
@@ -182,7 +203,7 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             // An exact size would make the server announce a Content-Length, behind which no trailers can be sent.
-            Kind::Bytes { pieces } if pieces.trailers.is_some() => SizeHint::new(),
+            Kind::Bytes { pieces } if pieces.have_trailers() => SizeHint::new(),
             Kind::Bytes { pieces } => SizeHint::with_exact(pieces.left()),
             Kind::Follow { reader } => reader.left().map_or_else(SizeHint::new, SizeHint::with_exact),
             Kind::Pass { inner } => inner.size_hint(),

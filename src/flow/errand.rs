@@ -17,6 +17,7 @@ use crate::error::OriginFailure;
 use crate::flow::in_force::InForce;
 use crate::flow::shared::Shared;
 use crate::rfc::directives::RequestDirectives;
+use crate::rfc::forwarding::is_written_by_a_proxy;
 use crate::rfc::range::ContentRange;
 use crate::rfc::vary::Selector;
 use crate::rfc::{date, etag, freshen, hop};
@@ -58,6 +59,8 @@ pub(crate) struct Errand {
     pub(crate) began: Stamp,
     /// That of a warm request: what is learned is written down in it, and what its answer may not replace stays.
     pub(crate) intent: Option<Intent>,
+    /// The origin is told more than `asked` has: forwarding fields are put on behind the cache.
+    pub(crate) forwarded_later: bool,
 }
 
 /// What came of a question.
@@ -313,6 +316,10 @@ impl Errand {
             locates_itself: self.method == Method::POST && crate::flow::target::locates(&parts.headers, &self.uri, &self.asked),
         };
         let kept = admit(&asked, parts, timing, &self.settings)?;
+        if self.forwarded_later && kept.vary.iter().any(is_written_by_a_proxy) {
+            self.shared.forwarding.read(); // from the next request on
+            return Err(NotStored::VaryStar); // by what it was selected nobody here has seen
+        }
         let groups = self.member.groups_with(&kept.tags, self.born, &self.shared.groups)?;
         Ok((kept, Lineage { born: self.born, groups, key: self.key.clone() }))
     }

@@ -51,6 +51,8 @@ pub(crate) struct Visit<S, B> {
     pub(crate) intent: Option<Intent>,
     /// The count of a reader's request that has no answer yet.
     pub(crate) tally: Option<Arc<Tally>>,
+    /// As in [`Errand`].
+    pub(crate) forwarded_later: bool,
 }
 
 /// Whether a follower may use what the leader's fill brought.
@@ -407,6 +409,7 @@ where
             uri: parts.uri.clone(),
             began: self.shared.clock.now(),
             intent: self.intent.clone(),
+            forwarded_later: self.forwarded_later,
         };
         if let Some(priority) = self.priority() {
             parts.extensions.insert(priority.clone());

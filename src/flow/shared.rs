@@ -12,6 +12,7 @@ use crate::cache::unstored::Unstored;
 use crate::cache::wish::Wishes;
 use crate::clock::{Clock, Moment};
 use crate::flow::flight::Flights;
+use crate::flow::forwarding::Forwarding;
 use crate::flow::in_force::InForce;
 use crate::telemetry::log::RequestLog;
 use crate::telemetry::{Invalidations, Outcome, Refusals, Requests, RuleCounts, Trigger};
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) wishes: Wishes,
     pub(crate) hosts: Hosts,
     pub(crate) log: RequestLog,
+    pub(crate) forwarding: Forwarding,
     /// As it was when the cache was made; it cannot change.
     pub(crate) max_bytes: u64,
 }
@@ -45,6 +47,8 @@ impl Shared {
     pub(crate) fn new(settings: Settings, clock: Clock, log: RequestLog) -> Arc<Self> {
         let shares = Shares::of(settings.max_bytes, settings.max_object);
         let (groups, requests) = (Groups::new(), Requests::default());
+        let forwarding = Forwarding::default();
+        forwarding.follow(&settings);
         Arc::new(Self {
             max_bytes: settings.max_bytes,
             predictor: Predictor::new(clock.now()),
@@ -62,6 +66,7 @@ impl Shared {
             wishes: Wishes::default(),
             hosts: Hosts::default(),
             log,
+            forwarding,
         })
     }
 
@@ -142,6 +147,7 @@ impl Shared {
 
     /// Puts `settings` in force for all requests from now on.
     pub(crate) fn put_in_force(&self, settings: Settings) {
+        self.forwarding.follow(&settings);
         self.settings.store(Arc::new(InForce::new(settings, &self.requests)));
     }
 }

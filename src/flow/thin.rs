@@ -16,9 +16,11 @@ use std::sync::Arc;
 pub(crate) struct Thin {
     head: Arc<Head>,
     /// Seconds.
-    age: u64,
-    /// Seconds, if `Cache-Status` is wanted.
-    ttl: Option<i64>,
+    ttl: i64,
+    /// Seconds.
+    age: u32,
+    /// Whether `Cache-Status` is wanted.
+    cache_status: bool,
 }
 
 impl Thin {
@@ -29,8 +31,8 @@ impl Thin {
         if !plain || head.status != StatusCode::OK || stored.body.is_empty() || stored.trailers.is_some() {
             return None;
         }
-        let ttl = cache_status.then(|| head.life.left(now).div_euclid(1000));
-        Some(Self { head: Arc::clone(head), age: (head.life.age(now) / 1000).min(MAX_DELTA_SECONDS), ttl })
+        let age = u32::try_from((head.life.age(now) / 1000).min(MAX_DELTA_SECONDS)).unwrap_or(u32::MAX);
+        Some(Self { head: Arc::clone(head), age, ttl: head.life.left(now).div_euclid(1000), cache_status })
     }
 
     /// Writes the lines as they go onto the wire, each with its CRLF.
@@ -47,7 +49,8 @@ impl Thin {
     }
 
     fn status(&self) -> Option<CacheStatus> {
-        self.ttl.map(|ttl| CacheStatus { name: crate::flow::NAME, hit: true, ttl: Some(ttl), ..CacheStatus::default() })
+        let status = CacheStatus { name: crate::flow::NAME, hit: true, ttl: Some(self.ttl), ..CacheStatus::default() };
+        self.cache_status.then_some(status)
     }
 }
 

@@ -45,6 +45,8 @@ pub(crate) struct Handover<S, B> {
     pub(crate) request: Request<B>,
     pub(crate) inner: S,
     pub(crate) tally: Arc<Tally>,
+    /// As in [`Errand`].
+    pub(crate) forwarded_later: bool,
 }
 
 /// Hands a request on and draws the consequences of its answer.
@@ -55,7 +57,7 @@ where
     RB: Body<Data = Bytes> + Send + 'static,
     RB::Error: Display,
 {
-    let Handover { shared, settings, rule, why, detail, key, stored, mut request, mut inner, tally } = handover;
+    let Handover { shared, settings, rule, why, detail, key, stored, mut request, mut inner, tally, forwarded_later } = handover;
     tally.mark(request.extensions_mut());
     let method = request.method().clone();
     let learns = key.is_some() || !method::is_safe(&method);
@@ -102,7 +104,7 @@ where
     let headers = Arc::new(headers);
     let mut errand = key.zip(member).map(|(key, member)| {
         let directives = visit::directives(&headers, Glance::at(&headers));
-        errand(&shared, &settings, rule, key, member, born, &method, Arc::clone(&headers), directives, uri.clone())
+        errand(&shared, &settings, rule, key, member, born, &method, Arc::clone(&headers), directives, uri.clone(), forwarded_later)
     });
     if !method::is_safe(&method) && (response.status().is_success() || response.status().is_redirection()) {
         let (request, response) = (&headers, response.headers());
@@ -150,6 +152,7 @@ fn errand(
     asked: Arc<HeaderMap>,
     directives: RequestDirectives,
     uri: Uri,
+    forwarded_later: bool,
 ) -> Errand {
     Errand {
         shared: Arc::clone(shared),
@@ -166,6 +169,7 @@ fn errand(
         uri,
         began: shared.clock.now(),
         intent: None,
+        forwarded_later,
     }
 }
 

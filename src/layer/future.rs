@@ -17,7 +17,6 @@ pin_project! {
     }
 }
 
-#[expect(clippy::large_enum_variant, reason = "boxing the response of a hit would be the allocation that hits do without")]
 enum State<RB, E> {
     Ready(Option<Response<CacheBody<RB>>>),
     Slow(Slow<RB, E>),

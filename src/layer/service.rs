@@ -41,18 +41,33 @@ pub struct CacheService<S> {
     shared: Arc<Shared>,
     /// Whether hits leave the fields of their heads to whoever writes them.
     thin: bool,
+    /// Whether requests get their forwarding fields behind us: what varies by those cannot be told apart here.
+    forwarded_later: bool,
 }
 
 impl<S> CacheService<S> {
     /// Puts `cache` around `inner`.
     pub fn new(inner: S, cache: Cache) -> Self {
-        Self { inner, shared: cache.into_shared(), thin: false }
+        Self { inner, shared: cache.into_shared(), thin: false, forwarded_later: false }
     }
 
     /// The same, for a server that [takes the heads of hits](crate::flow::thin::MayBeThin) as they are stored.
     #[cfg(feature = "sidecar")]
     pub(crate) fn with_thin_heads(self) -> Self {
         Self { thin: true, ..self }
+    }
+
+    /// What is behind it, to be changed. `forwarded_later`: requests get their forwarding fields there.
+    #[cfg(feature = "sidecar")]
+    pub(crate) fn behind(&mut self, forwarded_later: bool) -> &mut S {
+        self.forwarded_later = forwarded_later;
+        &mut self.inner
+    }
+
+    /// Whether forwarding fields select among stored responses, or say whose they are: requests must have them when they come here.
+    #[cfg(feature = "sidecar")]
+    pub(crate) fn selects_by_forwarding(&self) -> bool {
+        self.shared.forwarding.is_read()
     }
 }
 
@@ -191,6 +206,7 @@ impl<S> CacheService<S> {
             inner: self.inner.clone(),
             intent: None,
             tally: None,
+            forwarded_later: self.forwarded_later,
         }
     }
 
@@ -268,6 +284,7 @@ impl<S> CacheService<S> {
             request,
             inner: self.inner.clone(),
             tally: Arc::clone(&tally),
+            forwarded_later: self.forwarded_later,
         });
         let handover = told(handover, tally);
         // What a change has changed must be invalidated even if its client does not wait for the answer.

@@ -14,6 +14,7 @@
 //! | [`directives`] | RFC 9111 section 5.2, RFC 5861, RFC 8246 |
 //! | [`etag`] | RFC 9110 section 8.8.3 |
 //! | [`field_scope`] | RFC 9111 sections 5.2.2.4 and 5.2.2.7 |
+//! | [`forwarding`] | RFC 7239, RFC 9110 section 7.6.3 |
 //! | [`freshen`] | RFC 9111 sections 3.2, 4.3.4 and 4.3.5 |
 //! | [`hop`] | RFC 9110 section 7.6.1, RFC 9111 section 3.1 |
 //! | [`list`] | RFC 9110 sections 5.6.1 and 5.6.4 |
@@ -31,6 +32,7 @@ pub mod date;
 pub mod directives;
 pub mod etag;
 pub mod field_scope;
+pub mod forwarding;
 pub mod freshen;
 pub mod hop;
 pub mod list;

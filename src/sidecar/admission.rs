@@ -7,14 +7,11 @@ use crate::sidecar::notable::Notable;
 use crate::sidecar::target::{self, Memory};
 use crate::telemetry::Refusal;
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue, MAX_FORWARDS, TE, UPGRADE, VIA};
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue, MAX_FORWARDS, TE, UPGRADE};
 use http::request::Parts;
 use http::{Method, Response, StatusCode, Version};
 use std::borrow::Cow;
 use std::time::Duration;
-
-/// Fields that a request gets from us: `X-Forwarded-For`, `-Host`, `-Proto`, `Forwarded` and `Via`.
-const OUR_FIELDS: usize = 5;
 
 /// How a request that was admitted goes on.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,8 +33,8 @@ pub(super) enum Stop {
     Answer(Box<Response<Bytes>>),
 }
 
-/// Checks a request and makes it fit to be handed on: an absolute target, a Host that agrees with it, no field that ends here,
-/// and forwarding fields that are true. `empty` says that it has no body.
+/// Checks a request and makes it fit for the service: an absolute target, a Host that agrees with it, no field that ends here, and nothing that its sender may not
+/// say. `empty` says that it has no body. Our own fields are still missing: [`complete`](forwarded::complete) puts them on.
 pub(super) fn admit(parts: &mut Parts, empty: bool, settings: &Settings, peer: &Peer, memory: &Memory) -> Result<Way, Stop> {
     let notable = Notable::of(&parts.headers);
     if let Some(limits) = &settings.limits {
@@ -45,7 +42,7 @@ pub(super) fn admit(parts: &mut Parts, empty: bool, settings: &Settings, peer: &
     }
     check(parts, empty, notable, settings)?;
     let https = peer.is_asked_over_https(&parts.headers, &settings.server, &settings.upstream);
-    let host = target::resolve(parts, memory, https, settings.upstream.host()).map_err(bad_request)?;
+    target::resolve(parts, memory, https, settings.upstream.host()).map_err(bad_request)?;
     spend_max_forwards(parts)?;
     let mut way = Way::Service;
     if notable.hop {
@@ -59,12 +56,9 @@ pub(super) fn admit(parts: &mut Parts, empty: bool, settings: &Settings, peer: &
     if notable.expect {
         parts.headers.remove(EXPECT); // hyper says 100 when the body is first read
     }
-    parts.headers.reserve(OUR_FIELDS);
     if notable.told {
         forwarded::drop_untold(&mut parts.headers, &parts.method, peer, &settings.server, &settings.upstream);
     }
-    forwarded::set(&mut parts.headers, &host, https, peer, &settings.server, &settings.upstream);
-    via(&mut parts.headers, parts.version);
     Ok(way)
 }
 
@@ -172,17 +166,6 @@ pub(super) fn tokens<'a>(headers: &'a HeaderMap, field: &http::HeaderName) -> im
     lines.flat_map(|line| line.split(',')).map(str::trim).filter(|token| !token.is_empty())
 }
 
-/// Adds ourselves as a recipient of a message that came in `version` (RFC 9110 section 7.6.3).
-pub(super) fn via(headers: &mut HeaderMap, version: Version) {
-    let ours = match version {
-        Version::HTTP_10 => "1.0 warmfront",
-        Version::HTTP_2 => "2.0 warmfront",
-        _ => "1.1 warmfront",
-    };
-    // Only a map of 32768 fields refuses; hyper passes on a hundred.
-    let _ = headers.try_append(VIA, HeaderValue::from_static(ours));
-}
-
 #[cfg(test)]
 mod tests {
     use super::{Stop, Way, admit};
@@ -193,7 +176,7 @@ mod tests {
     use crate::telemetry::Refusal;
     use http::request::Parts;
     use http::uri::Authority;
-    use http::{Request, Version};
+    use http::Request;
 
     fn admitted(method: &str, target: &str, fields: &[(&str, &str)], empty: bool) -> Result<(Way, Parts), Stop> {
         let mut request = Request::builder().method(method).uri(target).header("host", "h");
@@ -241,7 +224,7 @@ mod tests {
             assert!(!parts.headers.contains_key(gone), "{gone}");
         }
         assert_eq!(parts.headers["te"], "trailers");
-        assert_eq!(parts.headers.get_all("via").iter().collect::<Vec<_>>(), ["1.0 a", "1.1 warmfront"]);
+        assert_eq!(parts.headers["via"], "1.0 a", "it tells of the way up to here");
     }
 
     #[test]
@@ -270,14 +253,5 @@ mod tests {
             "0",
             "for other methods it means nothing"
         );
-    }
-
-    #[test]
-    fn via_tells_the_version_that_was_received() {
-        let mut headers = http::HeaderMap::new();
-        for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
-            super::via(&mut headers, version);
-        }
-        assert_eq!(headers.get_all("via").iter().collect::<Vec<_>>(), ["1.0 warmfront", "1.1 warmfront", "2.0 warmfront"]);
     }
 }

@@ -2,15 +2,16 @@
 
 use crate::body::RequestBody;
 use crate::clock::Moment;
-use crate::error::{BoxError, OriginFailure};
-use crate::flow::thin::MayBeThin;
+use crate::error::OriginFailure;
 use crate::problem;
 use crate::rfc::hop;
 use crate::sidecar::admission::{self, Stop, Way};
+use crate::sidecar::answering::Answering;
+use crate::sidecar::attend::{Answer, Question, Serve};
 use crate::sidecar::exchange::{Exchange, UntilWritten};
-use crate::sidecar::forwarded::Peer;
+use crate::sidecar::forwarded::{self, Peer};
 use crate::sidecar::limited::Limited;
-use crate::sidecar::live::{Answer, Live, Settings};
+use crate::sidecar::live::{self, Live, Settings};
 use crate::sidecar::notable::Notable;
 use crate::sidecar::open::Open;
 use crate::sidecar::reply::Reply;
@@ -19,189 +20,136 @@ use crate::sidecar::tunnel::Tunnel;
 use crate::sidecar::upstream::{Upstream, UpstreamBody};
 use crate::telemetry::log::Overruled;
 use crate::telemetry::{Outcome, Refusal};
-use bytes::Bytes;
 use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
-use http_body::Body;
+use http_body::Body as _;
 use hyper::upgrade::OnUpgrade;
-use std::convert::Infallible;
-use std::fmt::Display;
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::{Duration, UNIX_EPOCH};
-use tower_service::Service;
 
 /// What all requests of one connection have in common. On one of HTTP/2 several share its exchange, which nobody looks at: their streams end themselves.
 pub(super) struct Seat {
     pub(super) live: Arc<Live>,
     pub(super) exchange: Arc<Exchange>,
     pub(super) upstream: Upstream,
-    pub(super) peer: Peer,
+    pub(super) peer: Arc<Peer>,
     pub(super) memory: Memory,
     pub(super) open: Open,
 }
 
 /// What must be remembered of a request to answer it.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
-    /// Its `Accept`, if it may come to be refused after the service has got it: one with a body.
-    accept: Option<HeaderValue>,
     head: bool,
     old: bool,
+}
+
+/// What a request with a body may come to be refused for after the service has got it.
+pub(super) struct Upload {
+    overruled: Overruled,
+    /// `server.max_request_body`
+    limit: u64,
+    accept: Option<HeaderValue>,
 }
 
 /// A body of the service, or of the upstream when the service was passed by.
 pub(super) type EitherBody<B> = http_body_util::Either<B, UpstreamBody>;
 
 /// What the client gets.
-type Outgoing<B> = Response<Reply<EitherBody<B>>>;
+pub(super) type Outgoing<B> = Response<Reply<EitherBody<B>>>;
 
-/// A request on its way.
-enum Begun<F, B> {
-    /// It does not come to the service.
-    Over(Box<Outgoing<B>>),
-    /// The service has it.
-    Called { answering: F, overruled: Option<Overruled>, limit: u64, asked: Asked },
-    /// It waits for a service that is not ready, or wants to switch protocols: rare, and large.
-    Slow(Pin<Box<dyn Future<Output = Outgoing<B>> + Send>>),
-}
-
-/// Admits a request, has `service` answer it, and makes the answer fit for the client. What needs no waiting is done at once: only the answer is waited for.
-pub(super) fn forward<S, B, I>(
+/// Admits a request and has `service` answer it, which knows for whom if it is `attended`. What needs no waiting is done at once: only the answer is waited for.
+pub(super) fn forward<S: Serve<B>, B: Answer, I: Question>(
     service: &mut S,
+    attended: bool,
     seat: &Arc<Seat>,
     settings: &Settings,
     request: Request<I>,
-) -> impl Future<Output = Outgoing<B>> + Send + use<S, B, I>
-where
-    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    B: Body<Data = Bytes> + MayBeThin + Send + 'static,
-    B::Error: Into<BoxError>,
-    I: Body<Data = Bytes> + Send + Unpin + 'static,
-    I::Error: Into<BoxError> + Display,
-{
-    let begun = begin(service, seat, settings, request);
-    let seat = Arc::clone(seat);
-    async move {
-        let mut response = match begun {
-            Begun::Over(response) => *response,
-            Begun::Called { answering, overruled, limit, asked } => {
-                let Ok(response) = answering.await;
-                answered(&seat, response, overruled.as_ref(), limit, &asked)
-            }
-            Begun::Slow(answering) => answering.await,
-        };
-        if seat.open.is_closing() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        seat.exchange.begin();
-        response
-    }
-}
-
-/// Everything up to the question.
-fn begin<S, B, I>(service: &mut S, seat: &Arc<Seat>, settings: &Settings, request: Request<I>) -> Begun<S::Future, B>
-where
-    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    B: Body<Data = Bytes> + MayBeThin + Send + 'static,
-    B::Error: Into<BoxError>,
-    I: Body<Data = Bytes> + Send + Unpin + 'static,
-    I::Error: Into<BoxError> + Display,
-{
+) -> Answering<S::Future, B> {
     let (mut parts, body) = request.into_parts();
     // Only a 101 may use it, and only we decide that it is one.
-    let on_upgrade = parts.extensions.remove::<OnUpgrade>();
-    let mut asked = Asked::of(&parts);
+    let on_upgrade = if parts.extensions.is_empty() { None } else { parts.extensions.remove::<OnUpgrade>() };
+    let asked = Asked::of(&parts);
+    let complete = |parts: &mut Parts| forwarded::complete(parts, &seat.peer, &settings.server, &settings.upstream);
     match admission::admit(&mut parts, body.is_end_stream(), settings, &seat.peer, &seat.memory) {
         Err(stop) => {
-            asked.accept = parts.headers.get(ACCEPT).cloned();
             let told = Told { parts: &parts, began: seat.live.clock.moment() };
-            Begun::Over(Box::new(stopped(seat, stop, &asked, Some(&told))))
+            let accept = parts.headers.get(ACCEPT).cloned();
+            Answering::over(seat, stopped(seat, stop, accept, Some(&told)))
         }
         Ok(Way::Upgrade(offered)) => {
-            let seat = Arc::clone(seat);
-            Begun::Slow(Box::pin(async move { upgrade(&seat, parts, on_upgrade, offered, &asked).await }))
+            complete(&mut parts);
+            let asking = Arc::clone(seat);
+            Answering::slow(seat, async move { upgrade(&asking, parts, on_upgrade, offered, asked).await })
         }
-        Ok(Way::Service) => call(service, seat, settings.server.max_request_body, Request::from_parts(parts, body), asked),
+        Ok(Way::Service) => {
+            if !attended {
+                complete(&mut parts);
+            }
+            call(service, seat, settings.server.max_request_body, parts, body, asked)
+        }
     }
 }
 
 impl Asked {
-    pub(super) fn of(parts: &Parts) -> Self {
-        Self { accept: None, head: parts.method == Method::HEAD, old: parts.version == Version::HTTP_10 }
-    }
-
-    /// The same for a request that is refused.
-    pub(super) fn refused(parts: &Parts) -> Self {
-        Self { accept: parts.headers.get(ACCEPT).cloned(), ..Self::of(parts) }
+    fn of(parts: &Parts) -> Self {
+        Self { head: parts.method == Method::HEAD, old: parts.version == Version::HTTP_10 }
     }
 }
 
 /// Gives the request to `service`; one that is not ready is waited for, as a clone.
-fn call<S, B, I>(service: &mut S, seat: &Arc<Seat>, limit: u64, request: Request<I>, mut asked: Asked) -> Begun<S::Future, B>
-where
-    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    B: Body<Data = Bytes> + MayBeThin + Send + 'static,
-    B::Error: Into<BoxError>,
-    I: Body<Data = Bytes> + Send + Unpin + 'static,
-    I::Error: Into<BoxError> + Display,
-{
-    let (mut parts, body) = request.into_parts();
-    let mut overruled = None;
-    let body = match body.size_hint().exact() {
-        Some(0) => RequestBody::default(),
-        length => {
-            asked.accept = parts.headers.get(ACCEPT).cloned();
-            // Whatever is found wrong with the body, the request is told of once.
-            let overruled = overruled.insert(parts.extensions.get::<Overruled>().cloned().unwrap_or_default());
-            seat.exchange.overrule_with(overruled.clone());
-            parts.extensions.insert(overruled.clone());
-            // A length that is known was checked, and hyper holds it to that.
-            let limit = if length.is_some() { u64::MAX } else { limit };
-            RequestBody::new(Limited::new(body, limit, overruled.clone()))
-        }
+fn call<S: Serve<B>, B: Answer, I: Question>(
+    service: &mut S,
+    seat: &Arc<Seat>,
+    limit: u64,
+    mut parts: Parts,
+    body: I,
+    asked: Asked,
+) -> Answering<S::Future, B> {
+    let (mut upload, length) = (None, body.size_hint().exact());
+    let body = if length == Some(0) {
+        RequestBody::default()
+    } else {
+        // Whatever is found wrong with the body, the request is told of once.
+        let overruled = parts.extensions.get::<Overruled>().cloned().unwrap_or_default();
+        seat.exchange.overrule_with(overruled.clone());
+        parts.extensions.insert(overruled.clone());
+        upload = Some(Box::new(Upload { overruled: overruled.clone(), limit, accept: parts.headers.get(ACCEPT).cloned() }));
+        // A length that is known was checked, and hyper holds it to that.
+        RequestBody::new(Limited::new(body, if length.is_some() { u64::MAX } else { limit }, overruled))
     };
     let request = Request::from_parts(parts, body);
     if service.poll_ready(&mut Context::from_waker(Waker::noop())).is_ready() {
-        return Begun::Called { answering: service.call(request), overruled, limit, asked };
+        return Answering::called(seat, service.call(request), asked, upload);
     }
-    let (mut service, seat) = (service.clone(), Arc::clone(seat));
-    Begun::Slow(Box::pin(async move {
+    let (mut service, waiting) = (service.clone(), Arc::clone(seat));
+    Answering::slow(seat, async move {
         let Ok(()) = poll_fn(|cx| service.poll_ready(cx)).await;
         let Ok(response) = service.call(request).await;
-        answered(&seat, response, overruled.as_ref(), limit, &asked)
-    }))
+        answered(&waiting, response, asked, upload.as_deref())
+    })
 }
 
 /// What the service has answered, unless something of the request's body stands against it.
-fn answered<B>(seat: &Seat, response: Response<B>, overruled: Option<&Overruled>, limit: u64, asked: &Asked) -> Outgoing<B>
-where
-    B: Body<Data = Bytes> + MayBeThin,
-    B::Error: Into<BoxError>,
-{
-    if let Some(overruled) = overruled {
+pub(super) fn answered<B: Answer>(seat: &Seat, response: Response<B>, asked: Asked, upload: Option<&Upload>) -> Outgoing<B> {
+    if let Some(Upload { overruled, limit, accept }) = upload {
         if overruled.get() == Some(Refusal::BodyTooLarge) {
-            return stopped(seat, admission::body_too_large(limit), asked, None);
+            return stopped(seat, admission::body_too_large(*limit), accept.clone(), None);
         }
         overruled.settle();
     }
     if response.status().is_informational() {
-        return stopped(seat, bad_response("an interim response that nobody asked for"), asked, None);
+        let accept = upload.and_then(|upload| upload.accept.clone());
+        return stopped(seat, bad_response("an interim response that nobody asked for"), accept, None);
     }
     thin_or_full(seat, response, asked)
 }
 
 /// A response of the service: the head of a hit is left to the wire, any other is made fit for the client.
-fn thin_or_full<B>(seat: &Seat, mut response: Response<B>, asked: &Asked) -> Outgoing<B>
-where
-    B: Body<Data = Bytes> + MayBeThin,
-    B::Error: Into<BoxError>,
-{
+fn thin_or_full<B: Answer>(seat: &Seat, mut response: Response<B>, asked: Asked) -> Outgoing<B> {
     match response.body_mut().take_thin() {
         Some(thin) => {
             seat.exchange.leave(thin);
@@ -212,11 +160,7 @@ where
 }
 
 /// Asks the upstream to switch protocols. Only its 101 makes a tunnel; any other answer is a response like all others.
-async fn upgrade<B>(seat: &Seat, parts: Parts, client: Option<OnUpgrade>, offered: HeaderValue, asked: &Asked) -> Outgoing<B>
-where
-    B: Body<Data = Bytes> + MayBeThin,
-    B::Error: Into<BoxError>,
-{
+async fn upgrade<B: Answer>(seat: &Seat, parts: Parts, client: Option<OnUpgrade>, offered: HeaderValue, asked: Asked) -> Outgoing<B> {
     let told = Told { parts: &parts.clone(), began: seat.live.clock.moment() };
     let (response, upstream) = seat.upstream.upgrade(parts, offered).await;
     let failure = response.extensions().get::<OriginFailure>().map(|failure| failure.0.as_str());
@@ -243,16 +187,12 @@ fn bad_response(detail: &'static str) -> Stop {
 }
 
 /// A response of the service, made fit for the client.
-fn passed<B>(seat: &Seat, response: Response<EitherBody<B>>, asked: &Asked) -> Outgoing<B>
-where
-    B: Body<Data = Bytes> + MayBeThin,
-    B::Error: Into<BoxError>,
-{
+fn passed<B: Answer>(seat: &Seat, response: Response<EitherBody<B>>, asked: Asked) -> Outgoing<B> {
     let (mut parts, body) = response.into_parts();
     if Notable::of(&parts.headers).hop {
         hop::strip_unstorable(&mut parts.headers);
     }
-    admission::via(&mut parts.headers, parts.version);
+    forwarded::via(&mut parts.headers, parts.version);
     date(seat, &mut parts.headers);
     parts.version = Version::HTTP_11; // a proxy speaks its own version (RFC 9110 section 2.5)
     let exact = body.size_hint().exact();
@@ -281,16 +221,12 @@ pub(super) struct Told<'a> {
 impl Told<'_> {
     fn tell(&self, seat: &Seat, outcome: Outcome, reason: &'static str, status: StatusCode, bytes: u64) {
         let asked = (&self.parts.method, &self.parts.uri, &self.parts.headers);
-        seat.live.tell(Some(asked), &Answer { outcome, reason, status: Some(status), bytes }, Some(self.began));
+        seat.live.tell(Some(asked), &live::Answer { outcome, reason, status: Some(status), bytes }, Some(self.began));
     }
 }
 
-/// A response of our own. `told`: unless the service tells of the request.
-pub(super) fn stopped<B>(seat: &Seat, stop: Stop, asked: &Asked, told: Option<&Told<'_>>) -> Outgoing<B>
-where
-    B: Body<Data = Bytes> + MayBeThin,
-    B::Error: Into<BoxError>,
-{
+/// A response of our own, to a request that accepts these types. `told`: unless the service tells of the request.
+pub(super) fn stopped<B: Answer>(seat: &Seat, stop: Stop, accept: Option<HeaderValue>, told: Option<&Told<'_>>) -> Outgoing<B> {
     let (outcome, reason) = match &stop {
         Stop::Answer(_) => (Outcome::Pass, "max-forwards"),
         Stop::Wait(_) => (Outcome::Refused, Refusal::RateLimited.as_str()),
@@ -300,14 +236,12 @@ where
         Stop::Answer(response) => *response,
         Stop::Wait(wait) => {
             seat.live.count(Refusal::RateLimited);
-            let accept = asked.accept.clone().map(|accept| (ACCEPT, accept));
-            problem::rate_limited(wait, &accept.into_iter().collect::<HeaderMap>())
+            problem::rate_limited(wait, &accepting(accept))
         }
         Stop::Refuse(refusal, detail) => {
             seat.live.count(refusal);
             tracing::debug!(reason = refusal.as_str(), %detail, "request refused");
-            let accept = asked.accept.clone().map(|accept| (ACCEPT, accept));
-            let mut response = problem::response(refusal, &detail, &accept.into_iter().collect::<HeaderMap>());
+            let mut response = problem::response(refusal, &detail, &accepting(accept));
             // What could not be read safely, or will not be read at all, ends the connection; what follows a CONNECT may be no HTTP.
             if matches!(refusal, Refusal::BadRequest | Refusal::BodyTooLarge | Refusal::ConnectMethod | Refusal::Expectation) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -321,4 +255,9 @@ where
     }
     let until = UntilWritten(seat.exchange.clone());
     response.map(|text| Reply::ours(text, until))
+}
+
+/// The one field that the choice of an error's type looks at.
+fn accepting(accept: Option<HeaderValue>) -> HeaderMap {
+    accept.map(|accept| (ACCEPT, accept)).into_iter().collect()
 }

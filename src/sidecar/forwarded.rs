@@ -1,16 +1,17 @@
 //! `X-Forwarded-*`, `Forwarded` (RFC 7239), and the fields by which a stranger would have the origin read another request than we did.
 
+use crate::rfc::forwarding::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 use crate::sidecar::settings::{Forwarded, ServerSettings, UpstreamSettings};
-use crate::sidecar::target::Host;
-use http::header::FORWARDED;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::header::{FORWARDED, HOST, VIA};
+use http::request::Parts;
+use http::uri::Scheme;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::net::IpAddr;
 
-const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// Fields that a request gets from us: `X-Forwarded-For`, `-Host`, `-Proto`, `Forwarded` and `Via`.
+const OUR_FIELDS: usize = 5;
 
 /// Fields that some frameworks obey in place of the target, the scheme or Host.
 const OVERRIDES: [&str; 14] = [
@@ -34,7 +35,7 @@ const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", 
 
 /// The client's end of a connection.
 #[derive(Debug)]
-pub(super) struct Peer {
+pub(crate) struct Peer {
     ip: Option<IpAddr>,
     /// Its address as a field value; nothing for a Unix socket.
     address: Option<HeaderValue>,
@@ -63,7 +64,7 @@ impl Peer {
         if !self.may_append(server, upstream) {
             return self.https;
         }
-        let said = headers.get(PROTO).and_then(|value| value.to_str().ok()?.split(',').next()).unwrap_or_default().trim();
+        let said = headers.get(X_FORWARDED_PROTO).and_then(|value| value.to_str().ok()?.split(',').next()).unwrap_or_default().trim();
         match said {
             _ if said.eq_ignore_ascii_case("https") || said.eq_ignore_ascii_case("wss") => true,
             _ if said.eq_ignore_ascii_case("http") || said.eq_ignore_ascii_case("ws") => false,
@@ -85,10 +86,10 @@ impl Peer {
     }
 
     /// `for=..;host=..;proto=..`: IPv6 addresses in brackets and quotes (RFC 7239 section 6), hosts in quotes because of their colon.
-    fn element(&self, host: &Host) -> Option<HeaderValue> {
+    fn element(&self, host: &HeaderValue) -> Option<HeaderValue> {
         let mut last = self.last.lock();
         if let Some((seen, element)) = &*last
-            && *seen == host.value
+            && seen == host
         {
             return Some(element.clone());
         }
@@ -97,8 +98,8 @@ impl Peer {
             Some(IpAddr::V6(ip)) => format!("\"[{ip}]\""),
             None => "unknown".to_owned(),
         };
-        let element = HeaderValue::try_from(format!("for={node};host=\"{}\";proto={}", host.authority, scheme(self.https))).ok()?;
-        *last = Some((host.value.clone(), element.clone()));
+        let element = HeaderValue::try_from(format!("for={node};host=\"{}\";proto={}", host.to_str().ok()?, scheme(self.https))).ok()?;
+        *last = Some((host.clone(), element.clone()));
         Some(element)
     }
 }
@@ -112,21 +113,39 @@ pub(super) fn is_trusted(ip: Option<IpAddr>, server: &ServerSettings) -> bool {
     ip.map(|ip| ip.to_canonical()).is_some_and(|ip| server.trusted_proxies.iter().any(|network| network.contains(&ip)))
 }
 
-/// Writes our forwarding fields, or continues those of a peer that is believed. `https` is what the answer is stored under: the origin is told the same.
-pub(super) fn set(headers: &mut HeaderMap, host: &Host, https: bool, peer: &Peer, server: &ServerSettings, upstream: &UpstreamSettings) {
+/// Completes a request from `peer` that was [admitted](super::admission::admit), for the origin: our forwarding fields, or the continued ones of a peer that is believed,
+/// and `Via`. The scheme is the one that the answer is stored under: the origin is told the same.
+pub(super) fn complete(parts: &mut Parts, peer: &Peer, server: &ServerSettings, upstream: &UpstreamSettings) {
+    let https = parts.uri.scheme() == Some(&Scheme::HTTPS);
     let append = peer.may_append(server, upstream);
+    let headers = &mut parts.headers;
+    headers.reserve(OUR_FIELDS);
     match &peer.address {
-        Some(address) => join(headers, FOR, address, append),
-        None if !append => drop(headers.remove(FOR)),
+        Some(address) => join(headers, X_FORWARDED_FOR, address, append),
+        None if !append => drop(headers.remove(X_FORWARDED_FOR)),
         None => {}
     }
-    if let Some(element) = peer.element(host) {
-        join(headers, FORWARDED, &element, append);
+    if let Some(host) = headers.get(HOST).cloned() {
+        if let Some(element) = peer.element(&host) {
+            join(headers, FORWARDED, &element, append);
+        }
+        if !(append && headers.contains_key(X_FORWARDED_HOST)) {
+            headers.insert(X_FORWARDED_HOST, host);
+        }
     }
-    if !(append && headers.contains_key(HOST)) {
-        headers.insert(HOST, host.value.clone());
-    }
-    headers.insert(PROTO, HeaderValue::from_static(scheme(https)));
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme(https)));
+    via(headers, parts.version);
+}
+
+/// Adds ourselves as a recipient of a message that came in `version` (RFC 9110 section 7.6.3).
+pub(super) fn via(headers: &mut HeaderMap, version: Version) {
+    let ours = match version {
+        Version::HTTP_10 => "1.0 warmfront",
+        Version::HTTP_2 => "2.0 warmfront",
+        _ => "1.1 warmfront",
+    };
+    // Only a map of 32768 fields refuses; hyper passes on a hundred.
+    let _ = headers.try_append(VIA, HeaderValue::from_static(ours));
 }
 
 /// Continues the chain of a peer that is believed, or begins one.
@@ -162,11 +181,10 @@ pub(super) fn may_tell(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Peer, drop_untold, set};
+    use super::{Peer, complete, drop_untold, via};
     use crate::sidecar::settings::{Forwarded, Origin, ServerSettings, UpstreamSettings};
-    use crate::sidecar::target::Host;
     use http::uri::Authority;
-    use http::{HeaderMap, HeaderValue, Method};
+    use http::{HeaderMap, HeaderValue, Method, Request, Version};
 
     const SENT: [(&str, &str); 8] = [
         ("x-forwarded-for", "1.1.1.1"),
@@ -190,8 +208,21 @@ mod tests {
         let peer = Peer::new(Some(peer.parse().unwrap()));
         let https = peer.is_asked_over_https(&headers, &server, &upstream);
         drop_untold(&mut headers, method, &peer, &server, &upstream);
-        set(&mut headers, &Host::parse(b"h:8080", https).unwrap(), https, &peer, &server, &upstream);
-        headers
+        headers.insert("host", HeaderValue::from_static("h:8080"));
+        let mut parts = Request::get(format!("{}://h:8080/", super::scheme(https))).body(()).unwrap().into_parts().0;
+        parts.headers = headers;
+        complete(&mut parts, &peer, &server, &upstream);
+        assert_eq!(parts.headers["via"], "1.1 warmfront");
+        parts.headers
+    }
+
+    #[test]
+    fn via_tells_the_version_that_was_received() {
+        let mut headers = HeaderMap::new();
+        for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
+            via(&mut headers, version);
+        }
+        assert_eq!(headers.get_all("via").iter().collect::<Vec<_>>(), ["1.0 warmfront", "1.1 warmfront", "2.0 warmfront"]);
     }
 
     #[test]

@@ -1,15 +1,18 @@
 //! Services that know nothing of thin heads: their responses have all their fields.
 
 use crate::flow::thin::{MayBeThin, Thin};
+use crate::sidecar::attend::Attend;
+use crate::sidecar::forwarded::Peer;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tower_service::Service;
 
-/// Any service.
+/// Any service: its requests have all their fields, and so do its answers.
 #[derive(Clone, Debug)]
 pub(super) struct Full<S>(pub(super) S);
 
@@ -42,6 +45,14 @@ where
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
         FullFuture { future: self.0.call(request) }
+    }
+}
+
+impl<S> Attend for Full<S> {
+    fn attend(&mut self, _: Option<&Arc<Peer>>) {}
+
+    fn reads_forwarding(&self) -> bool {
+        true
     }
 }
 

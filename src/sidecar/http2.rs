@@ -10,10 +10,8 @@ mod line;
 mod request;
 mod vitals;
 
-use crate::body::RequestBody;
-use crate::error::BoxError;
-use crate::flow::thin::MayBeThin;
 use crate::sidecar::alarm::Alarm;
+use crate::sidecar::attend::{Answer, Serve};
 use crate::sidecar::forward::Seat;
 use crate::sidecar::http2::answer::{Ending, answer};
 use crate::sidecar::http2::line::{Line, Traffic};
@@ -24,16 +22,13 @@ use crate::telemetry::Refusal;
 use bytes::Bytes;
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Ping, PingPong, Reason, RecvStream};
-use http::{Request, Response};
-use http_body::Body;
-use std::convert::Infallible;
+use http::Request;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
-use tower_service::Service;
 
 /// What one upload may have sent that nobody has read.
 const STREAM_WINDOW: u32 = 64 << 10;
@@ -75,13 +70,7 @@ struct Talk {
 }
 
 /// One connection of HTTP/2 from its preface to its last byte.
-pub(super) async fn converse<S, B>(opened: Opened, seat: Arc<Seat>, service: S, ticket: &mut Ticket)
-where
-    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    B: Body<Data = Bytes> + MayBeThin + Send + 'static,
-    B::Error: Into<BoxError>,
-{
+pub(super) async fn converse<S: Serve<B>, B: Answer>(opened: Opened, seat: Arc<Seat>, service: S, ticket: &mut Ticket) {
     let since = opened.since;
     let (builder, due) = {
         let settings = seat.live.settings.load();

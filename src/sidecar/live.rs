@@ -50,10 +50,10 @@ pub(super) struct Live {
 }
 
 impl Live {
-    pub(super) fn new(server: ServerSettings, upstream: UpstreamSettings) -> Arc<Self> {
+    pub(super) fn new(server: ServerSettings, upstream: UpstreamSettings, clock: Clock) -> Arc<Self> {
         Arc::new(Self {
             settings: ArcSwap::from_pointee(Settings::after(None, server, upstream)),
-            clock: Clock::machine(),
+            clock,
             tls: ArcSwapOption::empty(),
             crowd: Crowd::default(),
             refused: Refusals::default(),

@@ -11,7 +11,7 @@
 //! let sidecar = warmfront::sidecar::Sidecar::new(server, UpstreamSettings::new("127.0.0.1:9000".parse().unwrap()));
 //! let bound = sidecar.bind().await?;
 //! assert_eq!(bound.addresses().len(), 1);
-//! let drained = bound.run(sidecar.upstream(), async {}).await; // any service; any future stops it
+//! let drained = bound.run(sidecar.upstream(), async {}).await; // any service, or run_cached; any future stops it
 //! assert!(drained.finished);
 //! # Ok(())
 //! # }
@@ -19,7 +19,10 @@
 
 mod admission;
 mod alarm;
+mod answering;
+mod attend;
 mod chunk;
+mod desk;
 mod dial;
 mod download;
 mod exchange;
@@ -61,10 +64,13 @@ mod upload;
 mod upstream;
 mod wire;
 
+#[cfg(feature = "bench")]
+pub(crate) use attend::Alone;
 pub use origins::OriginState;
 pub use serve::{Bound, Drained};
 pub use upstream::{Upstream, UpstreamBody};
 
+use crate::clock::Clock;
 use crate::error::BoxError;
 use crate::sidecar::listen::Listener;
 use crate::sidecar::live::{Live, Settings};
@@ -91,7 +97,13 @@ impl Sidecar {
     /// A sidecar with these settings. Nothing is opened yet, and the upstream need not be there.
     #[must_use]
     pub fn new(server: ServerSettings, upstream: UpstreamSettings) -> Self {
-        let live = Live::new(server, upstream);
+        Self::with_clock(server, upstream, Clock::machine())
+    }
+
+    /// The same with a clock of the caller's, for tests; give the cache the same one. What came without a `Date` is dated by it. Waits and deadlines go by tokio's time.
+    #[must_use]
+    pub fn with_clock(server: ServerSettings, upstream: UpstreamSettings, clock: Clock) -> Self {
+        let live = Live::new(server, upstream, clock);
         Self { upstream: Upstream::new(live.clone()), live }
     }
 

@@ -2,14 +2,15 @@
 
 use crate::body::RequestBody;
 use crate::error::BoxError;
-use crate::flow::thin::MayBeThin;
+use crate::layer::CacheService;
 use crate::sidecar::Sidecar;
-use crate::sidecar::forward::{Seat, forward};
+use crate::sidecar::attend::{Answer, Attend, Serve};
+use crate::sidecar::desk::Desk;
+use crate::sidecar::forward::Seat;
 use crate::sidecar::forwarded::Peer;
 use crate::sidecar::full::Full;
 use crate::sidecar::http2;
 use crate::sidecar::listen::{Arrival, Listener, accept, accept_waiting};
-use crate::sidecar::live::Watched;
 use crate::sidecar::open::{Open, Ticket};
 use crate::sidecar::opening::{Opened, open};
 use crate::sidecar::origins::keep_checking;
@@ -18,8 +19,8 @@ use crate::sidecar::stash::MAX_AGE;
 use crate::sidecar::stream::Stream;
 use crate::sidecar::target::Memory;
 use crate::sidecar::tls::{self, Stamp};
+use crate::sidecar::upstream::Upstream;
 use crate::sidecar::wire::Wire;
-use arc_swap::cache::Cache;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
@@ -83,14 +84,15 @@ impl Bound {
         self.run_thin(Full(service), shutdown).await
     }
 
+    /// The same with a cache right in front of the [`Upstream`], as `warmfront run` has it: a hit costs less than through a service that is not known. Its stored head
+    /// is written as it is, and what only the origin wants to know of the client (`X-Forwarded-For` and its like, `Via`) is put on behind the cache, until a response varies by
+    /// it or a rule reads an identity from it.
+    pub async fn run_cached(self, service: CacheService<Upstream>, shutdown: impl Future<Output = ()>) -> Drained {
+        self.run_thin(service.with_thin_heads(), shutdown).await
+    }
+
     /// The same with a service whose hits may leave the fields of their heads to us.
-    pub(crate) async fn run_thin<S, B>(self, service: S, shutdown: impl Future<Output = ()>) -> Drained
-    where
-        S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-        S::Future: Send,
-        B: Body<Data = Bytes> + MayBeThin + Send + 'static,
-        B::Error: Into<BoxError>,
-    {
+    pub(crate) async fn run_thin<S: Serve<B> + Attend, B: Answer>(self, service: S, shutdown: impl Future<Output = ()>) -> Drained {
         let Self { sidecar, listeners } = self;
         let open = Open::default();
         let max = sidecar.live().settings.load().server.max_connections;
@@ -263,13 +265,7 @@ where
 }
 
 /// One connection from its first byte to its last.
-async fn converse<S, B>(sidecar: Sidecar, arrival: Arrival, service: S, mut ticket: Ticket)
-where
-    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    B: Body<Data = Bytes> + MayBeThin + Send + 'static,
-    B::Error: Into<BoxError>,
-{
+async fn converse<S: Serve<B> + Attend, B: Answer>(sidecar: Sidecar, arrival: Arrival, service: S, mut ticket: Ticket) {
     let (live, exchange) = (sidecar.live().clone(), ticket.exchange.clone());
     let opened = tokio::select! {
         biased;
@@ -282,7 +278,7 @@ where
         live: live.clone(),
         exchange: exchange.clone(),
         upstream: sidecar.upstream(),
-        peer: Peer::new(opened.ip).over(opened.https),
+        peer: Arc::new(Peer::new(opened.ip).over(opened.https)),
         memory: Memory::default(),
         open: ticket.open().clone(),
     };
@@ -292,13 +288,8 @@ where
     }
     let Opened { stream, early, since, .. } = opened;
     let wire = Box::new(Wire::new(stream, early, since, live.clone(), exchange.clone()));
-    let desk = RefCell::new((service, Cache::new(Watched(live.clone()))));
-    let answer = service_fn(move |request| {
-        let (service, settings) = &mut *desk.borrow_mut();
-        let forwarding = forward(service, &seat, settings.load(), request);
-        async move { Ok::<_, Infallible>(forwarding.await) }
-    });
-    if talk(wire, answer, &mut ticket).await.is_err() {
+    let desk = RefCell::new(Desk::new(service, seat));
+    if talk(wire, service_fn(move |request| desk.borrow_mut().answer(request)), &mut ticket).await.is_err() {
         return;
     }
     if let Some(tunnel) = exchange.take_tunnel() {

@@ -89,7 +89,7 @@ impl Memory {
 
 /// Makes the target absolute and the `Host` field agree with it. The scheme is that of the connection, `https` or not, whatever the target says: a client in clear
 /// must not have stored what readers over TLS get. `upstream` stands in where HTTP/1.0 names nobody.
-pub(super) fn resolve(parts: &mut Parts, memory: &Memory, https: bool, upstream: Option<&Authority>) -> Result<Host, &'static str> {
+pub(super) fn resolve(parts: &mut Parts, memory: &Memory, https: bool, upstream: Option<&Authority>) -> Result<(), &'static str> {
     let (host, path) = match (parts.uri.scheme(), parts.uri.authority()) {
         (Some(scheme), Some(authority)) => {
             if *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS {
@@ -103,13 +103,13 @@ pub(super) fn resolve(parts: &mut Parts, memory: &Memory, https: bool, upstream:
     };
     let mut uri = http::uri::Parts::default();
     uri.scheme = Some(if https { Scheme::HTTPS } else { Scheme::HTTP });
-    uri.authority = Some(host.authority.clone());
+    uri.authority = Some(host.authority);
     uri.path_and_query = Some(path);
     parts.uri = Uri::from_parts(uri).map_err(|_| "invalid request target")?;
     if parts.headers.get(HOST) != Some(&host.value) {
-        parts.headers.insert(HOST, host.value.clone());
+        parts.headers.insert(HOST, host.value);
     }
-    Ok(host)
+    Ok(())
 }
 
 fn from_field(parts: &Parts, memory: &Memory, https: bool, upstream: Option<&Authority>) -> Result<Host, &'static str> {

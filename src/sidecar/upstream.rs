@@ -9,6 +9,7 @@ use crate::sidecar::admission::tokens;
 use crate::sidecar::download::Hold;
 pub use crate::sidecar::download::UpstreamBody;
 use crate::sidecar::failure::Failure;
+use crate::sidecar::forwarded::{self, Peer};
 use crate::sidecar::gate::{Gate, Place, Refused};
 use crate::sidecar::live::{Asking, Live, Settings};
 use crate::sidecar::origins::{Attempt, Origins, Search};
@@ -42,6 +43,8 @@ pub struct Upstream {
     gate: Gate,
     origins: Arc<Origins>,
     pool: Pool,
+    /// Whose requests come, if without forwarding fields.
+    peer: Option<Arc<Peer>>,
 }
 
 /// An attempt that brought a head, and what it holds.
@@ -57,7 +60,12 @@ impl Upstream {
             let (limit, share) = limits(upstream);
             (Gate::new(limit, share), Arc::new(Origins::new(upstream)))
         };
-        Self { pool: Pool::new(live.clone()), live, gate, origins }
+        Self { pool: Pool::new(live.clone()), live, gate, origins, peer: None }
+    }
+
+    /// What comes from now on comes from `peer`, and gets its forwarding fields here.
+    pub(super) fn work_for(&mut self, peer: Option<Arc<Peer>>) {
+        self.peer = peer;
     }
 
     /// Follows new settings, which are in force already.
@@ -95,7 +103,10 @@ impl Upstream {
 
     async fn answer(self, request: Request<RequestBody>) -> Response<UpstreamBody> {
         let settings = self.live.settings.load_full();
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        if let Some(peer) = &self.peer {
+            forwarded::complete(&mut parts, peer, &settings.server, &settings.upstream);
+        }
         let accept = parts.headers.get(ACCEPT).cloned();
         let overruled = parts.extensions.get::<Overruled>().cloned();
         match self.fetch(parts, body, &settings).await.and_then(|answered| self.accept(answered, &settings)) {

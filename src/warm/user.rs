@@ -88,6 +88,18 @@ impl<S> UserWarmup<S> {
     pub fn new(inner: S, warm: Warm) -> Self {
         Self { inner, desk: Arc::new(Desk { warm, users: Mutex::default() }) }
     }
+
+    /// What is behind it.
+    #[cfg(feature = "sidecar")]
+    pub(crate) fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    /// What is behind it, to be changed.
+    #[cfg(feature = "sidecar")]
+    pub(crate) fn inner_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
 }
 
 impl<S, B, RB> Service<Request<B>> for UserWarmup<S>

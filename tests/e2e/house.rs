@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tower::{Layer as _, ServiceExt as _};
+use tower::Layer as _;
 use warmfront::clock::Clock;
 use warmfront::sidecar::settings::{ListenAddr, ServerSettings, Share, UpstreamSettings};
-use warmfront::sidecar::{Drained, Sidecar, UpstreamBody};
+use warmfront::sidecar::{Drained, Sidecar};
 use warmfront::{Cache, CacheLayer, Settings};
 
 /// No test waits longer for anything.
@@ -38,7 +38,7 @@ impl House {
         adjust(&mut server, &mut upstream, &mut settings);
         let clock = Clock::manual(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs());
         let cache = Cache::builder().settings(settings).clock(clock.clone()).build();
-        let sidecar = Sidecar::new(server, upstream);
+        let sidecar = Sidecar::with_clock(server, upstream, clock.clone());
         let bound = sidecar.bind().await.unwrap();
         let addresses: Vec<SocketAddr> = bound
             .addresses()
@@ -50,17 +50,8 @@ impl House {
             .collect();
         let address = addresses[0];
         let (stop, stopped) = oneshot::channel::<()>();
-        // The upstream dates by the machine's clock what comes without a date; here one clock rules.
-        let dated = {
-            let clock = clock.clone();
-            sidecar.upstream().map_response(move |mut response: http::Response<UpstreamBody>| {
-                let now = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(clock.now().seconds()));
-                response.headers_mut().insert(http::header::DATE, now.parse().unwrap());
-                response
-            })
-        };
-        let service = CacheLayer::new(cache.clone()).layer(dated);
-        let running = tokio::spawn(bound.run(service, async { drop(stopped.await) }));
+        let service = CacheLayer::new(cache.clone()).layer(sidecar.upstream());
+        let running = tokio::spawn(bound.run_cached(service, async { drop(stopped.await) }));
         Self { address, addresses, cache, clock, sidecar, stop: Some(stop), running }
     }
 

@@ -25,6 +25,7 @@ mod curl;
 mod departures;
 mod faces;
 mod failures;
+mod forwarding;
 mod house;
 mod integrity;
 mod invalidation;

@@ -1,10 +1,9 @@
 //! One request of a connection of HTTP/2, and its answer.
 
-use crate::body::RequestBody;
 use crate::error::BoxError;
-use crate::flow::thin::MayBeThin;
 use crate::sidecar::admission::Stop;
-use crate::sidecar::forward::{Asked, Seat, Told, forward, stopped};
+use crate::sidecar::attend::{Answer, Serve};
+use crate::sidecar::forward::{Seat, Told, forward, stopped};
 use crate::sidecar::http2::SEND_BUFFER;
 use crate::sidecar::http2::incoming::{Incoming, News};
 use crate::sidecar::http2::line::Traffic;
@@ -16,16 +15,14 @@ use crate::telemetry::log::Overruled;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue};
+use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body::{Body, Frame};
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use tokio::time::{Instant, timeout};
-use tower_service::Service;
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,22 +34,16 @@ pub(super) enum Ending {
 }
 
 /// Answers one request.
-pub(super) async fn answer<S, B>(
+pub(super) async fn answer<S: Serve<B>, B: Answer>(
     mut service: S,
     seat: Arc<Seat>,
     traffic: Arc<Traffic>,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
-) -> Ending
-where
-    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    B: Body<Data = Bytes> + MayBeThin + Send + 'static,
-    B::Error: Into<BoxError>,
-{
+) -> Ending {
     let (mut parts, stream) = request.into_parts();
     traffic.used(request::weight(&parts));
-    let (asked, head) = (Asked::refused(&parts), parts.method == Method::HEAD);
+    let (accept, head) = (parts.headers.get(ACCEPT).cloned(), parts.method == Method::HEAD);
     let https = {
         let settings = seat.live.settings.load();
         seat.peer.is_asked_over_https(&parts.headers, &settings.server, &settings.upstream)
@@ -64,19 +55,22 @@ where
     let overruled = (!stream.is_end_stream()).then(|| parts.extensions.get_or_insert_default::<Overruled>().clone());
     let incoming = Incoming::new(stream, length, expects, seat.live.clone(), traffic, news.clone(), overruled);
     let response = match checked {
-        Err(stop) => stopped(&seat, stop, &asked, Some(&Told { parts: &parts, began: seat.live.clock.moment() })),
+        Err(stop) => stopped(&seat, stop, accept, Some(&Told { parts: &parts, began: seat.live.clock.moment() })),
         Ok(()) => {
             let settings = seat.live.settings.load_full();
-            let mut answering = pin!(forward(&mut service, &seat, &settings, Request::from_parts(parts, incoming)));
+            let mut answering = pin!(forward(&mut service, false, &seat, &settings, Request::from_parts(parts, incoming)));
             let response = loop {
                 tokio::select! {
                     biased;
-                    response = &mut answering => break response,
+                    response = &mut answering => {
+                        let Ok(response) = response;
+                        break response;
+                    }
                     _ = poll_fn(|cx| respond.poll_reset(cx)) => return Ending::Abandoned,
                     () = news.wanted.notified() => go_on(&mut respond),
                 }
             };
-            if news.is_silent() { stopped(&seat, silence(), &asked, None) } else { response }
+            if news.is_silent() { stopped(&seat, silence(), accept, None) } else { response }
         }
     };
     send(response, head, respond, &seat.live).await

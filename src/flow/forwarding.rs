@@ -1,0 +1,31 @@
+//! Whether the cache must see the forwarding fields of requests.
+
+use crate::cache::settings::Settings;
+use crate::rfc::forwarding::is_written_by_a_proxy;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Set once something turns on what `X-Forwarded-For` and its like say, and never taken back: a response that varies by one of them comes again. Only the sidecar asks:
+/// until then it puts those fields on behind the cache.
+#[derive(Debug, Default)]
+pub(crate) struct Forwarding(AtomicBool);
+
+impl Forwarding {
+    /// Somebody reads them.
+    pub(crate) fn read(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Follows rules: an identity may be read from one of them.
+    pub(crate) fn follow(&self, settings: &Settings) {
+        let identities = settings.rules.iter().filter_map(|rule| rule.per_identity.as_ref());
+        if identities.into_iter().any(|identity| is_written_by_a_proxy(&identity.header)) {
+            self.read();
+        }
+    }
+
+    /// Whether somebody does.
+    #[cfg(feature = "sidecar")]
+    pub(crate) fn is_read(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,113 @@
+//! What the sidecar asks of the service that it serves.
+
+use crate::body::RequestBody;
+use crate::error::BoxError;
+use crate::flow::thin::MayBeThin;
+use crate::layer::CacheService;
+use crate::sidecar::forwarded::Peer;
+use crate::sidecar::upstream::Upstream;
+use crate::warm::UserWarmup;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use std::convert::Infallible;
+use std::fmt::Display;
+use std::sync::Arc;
+#[cfg(feature = "bench")]
+use std::task::{Context, Poll};
+use tower_service::Service;
+
+/// A service of the sidecar. What it cannot do is a response.
+pub(crate) trait Serve<B>:
+    Service<Request<RequestBody>, Response = Response<B>, Error = Infallible, Future: Send> + Clone + Send + 'static
+{
+}
+
+impl<S, B> Serve<B> for S where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible, Future: Send> + Clone + Send + 'static
+{
+}
+
+/// The body of its answers.
+pub(crate) trait Answer: Body<Data = Bytes, Error: Into<BoxError>> + MayBeThin + Send + 'static {}
+
+impl<B> Answer for B where B: Body<Data = Bytes, Error: Into<BoxError>> + MayBeThin + Send + 'static {}
+
+/// The body of a request as it comes from the client.
+pub(crate) trait Question: Body<Data = Bytes, Error: Into<BoxError> + Display> + Send + Unpin + 'static {}
+
+impl<B> Question for B where B: Body<Data = Bytes, Error: Into<BoxError> + Display> + Send + Unpin + 'static {}
+
+/// A service that knows for whom it works.
+///
+/// The forwarding fields and `Via` are for the origin, and most requests never get there: they are put on where a request leaves for the origin, if everything on its way
+/// there can do without them.
+pub(crate) trait Attend {
+    /// The requests to come are those of `peer`, without its forwarding fields; without a peer they have them already.
+    fn attend(&mut self, peer: Option<&Arc<Peer>>);
+
+    /// Whether something in front of the origin must see these fields.
+    fn reads_forwarding(&self) -> bool;
+}
+
+impl Attend for Upstream {
+    fn attend(&mut self, peer: Option<&Arc<Peer>>) {
+        self.work_for(peer.cloned());
+    }
+
+    fn reads_forwarding(&self) -> bool {
+        false
+    }
+}
+
+impl<S: Attend> Attend for CacheService<S> {
+    fn attend(&mut self, peer: Option<&Arc<Peer>>) {
+        self.behind(peer.is_some()).attend(peer);
+    }
+
+    fn reads_forwarding(&self) -> bool {
+        self.selects_by_forwarding()
+    }
+}
+
+impl<S: Attend> Attend for UserWarmup<S> {
+    fn attend(&mut self, peer: Option<&Arc<Peer>>) {
+        self.inner_mut().attend(peer);
+    }
+
+    fn reads_forwarding(&self) -> bool {
+        self.inner().reads_forwarding()
+    }
+}
+
+/// An app that does not mind forwarding fields.
+#[cfg(feature = "bench")]
+#[derive(Clone)]
+pub(crate) struct Alone<S>(pub(crate) S);
+
+#[cfg(feature = "bench")]
+impl<S, Q> Service<Request<Q>> for Alone<S>
+where
+    S: Service<Request<Q>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Q>) -> S::Future {
+        self.0.call(request)
+    }
+}
+
+#[cfg(feature = "bench")]
+impl<S> Attend for Alone<S> {
+    fn attend(&mut self, _: Option<&Arc<Peer>>) {}
+
+    fn reads_forwarding(&self) -> bool {
+        false
+    }
+}

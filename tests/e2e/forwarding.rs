@@ -1,0 +1,101 @@
+//! Forwarding fields through a cache: the origin is told of each client, and nobody gets what was made for another.
+
+use crate::client::{Client, Response};
+use crate::house::{House, answer, request, status};
+use crate::origin::{Act, Origin, Received};
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+use tokio::net::TcpSocket;
+use warmfront::Rule;
+
+/// A GET from an address of this machine.
+async fn from(house: &House, last: u8, line: &str, fields: &[&str]) -> Response {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((IpAddr::V4(Ipv4Addr::new(127, 0, 0, last)), 0).into()).unwrap();
+    let mut client = Client::from(socket.connect(house.address).await.unwrap());
+    client.send(request(line, fields, "")).await;
+    client.final_response_to(line.split(' ').next().unwrap()).await
+}
+
+/// An application that says whom it sees, and that its answer depends on it.
+fn says_whom(received: &Received, name: &str) -> Act {
+    answer(&format!("Cache-Control: max-age=60|Vary: {name}"), &received.all(name).join(", "))
+}
+
+#[tokio::test]
+async fn what_varies_by_the_client_is_stored_for_each_client_and_given_to_no_other() {
+    for name in ["x-forwarded-for", "forwarded"] {
+        let origin = Origin::start(move |received, _| says_whom(received, name)).await;
+        let house = House::before(&origin).await;
+        for round in 0..4 {
+            for client in [1, 2, 3] {
+                let response = from(&house, client, "GET /whom", &[]).await;
+                assert!(response.text().contains(&format!("127.0.0.{client}")), "{name}, {client} in round {round}: {}", response.text());
+                assert!(round < 2 || response.is_hit(), "{name}, {client} in round {round}: {}", response.cache());
+            }
+        }
+        assert!(origin.requests().len() <= 6, "{name}: each client's answer is stored at its second request at the latest");
+    }
+}
+
+#[tokio::test]
+async fn a_validation_that_begins_to_vary_by_the_client_serves_no_other_one() {
+    let origin = Origin::start(|received, _| match received.all("if-none-match").is_empty() {
+        true => answer("Cache-Control: max-age=10|ETag: \"1\"", &received.all("x-forwarded-for").join(", ")),
+        false if received.all("x-forwarded-for") == ["127.0.0.1"] => {
+            status("304 Not Modified", "Cache-Control: max-age=10|ETag: \"1\"|Vary: X-Forwarded-For", "")
+        }
+        false => answer("Cache-Control: max-age=10|Vary: X-Forwarded-For", &received.all("x-forwarded-for").join(", ")),
+    })
+    .await;
+    let house = House::before(&origin).await;
+    assert_eq!(from(&house, 1, "GET /", &[]).await.text(), "127.0.0.1");
+    assert!(from(&house, 2, "GET /", &[]).await.is_hit(), "nothing says that it is for one client");
+    house.clock.advance(Duration::from_secs(20));
+    assert_eq!(from(&house, 1, "GET /", &[]).await.text(), "127.0.0.1", "confirmed");
+    for _ in 0..2 {
+        assert_eq!(from(&house, 2, "GET /", &[]).await.text(), "127.0.0.2");
+    }
+}
+
+#[tokio::test]
+async fn an_identity_that_is_the_forwarded_address_has_a_partition_of_its_own() {
+    let origin = Origin::start(|received, _| answer("Cache-Control: max-age=60", &received.all("x-forwarded-for").join(", "))).await;
+    let house = House::with(origin.address, |_, _, settings| {
+        settings.rules = vec![Rule::path("/me").unwrap().per_identity("x-forwarded-for".parse().unwrap())];
+    })
+    .await;
+    for round in 0..2 {
+        for client in [1, 2] {
+            let response = from(&house, client, "GET /me", &[]).await;
+            assert_eq!((response.text(), response.is_hit()), (&*format!("127.0.0.{client}"), round > 0));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_origin_is_told_of_the_client_whatever_the_cache_does_with_the_request() {
+    let origin = Origin::start(|received, _| match received.head.split(' ').nth(1).unwrap() {
+        "/senseless" if !received.all("if-none-match").is_empty() => status("304 Not Modified", "ETag: \"other\"", ""),
+        "/senseless" => answer("Cache-Control: max-age=10|ETag: \"1\"", "x"),
+        "/swr" => answer("Cache-Control: max-age=10, stale-while-revalidate=60", "x"),
+        _ => answer("Cache-Control: no-store", "x"),
+    })
+    .await;
+    let house = House::before(&origin).await;
+    for line in ["GET /senseless", "GET /swr", "HEAD /pass", "GET /pass"] {
+        from(&house, 4, line, &["Via: 1.0 before"]).await;
+    }
+    house.clock.advance(Duration::from_secs(20));
+    for line in ["GET /senseless", "GET /swr"] {
+        from(&house, 4, line, &["Via: 1.0 before"]).await;
+    }
+    // Four, then a validation and the same without conditions, and a refresh behind a stale answer.
+    crate::house::until("all are asked", || origin.requests().len() == 7).await;
+    for received in origin.requests() {
+        let told = ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"].map(|name| received.all(name).join("|"));
+        assert_eq!(told, ["127.0.0.4", "h", "http"], "{}", received.head);
+        assert_eq!(received.all("forwarded"), ["for=127.0.0.4;host=\"h\";proto=http"], "{}", received.head);
+        assert_eq!(received.all("via").join(", "), "1.0 before, 1.1 warmfront", "{}", received.head);
+    }
+}
