@@ -174,9 +174,9 @@ mod tests {
     use crate::sidecar::settings::{Origin, ServerSettings, UpstreamSettings};
     use crate::sidecar::target::Memory;
     use crate::telemetry::Refusal;
+    use http::Request;
     use http::request::Parts;
     use http::uri::Authority;
-    use http::Request;
 
     fn admitted(method: &str, target: &str, fields: &[(&str, &str)], empty: bool) -> Result<(Way, Parts), Stop> {
         let mut request = Request::builder().method(method).uri(target).header("host", "h");
