@@ -328,12 +328,20 @@ mod tests {
         }
 
         #[test]
+        fn a_text_of_any_length_stays_in_order(pieces in proptest::collection::vec("[a-z]{0,60}", 0..6)) {
+            let mut text = Text::new();
+            pieces.iter().for_each(|piece| text.put(piece.as_bytes()));
+            let all = pieces.concat();
+            prop_assert_eq!(text.bytes(), all.as_bytes());
+        }
+
+        #[test]
         fn every_detail_is_valid(detail in ".{0,20}") {
             let mut text = Text::new();
             push_name(&mut text, "n");
-            text.extend_from_slice(b"; detail=");
+            text.put(b"; detail=");
             push_name(&mut text, &detail);
-            let value = HeaderValue::from_bytes(&text).unwrap();
+            let value = HeaderValue::from_bytes(text.bytes()).unwrap();
             let _ = item(&value);
         }
     }
