@@ -12,12 +12,15 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 const SHARDS: usize = 64;
 /// How long a fill may take to its response headers before others stop waiting for it. A service without a time-out of its own must not block
 /// a key for ever.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a fill for which nobody waits any more may take to its response headers: who has left may come again, and an answer that is about to come
+/// is worth storing, but a place at the upstream is not held for nobody until `upstream.response_timeout`.
+const FORSAKEN_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a fill came to, known at the response headers.
 #[derive(Clone, Debug)]
@@ -146,6 +149,18 @@ impl Flight {
     /// Whether it came to nothing. Its leader may still be about to leave it; whoever comes now must not share its bad end.
     fn has_failed(&self) -> bool {
         matches!(*self.landing.borrow(), Some(Landing::Failed(_)))
+    }
+
+    /// Until nobody has waited for the landing for a while, after the leader has left.
+    pub(crate) async fn forsaken(&self, leader_left: impl Future<Output = ()>) {
+        leader_left.await;
+        loop {
+            self.landing.closed().await; // by the last follower
+            sleep(FORSAKEN_PATIENCE).await;
+            if self.landing.receiver_count() == 0 {
+                return;
+            }
+        }
     }
 
     /// Waits for the landing; `None` if that takes longer than anybody should wait for somebody else's request.

@@ -36,14 +36,24 @@ pub(crate) async fn fill<S, B, RB>(
     inner: S,
     request: Request<B>,
     ticket: Ticket,
-    leader: Option<oneshot::Sender<Led<RB, S::Error>>>,
+    mut leader: Option<oneshot::Sender<Led<RB, S::Error>>>,
 ) where
     S: Service<Request<B>, Response = Response<RB>> + Clone,
     B: Default,
     RB: Body<Data = Bytes>,
     RB::Error: Display,
 {
-    let answer = errand.ask(inner, request).await;
+    let left = async {
+        match &mut leader {
+            Some(leader) => leader.closed().await,
+            None => std::future::pending().await, // a refresh, for which nobody has ever waited
+        }
+    };
+    let answer = tokio::select! {
+        biased;
+        answer = errand.ask(inner, request) => answer,
+        () = ticket.flight.forsaken(left) => return,
+    };
     let tell = |led| {
         if let Some(leader) = leader {
             // A leader that has left needs no answer; its followers have theirs.

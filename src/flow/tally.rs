@@ -5,7 +5,7 @@ use crate::flow::body::CacheBody;
 use crate::flow::in_force::InForce;
 use crate::flow::shared::Shared;
 use crate::telemetry::log::{Ending, Facts, Overruled, Trace, server_timing};
-use crate::telemetry::{Outcome, RuleCounts};
+use crate::telemetry::{Outcome, Refusal, RuleCounts};
 use http::request::Parts;
 use http::{Extensions, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
@@ -83,8 +83,7 @@ impl Tally {
     pub(crate) fn count(&self, outcome: Outcome, reason: Option<&'static str>) {
         let mut state = self.state.lock();
         if state.answered.is_none() {
-            let refused = self.overruled.as_ref().and_then(Overruled::get).map(|refusal| (Outcome::Refused, Some(refusal.as_str())));
-            let (outcome, reason) = refused.unwrap_or((outcome, reason));
+            let (outcome, reason) = self.overruled.as_ref().and_then(verdict).unwrap_or((outcome, reason));
             let nanos = self.shared.count(&self.rule, outcome, self.began);
             state.answered = Some(Answered { outcome, reason, nanos });
         }
@@ -112,13 +111,14 @@ impl Tally {
     fn tell(&self, story: &Story, state: &State) {
         let answered = state.answered.unwrap_or(Answered { outcome: Outcome::Abandoned, reason: None, nanos: 0 });
         let (lookup, upstream) = self.timings(answered);
-        let overruled = self.overruled.as_ref().and_then(Overruled::get);
+        let overruled = self.overruled.as_ref().and_then(|overruled| Some((overruled.get(), verdict(overruled)?)));
+        let (outcome, reason) = overruled.map_or((answered.outcome, answered.reason), |(_, verdict)| verdict);
         let facts = Facts {
             asked: Some((&story.method, &story.uri)),
             rule: self.rule.rule(),
-            outcome: overruled.map_or(answered.outcome, |_| Outcome::Refused),
-            reason: overruled.map_or(answered.reason, |refusal| Some(refusal.as_str())),
-            status: overruled.map_or(state.status, |refusal| Some(refusal.status())),
+            outcome,
+            reason,
+            status: overruled.map_or(state.status, |(refusal, _)| refusal.map(Refusal::status)),
             bytes: state.bytes,
             lookup,
             upstream,
@@ -237,6 +237,14 @@ pub(crate) fn answered_here(shared: &Shared, request: &Request<()>, began: Momen
         ending: Ending::Whole,
     };
     shared.log.tell(&facts, || Trace::of(request.headers()));
+}
+
+/// How a request ends whose body has decided that.
+fn verdict(overruled: &Overruled) -> Option<(Outcome, Option<&'static str>)> {
+    if overruled.is_abandoned() {
+        return Some((Outcome::Abandoned, Some(Overruled::UPLOAD)));
+    }
+    overruled.get().map(|refusal| (Outcome::Refused, Some(refusal.as_str())))
 }
 
 fn append<B>(response: &mut Response<B>, field: Option<(HeaderName, HeaderValue)>) {

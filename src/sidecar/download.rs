@@ -3,12 +3,15 @@
 use crate::error::{BoxError, BrokenBody};
 use crate::sidecar::alarm::Alarm;
 use crate::sidecar::gate::Place;
+use crate::sidecar::live::Live;
 use crate::sidecar::origins::Load;
 use crate::sidecar::pool::Arriving;
+use crate::sidecar::settings::UpstreamSettings;
 use crate::sidecar::upload::Monitor;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -27,13 +30,24 @@ enum Kind {
 #[derive(Debug)]
 pub(super) struct Hold {
     _place: Place,
-    _load: Option<Load>,
+    load: Option<Load>,
     upload: Option<Monitor>,
 }
 
 impl Hold {
     pub(super) const fn new(place: Place, load: Option<Load>, upload: Option<Monitor>) -> Self {
-        Self { _place: place, _load: load, upload }
+        Self { _place: place, load, upload }
+    }
+
+    /// The body has come whole.
+    fn whole(mut self) {
+        self.load.take().into_iter().for_each(Load::whole);
+    }
+
+    /// It will not: unless the client has broken off its upload, that speaks against the origin.
+    fn broke(mut self, settings: &UpstreamSettings) {
+        let excused = self.upload.as_ref().is_some_and(Monitor::is_broken);
+        self.load.take().filter(|_| !excused).into_iter().for_each(|load| load.broke(settings));
     }
 }
 
@@ -48,6 +62,7 @@ impl Drop for Hold {
 #[derive(Debug)]
 struct Download {
     body: Arriving,
+    live: Arc<Live>,
     idle: Duration,
     silent_since: Option<Instant>,
     alarm: Option<Alarm>,
@@ -61,30 +76,41 @@ impl UpstreamBody {
     }
 
     /// A body of the upstream, which may be silent for `idle`. `hold` is let go at its end.
-    pub(super) fn arriving(body: Arriving, idle: Duration, hold: Hold) -> Self {
+    pub(super) fn arriving(body: Arriving, idle: Duration, hold: Hold, live: &Arc<Live>) -> Self {
         if body.is_end_stream() {
+            hold.whole();
             return Self(Kind::Ours(None));
         }
-        Self(Kind::Arriving(Box::new(Download { body, idle, silent_since: None, alarm: None, hold: Some(hold) })))
+        Self(Kind::Arriving(Box::new(Download { body, live: live.clone(), idle, silent_since: None, alarm: None, hold: Some(hold) })))
     }
 }
 
 impl Download {
+    fn whole(&mut self) {
+        self.hold.take().into_iter().for_each(Hold::whole);
+    }
+
+    fn broke(&mut self) {
+        if let Some(hold) = self.hold.take() {
+            hold.broke(&self.live.settings.load().upstream);
+        }
+    }
+
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.silent_since = None;
                 if self.body.is_end_stream() {
-                    self.hold = None;
+                    self.whole();
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(None) => {
-                self.hold = None;
+                self.whole();
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(error))) => {
-                self.hold = None;
+                self.broke();
                 Poll::Ready(Some(Err(BrokenBody::new(error.to_string()).into())))
             }
             Poll::Pending => {
@@ -92,7 +118,7 @@ impl Download {
                 if !self.alarm.get_or_insert_with(Alarm::new).passed(cx, due) {
                     return Poll::Pending;
                 }
-                self.hold = None;
+                self.broke();
                 Poll::Ready(Some(Err(BrokenBody::new(format!("upstream.idle_body_timeout ({:?}) passed", self.idle)).into())))
             }
         }

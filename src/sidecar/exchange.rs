@@ -56,9 +56,9 @@ impl Exchange {
         self.dozing.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it does.
+    /// Whether it does. Not while a request is under way, whatever was said before: hyper has that.
     pub(super) fn is_dozing(&self) -> bool {
-        self.dozing.load(Ordering::Relaxed)
+        self.dozing.load(Ordering::Relaxed) && self.idle.load(Ordering::Relaxed) > 0
     }
 
     /// hyper is there again.

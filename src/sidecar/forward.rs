@@ -118,10 +118,8 @@ fn call<S: Serve<B>, B: Answer, I: Question>(
         seat.exchange.overrule_with(overruled.clone());
         parts.extensions.insert(overruled.clone());
         upload = Some(Box::new(Upload { overruled: overruled.clone(), limit, accept: parts.headers.get(ACCEPT).cloned() }));
-        match length {
-            Some(_) => RequestBody::new(body), // its length was checked, and hyper holds it to that
-            None => RequestBody::new(Limited::new(body, limit, overruled)),
-        }
+        // A length that is known was checked, and hyper holds it to that.
+        RequestBody::new(Limited::new(body, if length.is_some() { u64::MAX } else { limit }, overruled))
     };
     let request = Request::from_parts(parts, body);
     if service.poll_ready(&mut Context::from_waker(Waker::noop())).is_ready() {

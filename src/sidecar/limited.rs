@@ -1,4 +1,4 @@
-//! A request body of unknown length, counted.
+//! A request body, watched: how long one of unknown length becomes, and whether its client leaves before its end.
 
 use crate::error::BoxError;
 use crate::telemetry::Refusal;
@@ -31,6 +31,9 @@ where
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(Err(_)) = &frame {
+            self.overruled.abandon(); // unless whoever broke it off has said why
+        }
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
         {

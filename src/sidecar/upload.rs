@@ -7,7 +7,7 @@ use http_body::{Body, Frame, SizeHint};
 use parking_lot::Mutex;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 
 /// The body as the client sends it. An empty one has no monitor and costs nothing.
@@ -23,6 +23,8 @@ pub(super) struct Monitor(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     pieces: AtomicU64,
+    /// Its client broke it off.
+    broken: AtomicBool,
     end: Mutex<End>,
 }
 
@@ -47,6 +49,11 @@ impl Monitor {
     /// How many pieces have gone out.
     pub(super) fn pieces(&self) -> u64 {
         self.0.pieces.load(Ordering::Relaxed)
+    }
+
+    /// Whether its client broke it off: what comes of that is nobody else's fault.
+    pub(super) fn is_broken(&self) -> bool {
+        self.0.broken.load(Ordering::Relaxed)
     }
 
     /// Ends the upload with an error, unless it is complete: the answer is there, nobody needs the rest. hyper then closes the connection.
@@ -79,6 +86,9 @@ impl Body for Upload {
         }
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         monitor.0.pieces.fetch_add(1, Ordering::Relaxed);
+        if matches!(frame, Some(Err(_))) {
+            monitor.0.broken.store(true, Ordering::Relaxed);
+        }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
 

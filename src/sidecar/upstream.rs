@@ -117,8 +117,8 @@ impl Upstream {
         let overruled = if parts.extensions.is_empty() { None } else { parts.extensions.get::<Overruled>().cloned() };
         match self.fetch(parts, body, &settings).await.and_then(|answered| self.accept(answered, &settings)) {
             Ok(response) => response,
-            // Whoever has found the request body at fault counts that, and answers.
-            Err(failure) if overruled.is_some_and(|overruled| overruled.get().is_some()) => failure_response(&failure, accept),
+            // Whoever has found the request body at fault counts that, and answers; one that broke off has nobody to answer.
+            Err(failure) if overruled.is_some_and(|body| body.is_abandoned() || body.get().is_some()) => failure_response(&failure, accept),
             Err(failure) => self.failed(&failure, accept),
         }
     }
@@ -286,7 +286,7 @@ impl Upstream {
             }
         }
         parts.extensions = Extensions::new();
-        Ok(Response::from_parts(parts, UpstreamBody::arriving(body, settings.upstream.idle_body_timeout, answered.hold)))
+        Ok(Response::from_parts(parts, UpstreamBody::arriving(body, settings.upstream.idle_body_timeout, answered.hold, &self.shared.live)))
     }
 
     fn failed(&self, failure: &Failure, accept: Option<HeaderValue>) -> Response<UpstreamBody> {

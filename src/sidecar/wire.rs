@@ -258,7 +258,12 @@ impl<T: Socket> Wire<T> {
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if matches!(self.wait, Wait::Nothing) {
             let now = Instant::now();
-            self.wait = if self.scan.at_head() { Wait::Idle(now) } else { Wait::Body(now) };
+            self.wait = if self.scan.at_head() {
+                self.exchange.rest(now);
+                Wait::Idle(now)
+            } else {
+                Wait::Body(now)
+            };
         }
         let settings = self.settings.load();
         let (header_timeout, idle_timeout) = (settings.server.header_timeout, settings.server.idle_timeout);

@@ -3,6 +3,7 @@
 use crate::house::{House, answer, fresh, millis, until};
 use crate::origin::{Act, Origin, Then};
 use std::time::Duration;
+use warmfront::telemetry::Refusal;
 
 fn in_two_pieces() -> Act {
     let mut act = Act::send("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 10\r\n\r\nfirst", Then::Keep);
@@ -122,4 +123,41 @@ async fn a_put_whose_client_leaves_before_the_answer_still_invalidates_what_it_c
         }
     };
     tokio::time::timeout(Duration::from_secs(3), seen).await.expect("the change is seen");
+}
+
+#[tokio::test]
+async fn an_upload_that_its_client_breaks_off_is_abandoned_and_nobodys_failure() {
+    let origin = Origin::always(answer("", "done")).await;
+    let house = House::with(origin.address, |_, upstream, _| upstream.eject.after = 1).await;
+    let mut left = 0;
+    for (framing, part) in [("Content-Length: 10", "hello"), ("Transfer-Encoding: chunked", "5\r\nhello\r\n"), ("Content-Length: 10", "")] {
+        for reset in [true, false] {
+            let mut client = house.client().await;
+            let asked = origin.requests().len();
+            client.send(format!("POST /form HTTP/1.1\r\nHost: h\r\n{framing}\r\n\r\n{part}")).await;
+            until("the origin is asked", || origin.requests().len() > asked).await;
+            if reset {
+                client.stream.set_zero_linger().unwrap();
+            }
+            drop(client);
+            left += 1;
+            until("it is counted", || house.cache.stats().abandoned == left).await;
+        }
+    }
+    assert_eq!((house.cache.stats().failed, house.sidecar.refused(Refusal::BadRequest)), (0, 0));
+    assert!(house.sidecar.origins()[0].up, "the origin has done nothing");
+    until("its places are free", || house.sidecar.in_flight() == 0).await;
+}
+
+#[tokio::test]
+async fn those_who_have_left_a_silent_origin_keep_no_places_from_the_living() {
+    let origin = Origin::start(|request, _| if request.line().contains("hang") { Act::hang() } else { fresh("alive") }).await;
+    let house = House::with(origin.address, |_, upstream, _| upstream.max_in_flight = 2).await;
+    for number in 1..=2 {
+        let mut client = house.client().await;
+        client.send(format!("GET /hang/{number} HTTP/1.1\r\nHost: h\r\n\r\n")).await;
+        until("the origin is asked", || origin.requests().len() == number).await;
+    }
+    assert_eq!(house.get("/living").await.text(), "alive", "well before upstream.queue_timeout");
+    until("the places are free", || house.sidecar.in_flight() == 0).await;
 }

@@ -136,6 +136,46 @@ async fn a_lone_leader_that_leaves_before_the_headers_has_warmed_the_cache() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_fill_whose_head_nobody_waits_for_ends_after_a_second() {
+    let world = world(Origin::always(fresh("hello").after(5000)));
+    let (leader, follower) = (world.spawn(get("/a")), world.spawn(get("/a")));
+    world.settle().await;
+    leader.abort();
+    follower.abort();
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    let late = world.spawn(get("/a"));
+    tokio::time::sleep(seconds(2)).await;
+    assert_eq!(world.origin.calls(), 1, "who comes again in time keeps it");
+    late.abort();
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let start = Instant::now();
+    assert_eq!(world.get("/a").await.text(), "hello");
+    assert_eq!((world.origin.calls(), start.elapsed()), (2, seconds(5)), "the first one had been let go");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_follower_is_enough_to_keep_a_slow_fill() {
+    let world = world(Origin::always(fresh("hello").after(5000)));
+    let (leader, follower) = (world.spawn(get("/a")), world.spawn(get("/a")));
+    world.settle().await;
+    leader.abort();
+    assert_eq!(follower.await.unwrap().text(), "hello");
+    assert_eq!(world.origin.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_refresh_behind_a_stale_answer_needs_nobody_to_wait_for_it() {
+    let reply = |body: &str| fresh(body).cc("max-age=60, stale-while-revalidate=600");
+    let world = world(Origin::replies([reply("old"), reply("new").after(5000)]));
+    world.get("/a").await;
+    world.pass(100);
+    assert_eq!(world.get("/a").await.text(), "old");
+    tokio::time::sleep(seconds(6)).await;
+    world.settle().await;
+    assert_eq!((world.get("/a").await.text(), world.origin.calls()), ("new", 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_leader_that_leaves_mid_stream_kills_nothing() {
     let gate = Gate::new();
     let world = world(Origin::always(fresh("").steps([data("hel"), Step::Gate(gate.clone()), data("lo")])));

@@ -193,3 +193,17 @@ async fn while_it_is_open_stale_copies_serve_within_their_bounds_and_the_rest_is
     }
     assert_eq!(origin.requests().len(), asked, "nobody was asked for any of it");
 }
+
+#[tokio::test]
+async fn bodies_that_break_off_open_it() {
+    let origin = Origin::always(Act::send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", Then::Fin)).await;
+    let rig = Rig::with(origin.address, |_, upstream| touchy(upstream)).await;
+    let mut asked = 0;
+    while breaker(&rig.sidecar) == BreakerState::Closed && asked < 100 {
+        assert!(!rig.client().await.get("/").await.complete);
+        asked += 1;
+    }
+    assert_eq!(breaker(&rig.sidecar), BreakerState::Open);
+    assert_eq!(rig.client().await.get("/").await.status, 503);
+    assert_eq!(origin.requests().len(), asked);
+}

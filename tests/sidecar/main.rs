@@ -8,6 +8,7 @@ mod bodies;
 mod breaker;
 mod certificate;
 mod client;
+mod dozing;
 mod faults;
 mod floods;
 mod forwarding;

@@ -310,3 +310,63 @@ async fn origins_come_and_go_under_load_and_no_request_fails() {
     }
     assert_eq!(rig.sidecar.origins().len(), 2);
 }
+
+/// Asks on a connection of its own, whatever comes of the body; whether it came whole.
+async fn is_whole(rig: &Rig, path: &str) -> bool {
+    let mut client = rig.client().await;
+    client.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n")).await;
+    client.response().await.is_some_and(|response| response.status == 200 && response.complete)
+}
+
+#[tokio::test]
+async fn who_breaks_off_its_bodies_is_ejected_as_well() {
+    for (head, then) in [
+        ("Content-Length: 10\r\n\r\nhalf", Then::Fin),
+        ("Content-Length: 10\r\n\r\nhalf", Then::Reset),
+        ("Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", Then::Fin),
+        ("Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nnonsense\r\n", Then::Keep),
+        ("Content-Length: 10\r\n\r\nhalf", Then::Hang),
+    ] {
+        let bad = Origin::always(Act::send(format!("HTTP/1.1 200 OK\r\n{head}"), then)).await;
+        let good = Origin::always(Act::ok("good")).await;
+        let rig = rig(&[good.address, bad.address], |upstream| {
+            upstream.idle_body_timeout = Duration::from_millis(20);
+            upstream.eject.after = 3;
+        })
+        .await;
+        let mut broken = 0;
+        for _ in 0..60 {
+            broken += usize::from(!is_whole(&rig, "/").await);
+        }
+        assert_eq!((bad.requests().len(), state(&rig, bad.address).up), (3, false), "{head:?} {then:?}");
+        assert!(broken == 3 || matches!(then, Then::Reset), "a reset may take the head with it, which another origin makes up for");
+        assert!(state(&rig, good.address).up);
+    }
+}
+
+#[tokio::test]
+async fn a_whole_body_between_broken_ones_makes_up_for_them() {
+    let broken = Act::send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", Then::Fin);
+    let origin = Origin::start(move |_, number| if number % 3 == 2 { Act::ok("whole") } else { broken.clone() }).await;
+    let rig = rig(&[origin.address], |upstream| upstream.eject.after = 3).await;
+    for number in 0..30 {
+        assert_eq!(is_whole(&rig, "/").await, number % 3 == 2);
+    }
+    assert_eq!((state(&rig, origin.address).up, state(&rig, origin.address).ejections), (true, 0));
+}
+
+#[tokio::test]
+async fn a_reader_that_leaves_its_body_has_found_no_fault_with_the_origin() {
+    let act = Act::send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nbeginning", Then::Hang);
+    let early = act.clone().early();
+    let origin = Origin::start(move |request, _| if request.line().starts_with("POST") { early.clone() } else { act.clone() }).await;
+    let rig = rig(&[origin.address], |upstream| upstream.eject.after = 1).await;
+    for head in ["GET / HTTP/1.1\r\nHost: h\r\n\r\n", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nhalf"] {
+        let mut client = rig.client().await;
+        client.send(head).await;
+        client.head().await;
+        drop(client);
+        until("it is noticed", || state(&rig, origin.address).in_flight == 0).await;
+        assert!(state(&rig, origin.address).up, "{head}");
+    }
+}

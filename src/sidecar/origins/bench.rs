@@ -74,6 +74,23 @@ impl Bench {
         back.is_some()
     }
 
+    /// The head of an answer has come, whose body may still break off; whether that brings it back.
+    pub(super) fn answered(&mut self, now: Instant) -> bool {
+        self.out.is_some() && self.succeeded(now)
+    }
+
+    /// The body of an answer has come whole. One that it was asked for before it was ejected does not bring it back.
+    pub(super) fn completed(&mut self) {
+        if self.out.is_none() {
+            self.failures = 0;
+        }
+    }
+
+    /// Whether a whole answer would change anything.
+    pub(super) const fn has_failed(&self) -> bool {
+        self.failures > 0
+    }
+
     /// It has failed, in a trial or not; whether it is ejected now, for how long in all.
     pub(super) fn failed(&mut self, trial: bool, now: Instant, settings: &Ejection) -> Option<Duration> {
         self.last_failure = Some(now);
@@ -133,6 +150,19 @@ mod tests {
         assert_eq!((fail(&mut bench, 1, now), bench.turn(now, &SETTINGS)), (Some(TIME), Turn::No(now + TIME)));
         assert_eq!(fail(&mut bench, 9, now), None, "ejected once");
         assert_eq!(bench.turn(now, &Ejection { after: 0, time: TIME }), Turn::Yes, "switched off meanwhile");
+    }
+
+    #[test]
+    fn a_head_alone_makes_up_for_nothing_and_a_body_of_before_the_ejection_brings_nobody_back() {
+        let (mut bench, now) = (Bench::default(), Instant::now());
+        fail(&mut bench, 2, now);
+        assert!(!bench.answered(now) && bench.has_failed());
+        bench.completed();
+        assert!(!bench.has_failed());
+        fail(&mut bench, 3, now);
+        bench.completed();
+        assert_eq!(bench.turn(now, &SETTINGS), Turn::No(now + TIME));
+        assert!(bench.answered(now), "a head does: that is what the trial asked for");
     }
 
     #[test]

@@ -93,22 +93,36 @@ impl Breaker {
                 }
             }
         }
-        self.count(bad, now);
-        if bad && self.is_too_bad(now, settings) {
-            self.open = Some(now + settings.open_for);
-            return Some(Change::Opened);
-        }
-        None
+        let second = self.second(now);
+        second.asked += 1;
+        second.bad += u64::from(bad);
+        if bad { self.open_if_too_bad(now, settings) } else { None }
     }
 
-    fn count(&mut self, bad: bool, now: Instant) {
+    /// The body of an answer broke off whose head was recorded as good.
+    pub(super) fn broke(&mut self, now: Instant, settings: &BreakerSettings) -> Option<Change> {
+        if !is_on(settings) || self.open.is_some() {
+            return None;
+        }
+        self.second(now).bad += 1;
+        self.open_if_too_bad(now, settings)
+    }
+
+    fn open_if_too_bad(&mut self, now: Instant, settings: &BreakerSettings) -> Option<Change> {
+        if !self.is_too_bad(now, settings) {
+            return None;
+        }
+        self.open = Some(now + settings.open_for);
+        Some(Change::Opened)
+    }
+
+    fn second(&mut self, now: Instant) -> &mut Second {
         let number = self.number(now);
         let second = &mut self.seconds[usize::try_from(number % WINDOW).unwrap_or(0)];
         if second.number != number {
             *second = Second { number, ..Second::default() };
         }
-        second.asked += 1;
-        second.bad += u64::from(bad);
+        second
     }
 
     fn is_too_bad(&self, now: Instant, settings: &BreakerSettings) -> bool {

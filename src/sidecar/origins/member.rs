@@ -44,6 +44,17 @@ pub(super) enum End {
     Left,
 }
 
+/// What has been held against an origin for an answer by its head.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Held {
+    /// It counts as a failure, whatever comes of its body.
+    failed: bool,
+    /// For its breaker.
+    bad: bool,
+    /// Failures came before it, which a whole body makes up for.
+    owes: bool,
+}
+
 /// In which part a request was let through.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Part {
@@ -95,7 +106,7 @@ impl Member {
     }
 
     /// What came of a request.
-    pub(super) fn end(&self, part: Part, end: End, now: Instant, settings: &UpstreamSettings) {
+    pub(super) fn end(&self, part: Part, end: End, now: Instant, settings: &UpstreamSettings) -> Held {
         let mut record = self.record.lock();
         let (failed, bad) = match end {
             End::Left => {
@@ -105,7 +116,7 @@ impl Member {
                 if part.probe {
                     record.breaker.leave_probe(now);
                 }
-                return;
+                return Held::default();
             }
             End::Failed => (true, true),
             End::Answered(status, took) => {
@@ -116,14 +127,32 @@ impl Member {
         };
         let change = record.breaker.record(bad, part.probe, now, &settings.breaker);
         let ejected = if failed { record.bench.failed(part.trial, now, &settings.eject) } else { None };
-        let back = !failed && record.bench.succeeded(now);
+        let back = !failed && record.bench.answered(now);
+        let owes = !failed && record.bench.has_failed();
         drop(record);
+        if back {
+            tracing::warn!(origin = %self.name, "upstream is back");
+        }
+        self.tell(ejected, change, settings);
+        Held { failed, bad, owes }
+    }
+
+    /// The body of an answer broke off, and not for its reader.
+    fn broke(&self, held: Held, now: Instant, settings: &UpstreamSettings) {
+        if held.failed {
+            return;
+        }
+        let mut record = self.record.lock();
+        let change = if held.bad { None } else { record.breaker.broke(now, &settings.breaker) };
+        let ejected = record.bench.failed(false, now, &settings.eject);
+        drop(record);
+        self.tell(ejected, change, settings);
+    }
+
+    fn tell(&self, ejected: Option<Duration>, change: Option<Change>, settings: &UpstreamSettings) {
         if let Some(length) = ejected {
             self.ejections.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(origin = %self.name, for_ = ?length, "upstream ejected: it failed {} times in a row", settings.eject.after);
-        }
-        if back {
-            tracing::warn!(origin = %self.name, "upstream is back");
         }
         match change {
             Some(Change::Opened) => tracing::warn!(origin = %self.name, "circuit breaker opened: nearly everything fails there"),
@@ -171,17 +200,36 @@ impl Record {
 
 /// One request that is under way at an origin, from its choice until its body has ended.
 #[derive(Debug)]
-pub(in crate::sidecar) struct Load(Arc<Member>);
+pub(in crate::sidecar) struct Load {
+    member: Arc<Member>,
+    held: Held,
+}
 
 impl Load {
     pub(super) fn new(member: Arc<Member>) -> Self {
         member.load.fetch_add(1, Ordering::Relaxed);
-        Self(member)
+        Self { member, held: Held::default() }
+    }
+
+    pub(super) const fn answered(&mut self, held: Held) {
+        self.held = held;
+    }
+
+    /// The body has come whole.
+    pub(in crate::sidecar) fn whole(self) {
+        if self.held.owes {
+            self.member.record.lock().bench.completed();
+        }
+    }
+
+    /// The body broke off, or is not coming, for which its reader can do nothing: that counts as a failure of the origin.
+    pub(in crate::sidecar) fn broke(self, settings: &UpstreamSettings) {
+        self.member.broke(self.held, Instant::now(), settings);
     }
 }
 
 impl Drop for Load {
     fn drop(&mut self) {
-        self.0.load.fetch_sub(1, Ordering::Relaxed);
+        self.member.load.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -190,8 +190,10 @@ impl Attempt<'_> {
     /// A response head came; the request is under way there until what is returned is dropped.
     pub(super) fn answered(mut self, status: StatusCode, now: Instant) -> Option<Load> {
         let end = End::Answered(status, now.saturating_duration_since(self.began));
-        self.member.end(self.part, end, now, self.settings);
-        self.load.take()
+        let held = self.member.end(self.part, end, now, self.settings);
+        let mut load = self.load.take();
+        load.iter_mut().for_each(|load| load.answered(held));
+        load
     }
 
     /// It failed.

@@ -188,12 +188,28 @@ pub(crate) fn server_timing(lookup: u64, upstream: Option<u64>, total: u64) -> O
     Some((HeaderName::from_static("server-timing"), HeaderValue::try_from(text).ok()?))
 }
 
-/// Says that another answer than the cache's went to the client: found out while the request body was read. Travels among the extensions of
-/// a request.
+/// Says that another answer than the cache's went to the client, or none: found out while the request body was read. Travels among the extensions
+/// of a request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Overruled(Arc<AtomicUsize>);
 
 impl Overruled {
+    /// The client's body broke off: nobody waits for an answer.
+    const ABANDONED: usize = usize::MAX - 1;
+    /// The reason that is told of such a request.
+    pub(crate) const UPLOAD: &'static str = "upload";
+
+    /// The client left in the middle of its body.
+    #[cfg(feature = "sidecar")]
+    pub(crate) fn abandon(&self) {
+        let _ = self.0.compare_exchange(0, Self::ABANDONED, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Whether it did.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.0.load(Ordering::Acquire) == Self::ABANDONED
+    }
+
     /// The client got this instead.
     #[cfg(feature = "sidecar")]
     pub(crate) fn by(&self, refusal: Refusal) {

@@ -93,6 +93,11 @@ fn a_body_that_breaks_off_and_one_that_its_client_leaves_say_so() {
     drop(gone);
     let line = house.running.wait_for("/late");
     assert!(line.contains("\"outcome\":\"abandoned\""), "{line}");
+    let mut uploader = TcpStream::connect(house.data).unwrap();
+    uploader.write_all(b"PUT /upload HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhello").unwrap();
+    drop(uploader);
+    let line = house.running.wait_for("/upload");
+    assert!(line.contains("\"outcome\":\"abandoned\",\"reason\":\"upload\"") && !line.contains("\"status\""), "{line}");
 }
 
 #[test]
