@@ -3,13 +3,15 @@
 //! A `HeaderMap` costs over a hundred bytes per line and keeps room to grow; what is stored never grows, and most of the time its lines go to the wire as
 //! they are. They are one text, and eight bytes per line say where its value is and what its name is.
 
+use crate::rfc::cache_status::CACHE_STATUS;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use foldhash::HashMap;
-use http::header::CONTENT_LENGTH;
+use http::header::{AGE, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
-use std::sync::{Arc, LazyLock};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 /// What stands between the names and the values: `: ` and CRLF.
 const BETWEEN: usize = 4;
@@ -24,6 +26,8 @@ pub(crate) struct Fields {
     text: Bytes,
     /// Where `Content-Length` begins in the text.
     without_length: u32,
+    /// The same as a map, for a response that is asked for often by those who need one.
+    ready: OnceLock<Box<Ready>>,
 }
 
 /// One line of a text.
@@ -45,6 +49,35 @@ static NAMES: LazyLock<Names> = LazyLock::new(Names::default);
 /// So many names are known, of so many bytes at most: 100 KiB in all.
 const MOST_NAMES: usize = 1024;
 const LONGEST_NAME: usize = 64;
+
+/// Bytes of ready maps, of all caches of the process.
+static READY: AtomicUsize = AtomicUsize::new(0);
+/// So many there are at most: with a usual head, of the two thousand responses that are asked for most in process or over HTTP/2.
+const MOST_READY: usize = 4 << 20;
+/// What a line takes in a map: its bucket, its places in the index, and room that a map keeps free.
+const READY_LINE: usize = 144;
+
+/// A map, and the bytes that it counts for.
+#[derive(Debug)]
+struct Ready {
+    map: HeaderMap,
+    bytes: usize,
+}
+
+impl Ready {
+    /// `None` if there are enough.
+    fn of(map: HeaderMap) -> Option<Self> {
+        let bytes = size_of::<Self>() + map.capacity() * READY_LINE;
+        let added = READY.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |all| Some(all + bytes).filter(|all| *all <= MOST_READY));
+        added.is_ok().then(|| Self { map, bytes }) // a Ready that was made counts
+    }
+}
+
+impl Drop for Ready {
+    fn drop(&mut self) {
+        READY.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
 
 #[derive(Default)]
 struct Names {
@@ -80,7 +113,7 @@ impl Fields {
         headers.iter().filter(|line| !is_length(line)).for_each(|line| write(&mut text, &mut lines, line));
         let without_length = u32::try_from(text.len()).unwrap_or(u32::MAX);
         headers.iter().filter(is_length).for_each(|line| write(&mut text, &mut lines, line));
-        Self { lines: lines.into_boxed_slice(), text: text.into(), without_length }
+        Self { lines: lines.into_boxed_slice(), text: text.into(), without_length, ready: OnceLock::new() }
     }
 
     /// The lines as HTTP/1 writes them, each with its CRLF, but for `Content-Length`.
@@ -105,6 +138,25 @@ impl Fields {
     /// Whether there is a line of `name`.
     pub(crate) fn has(&self, name: &HeaderName) -> bool {
         self.get(name).is_some()
+    }
+
+    /// The same as [`to_map`](Self::to_map), for a response that is `hot`: its map is kept, if there is room. It may have an empty `Age` and an empty `Cache-Status`.
+    pub(crate) fn to_map_again(&self, hot: bool) -> HeaderMap {
+        if let Some(ready) = self.ready.get() {
+            return ready.map.clone();
+        }
+        let mut map = self.to_map();
+        if hot {
+            // A clone has no room to grow: it brings the places of what each answer gets of its own.
+            map.insert(AGE, HeaderValue::from_static(""));
+            if !map.contains_key(&CACHE_STATUS) {
+                map.insert(&CACHE_STATUS, HeaderValue::from_static(""));
+            }
+            if let Some(ready) = Ready::of(map.clone()) {
+                let _ = self.ready.set(Box::new(ready)); // another thread's is as good
+            }
+        }
+        map
     }
 
     /// All lines as a map, with room for a few more.
@@ -157,7 +209,7 @@ fn write(text: &mut Vec<u8>, lines: &mut Vec<Line>, (name, value): (&HeaderName,
 
 #[cfg(test)]
 mod tests {
-    use super::{Fields, LONGEST_NAME};
+    use super::{Fields, LONGEST_NAME, READY_LINE, Ready};
     use http::{HeaderMap, HeaderName, HeaderValue};
 
     #[test]
@@ -176,6 +228,31 @@ mod tests {
         assert!(fields.to_map()["authentication-info"].is_sensitive() && !fields.to_map()["a"].is_sensitive());
         assert_eq!(fields.get(&HeaderName::from_static("b")).unwrap(), "1");
         assert_eq!(fields.get(&HeaderName::from_static("c")), None);
+    }
+
+    #[test]
+    fn a_map_at_hand_has_the_same_lines_and_places_for_two_more() {
+        let mut map = HeaderMap::new();
+        for (name, value) in [("b", "1"), ("a", "2"), ("b", "3")] {
+            map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let fields = Fields::compact(&map);
+        assert_eq!(fields.to_map_again(false), map, "nothing is kept of what is not hot");
+        for _ in 0..3 {
+            let mut again = fields.to_map_again(true);
+            assert_eq!(
+                (again.remove("age").unwrap(), again.remove("cache-status").unwrap()),
+                (HeaderValue::from_static(""), HeaderValue::from_static(""))
+            );
+            assert_eq!(again, map);
+        }
+        assert!(fields.ready.get().is_some());
+        // There is a bound on them all.
+        let large = || Ready::of(HeaderMap::with_capacity(24_000));
+        let first = large();
+        assert!(first.is_some() && large().is_none(), "{}", 24_000 * READY_LINE);
+        drop(first);
+        assert!(large().is_some());
     }
 
     #[test]

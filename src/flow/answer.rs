@@ -5,19 +5,19 @@ use crate::clock::Stamp;
 use crate::flow::body::CacheBody;
 use crate::flow::spool::Reader;
 use crate::flow::thin::Thin;
-use crate::rfc::cache_status::CacheStatus;
+use crate::rfc::cache_status::{CACHE_STATUS, CacheStatus};
 use crate::rfc::range::{self, ByteRange, ContentRange, RangeSet};
 use crate::rfc::{age, conditional};
 use bytes::Bytes;
 use http::header::{AGE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_RANGE, RANGE, TRAILER};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use std::collections::VecDeque;
 
 /// More ranges than this in one request are ignored and answered with the whole.
 const MAX_RANGES: usize = 16;
 
-/// `Cache-Status` (RFC 9211).
-pub(crate) static CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+/// After so many hits a response keeps a map of its fields ready.
+const HOT: u64 = 8;
 
 /// Who is answered.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +70,7 @@ pub(crate) fn from_stored<B>(stored: &Stored, client: &Client<'_>) -> Response<C
             }
         }
     }
-    let mut response = with_head(head.status, head.fields.to_map(), head, client);
+    let mut response = with_head(head.status, head.fields.to_map_again(stored.hits() >= HOT), head, client);
     if client.wants_body() {
         *response.body_mut() = CacheBody::stored(stored.body.clone(), stored.trailers.as_deref().cloned());
     }
@@ -198,14 +198,18 @@ fn slice(body: &Bytes, wanted: ByteRange, offset: u64) -> Bytes {
     body.slice(start.min(end)..end)
 }
 
-/// The head of an answer: RFC 9111 section 5.1 (Age) and RFC 9211.
+/// The head of an answer: RFC 9111 section 5.1 (Age) and RFC 9211. An empty line of either holds the place for a value.
 fn with_head<B>(status: StatusCode, mut headers: HeaderMap, head: &Head, client: &Client<'_>) -> Response<CacheBody<B>> {
     headers.insert(AGE, age::value(head.life.age(client.now) / 1000));
-    if let Some(mut cache_status) = client.status {
-        if cache_status.hit {
-            cache_status.ttl = Some(head.life.left(client.now).div_euclid(1000));
-        }
-        headers.append(&CACHE_STATUS, cache_status.to_value());
+    let cache_status = client.status.map(|status| {
+        let ttl = if status.hit { Some(head.life.left(client.now).div_euclid(1000)) } else { status.ttl };
+        CacheStatus { ttl, ..status }.to_value()
+    });
+    match (cache_status, headers.get_mut(&CACHE_STATUS).filter(|line| line.is_empty())) {
+        (Some(value), Some(place)) => *place = value,
+        (Some(value), None) => drop(headers.append(&CACHE_STATUS, value)),
+        (None, Some(_)) => drop(headers.remove(&CACHE_STATUS)),
+        (None, None) => {}
     }
     let mut response = Response::new(CacheBody::empty());
     *response.status_mut() = status;

@@ -10,7 +10,10 @@ use http::request::Parts;
 use http::{Extensions, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use parking_lot::Mutex;
+use pin_project_lite::pin_project;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 /// A request under way. It is counted once: as it is answered, or, when nobody waits for that any more, as this is dropped. Then it is told of as
 /// well, if anybody wants to hear of it: whoever sends the body holds this until the body has ended.
@@ -137,25 +140,48 @@ impl Drop for Tally {
     }
 }
 
+pin_project! {
+    /// The answer that `answering` comes to, whose body ends the request. No `async fn`: its future would hold `answering` twice, and be copied so.
+    pub(crate) struct ToldOf<F> {
+        #[pin]
+        answering: F,
+        tally: Option<Arc<Tally>>,
+    }
+}
+
 /// The answer that `answering` comes to, whose body ends the request.
-pub(crate) async fn told<B, E>(
-    answering: impl Future<Output = Result<Response<CacheBody<B>>, E>>,
-    tally: Arc<Tally>,
-) -> Result<Response<CacheBody<B>>, E>
+pub(crate) const fn told<F>(answering: F, tally: Arc<Tally>) -> ToldOf<F> {
+    ToldOf { answering, tally: Some(tally) }
+}
+
+impl<F, B, E> Future for ToldOf<F>
 where
+    F: Future<Output = Result<Response<CacheBody<B>>, E>>,
     B: Body,
 {
-    let mut response = answering.await?;
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let mut answered = ready!(this.answering.poll(cx));
+        let tally = this.tally.take();
+        if let (Ok(response), Some(tally)) = (&mut answered, tally) {
+            tell_at_end(response, tally);
+        }
+        Poll::Ready(answered)
+    }
+}
+
+fn tell_at_end<B: Body>(response: &mut Response<CacheBody<B>>, tally: Arc<Tally>) {
     if let Some(answered) = tally.state.lock().answered.filter(|_| tally.shared.log.wants_server_timing()) {
         let (lookup, upstream) = tally.timings(answered);
-        append(&mut response, server_timing(lookup, upstream, answered.nanos));
+        append(response, server_timing(lookup, upstream, answered.nanos));
     }
     if let Some(story) = &tally.story {
         tally.state.lock().status = Some(response.status());
         let head = story.method == Method::HEAD;
         response.body_mut().tell(tally, head);
     }
-    Ok(response)
 }
 
 /// Counts and tells a request that what is stored answers at once.

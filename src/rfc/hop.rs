@@ -1,7 +1,7 @@
 //! Fields that end at the next hop (RFC 9110 section 7.6.1) and fields that are not stored
 //! (RFC 9111 section 3.1).
 
-use http::header::{CONNECTION, HeaderMap, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{self, CONNECTION, HeaderMap, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE};
 use smallvec::SmallVec;
 
 use super::list::trim;
@@ -47,20 +47,33 @@ const PROTECTED_PREFIXES: [&[u8]; 2] = [b"if-", b"x-forwarded-"];
 /// Trailer stays: it announces what comes with the content. Proxy-Authenticate and
 /// Proxy-Authorization stay too, unless they are nominated.
 pub fn strip(headers: &mut HeaderMap) {
-    for name in nominated(headers) {
-        headers.remove(name);
-    }
-    for name in [CONNECTION, HTTP2_SETTINGS, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE] {
-        headers.remove(name);
-    }
+    strip_all(headers, false);
 }
 
 /// Removes what must not be stored (RFC 9111 section 3.1): what [`strip`] removes, and
 /// Proxy-Authenticate, Proxy-Authentication-Info and Proxy-Authorization.
 pub fn strip_unstorable(headers: &mut HeaderMap) {
-    strip(headers);
-    for name in [PROXY_AUTHENTICATE, PROXY_AUTHENTICATION_INFO, PROXY_AUTHORIZATION] {
+    strip_all(headers, true);
+}
+
+/// Looks at each name once, and removes what is there: to look for each of those that are not would cost more.
+fn strip_all(headers: &mut HeaderMap, credentials: bool) {
+    let found: SmallVec<[HeaderName; 2]> = headers.keys().filter(|name| ends_here(name, credentials)).cloned().collect();
+    if found.is_empty() {
+        return;
+    }
+    for name in nominated(headers).into_iter().chain(found) {
         headers.remove(name);
+    }
+}
+
+/// Whether a field ends at the next hop, or, with `credentials`, is one of a proxy's.
+fn ends_here(name: &HeaderName, credentials: bool) -> bool {
+    match *name {
+        header::CONNECTION | header::TE | header::TRANSFER_ENCODING | header::UPGRADE => true,
+        header::PROXY_AUTHENTICATE | header::PROXY_AUTHORIZATION => credentials,
+        _ if name == PROXY_AUTHENTICATION_INFO => credentials,
+        _ => name == HTTP2_SETTINGS || name == KEEP_ALIVE || name == PROXY_CONNECTION,
     }
 }
 
@@ -78,6 +91,12 @@ pub fn nominates_protected(headers: &HeaderMap) -> bool {
 
 /// The fields that Connection nominates. Options that cannot be field names are left out.
 pub(crate) fn nominated(headers: &HeaderMap) -> SmallVec<[HeaderName; 4]> {
+    let mut lines = headers.get_all(CONNECTION).iter();
+    match (lines.next(), lines.next()) {
+        (None, _) => return SmallVec::new(),
+        (Some(line), None) if line == "keep-alive" || line == "close" => return SmallVec::new(),
+        _ => {}
+    }
     options(headers)
         // The two everyday options are not fields; they need no allocation.
         .filter(|option| !option.eq_ignore_ascii_case(b"close") && !option.eq_ignore_ascii_case(b"keep-alive"))

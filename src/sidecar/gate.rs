@@ -77,6 +77,11 @@ impl Gate {
         self.0.places.held()
     }
 
+    /// A place for one that does not yield, if there is one and nobody waits for it.
+    pub(super) fn enter_at_once(&self, priority: Option<&Priority>) -> Option<Place> {
+        (priority.is_none_or(|priority| !priority.yields()) && self.0.places.try_take()).then(|| self.place(None))
+    }
+
     /// A place, at once or after a wait; a named refusal when there are too many waiting, when it takes too long or is sure to. None of these limits is about what yields: it waits
     /// for as long as its caller does, and is refused only if it has no share at all.
     pub(super) async fn enter(&self, priority: Option<&Priority>, max_queue: usize, queue_timeout: Duration) -> Result<Place, Refused> {

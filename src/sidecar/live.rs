@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use tokio::time::Instant;
 
 /// The settings in force.
 #[derive(Debug)]
@@ -147,17 +148,18 @@ pub(super) struct Asking<'a> {
     live: &'a Live,
     source: Source,
     attempt: Attempt,
-    began: Moment,
+    began: Instant,
 }
 
 impl<'a> Asking<'a> {
-    pub(super) fn new(live: &'a Live, source: Source) -> Self {
-        Self { live, source, attempt: Attempt::Failed, began: live.clock.moment() }
+    pub(super) const fn new(live: &'a Live, source: Source, began: Instant) -> Self {
+        Self { live, source, attempt: Attempt::Failed, began }
     }
 
     /// A response head came.
-    pub(super) fn answered(&mut self, status: StatusCode) {
-        self.live.durations.observe(self.live.clock.moment().nanos_since(self.began));
+    pub(super) fn answered(&mut self, status: StatusCode, now: Instant) {
+        let took = now.saturating_duration_since(self.began).as_nanos();
+        self.live.durations.observe(u64::try_from(took).unwrap_or(u64::MAX));
         self.attempt = if status.as_u16() < 500 { Attempt::Ok } else { Attempt::Error };
     }
 }

@@ -21,17 +21,21 @@ use crate::sidecar::dial::Dial;
 use crate::sidecar::live::Live;
 use crate::sidecar::settings::{Http2, Origin, UpstreamSettings};
 use crate::sidecar::stash::Stash;
-use crate::sidecar::upload::Upload;
-use connection::Unanswered as Unsent;
+use crate::sidecar::upload::{Monitor, Upload};
+use connection::{Exchanging, Unanswered as Unsent};
 use http::header::UPGRADE;
-use http::uri::Scheme;
-use http::{Request, Response, Uri, Version};
+use http::{Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use idle::Idle;
-use line::Line;
+use line::{Heard, Line};
 use many::Stream;
+use pin_project_lite::pin_project;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::Instant;
 use two::Verdict;
 
 /// All connections to all origins. Clones are the same pool.
@@ -122,9 +126,26 @@ impl Pool {
         self.dial.stash().tidy();
     }
 
-    /// Asks the origin that the URI of `request` names. A connection that turns out to be closed before anything was written to it is replaced.
-    pub(super) async fn ask(&self, mut request: Request<Upload>) -> Result<Response<Arriving>, Unanswered> {
-        let Some(origin) = route(request.uri_mut()) else { return Err(Unanswered::Connect("the request names no origin".into())) };
+    /// A connection to `origin` that lies ready, for a `request` without content that HTTP/1.1 carries best.
+    pub(super) fn at_hand(&self, origin: &Origin, request: &Request<Upload>, now: Instant) -> Option<Box<Connection>> {
+        let plain = request.body().is_end_stream() && self.wanted(request, origin) == Wanted::One;
+        if plain { self.idle.take(origin, now) } else { None }
+    }
+
+    /// Sends `request` over such a `connection`, and waits until `due`.
+    pub(super) fn ask_over<'a>(
+        &'a self,
+        connection: Box<Connection>,
+        origin: &'a Origin,
+        request: Request<Upload>,
+        due: Option<Instant>,
+    ) -> AskingOver<'a, impl Future<Output = Result<Response<Incoming>, Unsent>>> {
+        let (epoch, proven, heard) = (self.idle.epoch(), connection.proven, connection.listen());
+        AskingOver { exchanging: connection.exchange(request, due), pool: self, origin, epoch, proven, heard }
+    }
+
+    /// Asks `origin`. A connection that turns out to be closed before anything was written to it is replaced.
+    pub(super) async fn ask(&self, origin: Origin, mut request: Request<Upload>) -> Result<Response<Arriving>, Unanswered> {
         let wanted = self.wanted(&request, &origin);
         let mut home = Home { idle: self.idle.clone(), origin, epoch: self.idle.epoch() };
         loop {
@@ -173,7 +194,7 @@ impl Pool {
         {
             return Ok(Carrier::Two(stream));
         }
-        if let Some(connection) = self.idle.take(origin).or_else(|| self.dial.stash().take(origin)) {
+        if let Some(connection) = self.idle.take(origin, Instant::now()).or_else(|| self.dial.stash().take(origin)) {
             return Ok(Carrier::One(connection));
         }
         // Rare, and large: a handshake of TLS is kilobytes, which every request would carry along.
@@ -224,6 +245,47 @@ impl Pool {
     }
 }
 
+pin_project! {
+    /// A request over a connection that lay ready: the way of nearly all. No `async fn`, as its future would hold the request three times.
+    pub(super) struct AskingOver<'a, F> {
+        #[pin]
+        exchanging: Exchanging<F>,
+        pool: &'a Pool,
+        origin: &'a Origin,
+        epoch: u64,
+        proven: bool,
+        heard: Heard,
+    }
+}
+
+/// What came of it.
+pub(super) enum Asked {
+    /// An answer or none; `None`: not in time.
+    Done(Option<Result<Response<Arriving>, Unanswered>>),
+    /// The connection was closed before anything was written: the request wants another one.
+    Unsent(Box<Request<Upload>>),
+}
+
+impl<F: Future<Output = Result<Response<Incoming>, Unsent>>> Future for AskingOver<'_, F> {
+    type Output = Asked;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Asked> {
+        let this = self.project();
+        let (pool, origin) = (*this.pool, *this.origin);
+        Poll::Ready(match ready!(this.exchanging.poll(cx)) {
+            Some(Ok((response, connection))) => {
+                let home = Home { idle: pool.idle.clone(), origin: origin.clone(), epoch: *this.epoch };
+                Asked::Done(Some(Ok(response.map(|body| Arriving::over(connection, home, body)))))
+            }
+            Some(Err(mut unsent)) => match unsent.take_message() {
+                Some(request) if *this.proven => Asked::Unsent(Box::new(request)),
+                _ => Asked::Done(Some(Err(pool.given_up(unsent.into_error(), *this.proven, this.heard.anything(), origin)))),
+            },
+            None => Asked::Done(None),
+        })
+    }
+}
+
 /// Begins what is spoken over `line`.
 pub(super) async fn carry(many: &Many, origin: &Origin, line: Line) -> hyper::Result<Carrier> {
     if line.two {
@@ -251,9 +313,10 @@ async fn over_one(
         let answer = connection.exchange_aside(request, move |settled| kept.keep(settled));
         return answer.await.map(aside).map_err(|unsent| (unsent, home));
     }
-    match connection.exchange(request).await {
-        Ok((response, connection)) => Ok(response.map(|body| Arriving::over(connection, home, body))),
-        Err(unsent) => Err((unsent, home)),
+    match connection.exchange(request, None).await {
+        Some(Ok((response, connection))) => Ok(response.map(|body| Arriving::over(connection, home, body))),
+        Some(Err(unsent)) => Err((unsent, home)),
+        None => std::future::pending().await, // nobody has said until when to wait
     }
 }
 
@@ -266,11 +329,17 @@ async fn over_two(stream: Stream, home: Home, mut request: Request<Upload>) -> R
     }
 }
 
-/// Takes the origin out of `uri`: over HTTP/1 the target is path and query alone (RFC 9112 section 3.2.1).
-fn route(uri: &mut Uri) -> Option<Origin> {
-    let mut parts = std::mem::take(uri).into_parts();
-    let tls = parts.scheme.take()? == Scheme::HTTPS;
-    let authority = parts.authority.take()?;
-    *uri = Uri::from_parts(parts).ok()?;
-    Some(Origin { tls, authority })
+/// `asking`, unless `limit` passes without a head and without a piece of the upload going out.
+pub(super) async fn within<F: Future>(asking: F, limit: Duration, upload: Option<&Monitor>) -> Option<F::Output> {
+    let mut asking = pin!(asking);
+    let mut seen = 0;
+    loop {
+        if let Ok(answer) = tokio::time::timeout(limit, &mut asking).await {
+            return Some(answer);
+        }
+        match upload.map(Monitor::pieces) {
+            Some(pieces) if pieces > seen => seen = pieces,
+            _ => return None,
+        }
+    }
 }

@@ -13,10 +13,10 @@ use crate::sidecar::forwarded::{self, Peer};
 use crate::sidecar::gate::{Gate, Place, Refused};
 use crate::sidecar::live::{Asking, Live, Settings};
 use crate::sidecar::origins::{Attempt, Origins, Search};
-use crate::sidecar::pool::{Arriving, Pool};
+use crate::sidecar::pool::{Arriving, Asked, Pool, within};
 use crate::sidecar::settings::{Origin, UpstreamSettings};
 use crate::sidecar::stash::Stash;
-use crate::sidecar::upload::{Monitor, Upload};
+use crate::sidecar::upload::Upload;
 use crate::telemetry::log::{Overruled, TRACEPARENT, TRACESTATE, Trace};
 use crate::telemetry::{Refusal, Source};
 use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, DATE, HOST, HeaderMap, HeaderValue, RETRY_AFTER, TE, TRANSFER_ENCODING, UPGRADE};
@@ -27,10 +27,11 @@ use http_body::Body as _;
 use hyper::upgrade::OnUpgrade;
 use smallvec::SmallVec;
 use std::convert::Infallible;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, UNIX_EPOCH};
+use tokio::time::Instant;
 use tower_service::Service;
 
 /// No `Retry-After` of ours says more seconds: by then everything may be different.
@@ -39,12 +40,18 @@ const MOST_RETRY_AFTER: f64 = 60.0;
 /// The upstream: a pool of connections, a gate before it, and deadlines. Cheap to clone; clones share all of it.
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    live: Arc<Live>,
-    gate: Gate,
-    origins: Arc<Origins>,
-    pool: Pool,
+    shared: Arc<Shared>,
     /// Whose requests come, if without forwarding fields.
     peer: Option<Arc<Peer>>,
+}
+
+/// One allocation for all: a request that is handed on clones it twice, and each counter that workers share costs as much as a hundred instructions.
+#[derive(Debug)]
+struct Shared {
+    live: Arc<Live>,
+    gate: Gate,
+    origins: Origins,
+    pool: Pool,
 }
 
 /// An attempt that brought a head, and what it holds.
@@ -58,9 +65,9 @@ impl Upstream {
         let (gate, origins) = {
             let upstream = &live.settings.load().upstream;
             let (limit, share) = limits(upstream);
-            (Gate::new(limit, share), Arc::new(Origins::new(upstream)))
+            (Gate::new(limit, share), Origins::new(upstream))
         };
-        Self { pool: Pool::new(live.clone()), live, gate, origins, peer: None }
+        Self { shared: Arc::new(Shared { pool: Pool::new(live.clone()), live, gate, origins }), peer: None }
     }
 
     /// What comes from now on comes from `peer`, and gets its forwarding fields here.
@@ -71,44 +78,43 @@ impl Upstream {
     /// Follows new settings, which are in force already.
     pub(super) fn follow(&self, old: &UpstreamSettings, settings: &UpstreamSettings) {
         let (limit, share) = limits(settings);
-        self.gate.resize(limit, share);
-        self.origins.follow(settings);
-        self.pool.follow(old, settings);
+        self.shared.gate.resize(limit, share);
+        self.shared.origins.follow(settings);
+        self.shared.pool.follow(old, settings);
     }
 
     /// The origins, and what is known of them.
     pub(super) fn origins(&self) -> &Origins {
-        &self.origins
+        &self.shared.origins
     }
 
     /// Opens connections before anybody needs them.
     pub(super) fn preconnect(&self) -> impl Future<Output = ()> + Send + use<> {
-        self.pool.preconnect()
+        self.shared.pool.preconnect()
     }
 
     /// The connections that were opened ahead.
     pub(super) fn stash(&self) -> &Stash {
-        self.pool.stash()
+        self.shared.pool.stash()
     }
 
     /// Closes the connections that nobody uses.
     pub(super) fn rest(&self) {
-        self.pool.clear();
+        self.shared.pool.clear();
     }
 
     /// Requests that hold a place at the upstream.
     pub(super) fn in_flight(&self) -> usize {
-        self.gate.held()
+        self.shared.gate.held()
     }
 
-    async fn answer(self, request: Request<RequestBody>) -> Response<UpstreamBody> {
-        let settings = self.live.settings.load_full();
-        let (mut parts, body) = request.into_parts();
+    async fn answer(&self, parts: &mut Parts, body: RequestBody) -> Response<UpstreamBody> {
+        let settings = self.shared.live.settings.load_full();
         if let Some(peer) = &self.peer {
-            forwarded::complete(&mut parts, peer, &settings.server, &settings.upstream);
+            forwarded::complete(parts, peer, &settings.server, &settings.upstream);
         }
         let accept = parts.headers.get(ACCEPT).cloned();
-        let overruled = parts.extensions.get::<Overruled>().cloned();
+        let overruled = if parts.extensions.is_empty() { None } else { parts.extensions.get::<Overruled>().cloned() };
         match self.fetch(parts, body, &settings).await.and_then(|answered| self.accept(answered, &settings)) {
             Ok(response) => response,
             // Whoever has found the request body at fault counts that, and answers; one that broke off has nobody to answer.
@@ -119,11 +125,11 @@ impl Upstream {
 
     /// Asks for a switch to one of the `offered` protocols; with the 101 comes the connection.
     pub(super) async fn upgrade(&self, mut parts: Parts, offered: HeaderValue) -> (Response<UpstreamBody>, Option<OnUpgrade>) {
-        let settings = self.live.settings.load_full();
+        let settings = self.shared.live.settings.load_full();
         let accept = parts.headers.get(ACCEPT).cloned();
         parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         parts.headers.insert(UPGRADE, offered.clone());
-        let answered = match self.fetch(parts, RequestBody::default(), &settings).await {
+        let answered = match Box::pin(self.fetch(&mut parts, RequestBody::default(), &settings)).await {
             Ok(answered) => answered,
             Err(failure) => return (self.failed(&failure, accept), None),
         };
@@ -137,99 +143,131 @@ impl Upstream {
         )
     }
 
-    /// Through the gate, and as many attempts as may be made.
-    async fn fetch(&self, mut parts: Parts, body: RequestBody, settings: &Settings) -> Result<Answered, Failure> {
-        let upstream = &settings.upstream;
+    /// Through the gate, and as many attempts as may be made. What only some requests do, as to wait for a place, is in boxes: its futures are large, and every
+    /// request would carry and copy them.
+    async fn fetch(&self, parts: &mut Parts, body: RequestBody, settings: &Settings) -> Result<Answered, Failure> {
+        let (upstream, now) = (&settings.upstream, Instant::now());
         // Read before `prepare`, which leaves nothing of ours on the request.
         let priority = Priority::of(&parts.extensions).cloned();
-        if let Some(refusal) = self.origins.refusal(upstream) {
-            return Err(refusal);
+        let source = priority.as_ref().map_or(Source::Live, Priority::source);
+        let (place, now) = match self.shared.gate.enter_at_once(priority.as_ref()) {
+            Some(place) => (place, now),
+            None => {
+                // Nobody need queue to hear that no origin may be asked.
+                self.shared.origins.refusal(now, upstream).map_or(Ok(()), Err)?;
+                (Box::pin(self.wait(priority, settings)).await?, Instant::now())
+            }
+        };
+        let search = Search::new(parts, &upstream.balance);
+        let known = parts.extensions.get().copied();
+        prepare(parts, &body, settings)?;
+        self.trace(&mut parts.headers, known);
+        let again = body.is_end_stream() && parts.method.is_idempotent();
+        let left = if again { upstream.retries } else { 0 };
+        let attempt = self.shared.origins.choose(&search, left > 0, now, upstream)?;
+        if !again {
+            let request = taken(parts, Upload::new(body));
+            return self.attempt(request, attempt, source, place, settings).await.map_err(|(failure, _)| failure);
         }
-        let entering = self.gate.enter(priority.as_ref(), upstream.max_queue, upstream.queue_timeout);
-        let place = entering.await.map_err(|refused| full(refused, priority.as_ref(), settings))?;
-        let source = priority.map_or(Source::Live, |priority| priority.source());
-        let mut search = Search::new(&parts, &upstream.balance);
-        let trace = Trace::of(&parts.headers).or_else(|| parts.extensions.get().copied());
-        prepare(&mut parts, &body, settings)?;
-        self.trace(&mut parts.headers, trace);
-        if !body.is_end_stream() || !parts.method.is_idempotent() {
-            let attempt = self.origins.choose(&search, false, upstream)?;
-            return self.attempt(parts, body, attempt, source, place, settings).await.map_err(|(failure, _)| failure);
+        let origin = attempt.origin().clone();
+        match self.attempt(copied(parts), attempt, source, place, settings).await {
+            Ok(answered) => Ok(answered),
+            Err(failed) => Box::pin(self.retry(parts, search, failed, (origin, left), source, settings)).await,
         }
-        let mut place = place;
-        let (mut left, mut stale_left) = (upstream.retries, 1);
-        let mut attempt = self.origins.choose(&search, left > 0, upstream)?;
+    }
+
+    /// A place of the gate, waited for.
+    async fn wait(&self, priority: Option<Priority>, settings: &Settings) -> Result<Place, Failure> {
+        let upstream = &settings.upstream;
+        let entering = self.shared.gate.enter(priority.as_ref(), upstream.max_queue, upstream.queue_timeout);
+        entering.await.map_err(|refused| full(refused, priority.as_ref(), settings))
+    }
+
+    /// Further attempts after one that has `failed` at `origin`; `left` of them may be made, and one more if a connection was stale.
+    async fn retry(
+        &self,
+        parts: &Parts,
+        mut search: Search,
+        mut failed: (Failure, Place),
+        (mut origin, mut left): (Origin, u32),
+        source: Source,
+        settings: &Settings,
+    ) -> Result<Answered, Failure> {
+        let (upstream, mut stale_left) = (&settings.upstream, 1);
         loop {
-            let origin = attempt.origin().clone();
-            let (failure, again) = match self.attempt(parts.clone(), RequestBody::default(), attempt, source, place, settings).await {
-                Ok(answered) => return Ok(answered),
-                Err(failed) => failed,
-            };
+            let (failure, place) = failed;
             if failure.stale && stale_left > 0 {
                 stale_left -= 1;
             } else {
-                search.failed_at(&origin, &self.origins);
+                search.failed_at(&origin, &self.shared.origins);
                 // Waiting for a connection or shaking hands again is worth while elsewhere only.
                 let elsewhere = matches!(failure.refusal, Refusal::ConnectTimeout | Refusal::UpstreamTls);
-                if left == 0 || !(failure.is_connection_level() || elsewhere && self.origins.has_another(&search, upstream)) {
+                if left == 0 || !(failure.is_connection_level() || elsewhere && self.shared.origins.has_another(&search, upstream)) {
                     return Err(failure);
                 }
                 left -= 1;
             }
-            let Ok(next) = self.origins.choose(&search, left > 0, upstream) else { return Err(failure) };
-            (attempt, place) = (next, again);
+            let Ok(attempt) = self.shared.origins.choose(&search, left > 0, Instant::now(), upstream) else { return Err(failure) };
+            origin = attempt.origin().clone();
+            match self.attempt(copied(parts), attempt, source, place, settings).await {
+                Ok(answered) => return Ok(answered),
+                Err(again) => failed = again,
+            }
         }
     }
 
     /// Has the request belong to the trace that its client named, with us as the parent; else to one of our own. It stays out of everything that
     /// the cache has seen: neither keys nor variants know it.
-    fn trace(&self, headers: &mut HeaderMap, trace: Option<Trace>) {
-        if !headers.contains_key(&TRACEPARENT) || Trace::of(headers).is_none() {
+    fn trace(&self, headers: &mut HeaderMap, known: Option<Trace>) {
+        let named = Trace::of(headers);
+        if named.is_none() {
             headers.remove(&TRACESTATE); // it belongs to a trace that nobody can read (W3C Trace Context section 4.3)
         }
-        let trace = trace.unwrap_or_else(|| {
+        let trace = named.or(known).unwrap_or_else(|| {
             let trace = Trace::random();
-            trace.sampled(self.live.log().sampler().would_keep(trace.dice()))
+            trace.sampled(self.shared.live.log().sampler().would_keep(trace.dice()))
         });
         if let Some(value) = trace.child() {
             headers.insert(&TRACEPARENT, value);
         }
     }
 
-    /// One attempt at one origin; a failed one gives the place back for the next.
+    /// One attempt at one origin; a failed one gives the place back for the next. The request is in a box as it goes through several hands.
     async fn attempt(
         &self,
-        mut parts: Parts,
-        body: RequestBody,
+        request: Box<Request<Upload>>,
         attempt: Attempt<'_>,
         source: Source,
         place: Place,
         settings: &Settings,
     ) -> Result<Answered, (Failure, Place)> {
-        if let Err(failure) = address(&mut parts, attempt.origin()) {
-            return Err((failure, place));
-        }
-        let mut counted = Asking::new(&self.live, source);
-        let body = Upload::new(body);
-        let upload = body.monitor();
-        let asking = self.exchange(Request::from_parts(parts, body));
-        let limit = settings.upstream.response_timeout;
-        let failure = match within(asking, limit, upload.as_ref()).await {
+        let mut counted = Asking::new(&self.shared.live, source, attempt.began());
+        let (origin, upload) = (attempt.origin(), request.body().monitor());
+        let (pool, limit) = (&self.shared.pool, settings.upstream.response_timeout);
+        let asked = match pool.at_hand(origin, &request, attempt.began()) {
+            Some(connection) => match pool.ask_over(connection, origin, *request, attempt.began().checked_add(limit)).await {
+                Asked::Done(asked) => asked,
+                Asked::Unsent(request) => Box::pin(within(pool.ask(origin.clone(), *request), limit, None)).await,
+            },
+            None => Box::pin(within(pool.ask(origin.clone(), *request), limit, upload.as_ref())).await,
+        };
+        let failure = match asked {
             Some(Ok(response)) => {
-                counted.answered(response.status());
-                let load = attempt.answered(response.status());
+                let now = Instant::now();
+                counted.answered(response.status(), now);
+                let load = attempt.answered(response.status(), now);
                 return Ok(Answered { response, hold: Hold::new(place, load, upload) });
             }
-            Some(Err(failure)) => failure,
+            Some(Err(unanswered)) => Failure::of(&unanswered),
             None => Failure::new(Refusal::ResponseTimeout, format!("upstream.response_timeout ({limit:?}) passed")),
         };
         attempt.failed(&failure);
         Err((failure, place))
     }
 
-    /// One request, whose URI names the origin, over a connection of the pool, and its answer.
-    pub(super) async fn exchange(&self, request: Request<Upload>) -> Result<Response<Arriving>, Failure> {
-        self.pool.ask(request).await.map_err(|unanswered| Failure::of(&unanswered))
+    /// One request to `origin`, over a connection of the pool, and its answer.
+    pub(super) async fn exchange(&self, origin: Origin, request: Request<Upload>) -> Result<Response<Arriving>, Failure> {
+        self.shared.pool.ask(origin, request).await.map_err(|unanswered| Failure::of(&unanswered))
     }
 
     /// A response as the rest of the house may see it: framed in one way, without fields of that connection, dated.
@@ -242,17 +280,17 @@ impl Upstream {
         hop::strip_unstorable(&mut parts.headers);
         // RFC 9110 section 6.6.1: a recipient with a clock dates a message that has no Date.
         if !parts.headers.contains_key(DATE) {
-            let now = UNIX_EPOCH + Duration::from_secs(self.live.clock.now().seconds());
+            let now = UNIX_EPOCH + Duration::from_secs(self.shared.live.clock.now().seconds());
             if let Ok(now) = HeaderValue::try_from(httpdate::fmt_http_date(now)) {
                 parts.headers.insert(DATE, now);
             }
         }
         parts.extensions = Extensions::new();
-        Ok(Response::from_parts(parts, UpstreamBody::arriving(body, settings.upstream.idle_body_timeout, answered.hold, &self.live)))
+        Ok(Response::from_parts(parts, UpstreamBody::arriving(body, settings.upstream.idle_body_timeout, answered.hold, &self.shared.live)))
     }
 
     fn failed(&self, failure: &Failure, accept: Option<HeaderValue>) -> Response<UpstreamBody> {
-        self.live.count(failure.refusal);
+        self.shared.live.count(failure.refusal);
         failure_response(failure, accept)
     }
 }
@@ -280,22 +318,8 @@ impl Service<Request<RequestBody>> for Upstream {
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let upstream = self.clone();
-        Box::pin(async move { Ok(upstream.answer(request).await) })
-    }
-}
-
-/// `asking`, unless `limit` passes without a head and without a piece of the upload going out.
-async fn within<F: Future>(asking: F, limit: Duration, upload: Option<&Monitor>) -> Option<F::Output> {
-    let mut asking = pin!(asking);
-    let mut seen = 0;
-    loop {
-        if let Ok(answer) = tokio::time::timeout(limit, &mut asking).await {
-            return Some(answer);
-        }
-        match upload.map(Monitor::pieces) {
-            Some(pieces) if pieces > seen => seen = pieces,
-            _ => return None,
-        }
+        let (mut parts, body) = request.into_parts();
+        Box::pin(async move { Ok(upstream.answer(&mut parts, body).await) })
     }
 }
 
@@ -338,14 +362,23 @@ fn prepare(parts: &mut Parts, body: &RequestBody, settings: &Settings) -> Result
     Ok(())
 }
 
-/// The URI by which the pool finds the way: the origin's scheme and authority, the request's path and query.
-fn address(parts: &mut Parts, origin: &Origin) -> Result<(), Failure> {
-    let mut uri = http::uri::Parts::default();
-    uri.scheme = Some(origin.scheme());
-    uri.authority = Some(origin.authority.clone());
-    uri.path_and_query = Some(parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
-    parts.uri = Uri::from_parts(uri).map_err(|_| Failure::new(Refusal::BadRequest, "invalid request target"))?;
-    Ok(())
+/// The request as it goes out, with path and query alone as its target (RFC 9112 section 3.2.1). `parts` is left without fields.
+fn taken(parts: &mut Parts, body: Upload) -> Box<Request<Upload>> {
+    let headers = std::mem::take(&mut parts.headers);
+    outgoing(parts, headers, body)
+}
+
+/// The same for a request without content, which may have to be put again.
+fn copied(parts: &Parts) -> Box<Request<Upload>> {
+    outgoing(parts, parts.headers.clone(), Upload::new(RequestBody::default()))
+}
+
+fn outgoing(parts: &Parts, headers: HeaderMap, body: Upload) -> Box<Request<Upload>> {
+    let mut request = Box::new(Request::new(body));
+    *request.method_mut() = parts.method.clone();
+    *request.uri_mut() = Uri::from(parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
+    *request.headers_mut() = headers;
+    request
 }
 
 /// hyper has read the body by Transfer-Encoding if there is one; the Content-Length beside it is a lie (RFC 9112 section 6.3 rule 3).
@@ -364,12 +397,13 @@ fn settle_framing(headers: &mut HeaderMap, status: StatusCode) -> Result<(), Fai
         headers.remove(CONTENT_LENGTH); // RFC 9110 section 8.6
     }
     // hyper has seen that several lines agree.
-    if let Some(length) = headers.get(CONTENT_LENGTH).cloned() {
-        let first = length.to_str().ok().and_then(|text| text.split(',').next()).and_then(|text| text.trim().parse::<u64>().ok());
-        match first {
-            Some(first) => drop(headers.insert(CONTENT_LENGTH, HeaderValue::from(first))),
-            None => return Err(Failure::new(Refusal::BadResponse, "invalid Content-Length in the upstream's response")),
-        }
+    let Some(length) = headers.get(CONTENT_LENGTH) else { return Ok(()) };
+    let first = length.to_str().ok().and_then(|text| text.split(',').next()).and_then(|text| text.trim().parse::<u64>().ok());
+    let Some(first) = first else { return Err(Failure::new(Refusal::BadResponse, "invalid Content-Length in the upstream's response")) };
+    // A number on a line of its own, as nearly always, stays as it is.
+    let is_plain = length.as_bytes().iter().all(u8::is_ascii_digit) && !length.as_bytes().starts_with(b"0");
+    if !is_plain || headers.get_all(CONTENT_LENGTH).iter().nth(1).is_some() {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(first));
     }
     Ok(())
 }

@@ -158,6 +158,32 @@ async fn what_caches_behind_us_said_stands_before_what_we_say() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_hundredth_hit_has_the_fields_of_the_first() {
+    for chain in [false, true] {
+        let reply = fresh("x").h("link", "</a>").h("x-other", "1").h("link", "</b>");
+        let reply = if chain { reply.h("cache-status", "origin; hit") } else { reply };
+        let world = world(Origin::always(reply));
+        let ours = |status: &str| if chain { format!("origin; hit | {status}") } else { status.to_owned() };
+        for round in 0..100 {
+            let got = world.get("/a").await;
+            assert_eq!((got.h("link"), got.h("x-other")), ("</a> | </b>".into(), "1".into()));
+            let (age, status) = if round < 50 { ("0", "hit; ttl=60") } else { ("3", "hit; ttl=57") };
+            assert!(
+                round == 0 || (got.h("age"), got.h("cache-status")) == (age.to_owned(), ours(&format!("warmfront; {status}"))),
+                "{round}"
+            );
+            if round == 49 {
+                world.pass(3);
+            }
+        }
+        world.cache.reload(Settings { cache_status: false, ..Settings::default() });
+        let got = world.get("/a").await;
+        assert_eq!((got.h("age"), got.h("cache-status")), ("3".into(), if chain { "origin; hit".into() } else { String::new() }));
+        assert!(chain || !got.has("cache-status"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn cache_status_can_be_switched_off() {
     let settings = Settings { cache_status: false, ..Settings::default() };
     let world = world_with(settings, Origin::always(fresh("x")));

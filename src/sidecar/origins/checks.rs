@@ -64,7 +64,7 @@ async fn round(upstream: &Upstream, path: &PathAndQuery, settings: &UpstreamSett
 /// Whether it answers with 2xx or 3xx, and the body (or its beginning) arrives too.
 async fn is_good(upstream: &Upstream, member: &Member, path: PathAndQuery) -> bool {
     let Some(request) = request(member, path) else { return false };
-    let Ok(response) = upstream.exchange(request).await else { return false };
+    let Ok(response) = upstream.exchange(member.origin.clone(), request).await else { return false };
     let good = response.status().is_success() || response.status().is_redirection();
     // Read to its end the connection can serve again; longer than this nobody waits for.
     let _ = Limited::new(response.into_body(), MOST_BODY).collect().await;
@@ -72,10 +72,8 @@ async fn is_good(upstream: &Upstream, member: &Member, path: PathAndQuery) -> bo
 }
 
 fn request(member: &Member, path: PathAndQuery) -> Option<Request<Upload>> {
-    let mut uri = http::uri::Parts::default();
-    (uri.scheme, uri.authority, uri.path_and_query) = (Some(member.origin.scheme()), Some(member.origin.authority.clone()), Some(path));
     let mut request = Request::new(Upload::new(RequestBody::default()));
-    *request.uri_mut() = Uri::from_parts(uri).ok()?;
+    *request.uri_mut() = Uri::from(path);
     let headers = request.headers_mut();
     headers.insert(HOST, HeaderValue::from_str(member.origin.authority.as_str()).ok()?);
     headers.insert(USER_AGENT, HeaderValue::from_static("warmfront-health"));

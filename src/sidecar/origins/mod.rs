@@ -112,8 +112,8 @@ impl Origins {
     }
 
     /// Why no origin may be asked at this moment, if so: readers need not queue to hear it.
-    pub(super) fn refusal(&self, settings: &UpstreamSettings) -> Option<Failure> {
-        let (members, now) = (self.members.load(), Instant::now());
+    pub(super) fn refusal(&self, now: Instant, settings: &UpstreamSettings) -> Option<Failure> {
+        let members = self.members.load();
         let mut first = None::<Instant>;
         for member in members.iter() {
             match member.standing(now, settings).0 {
@@ -125,8 +125,14 @@ impl Origins {
     }
 
     /// The origin that gets the request now. `may_try` says that it can be put again if that fails.
-    pub(super) fn choose<'a>(&self, search: &Search, may_try: bool, settings: &'a UpstreamSettings) -> Result<Attempt<'a>, Failure> {
-        let (members, now) = (self.members.load(), Instant::now());
+    pub(super) fn choose<'a>(
+        &self,
+        search: &Search,
+        may_try: bool,
+        now: Instant,
+        settings: &'a UpstreamSettings,
+    ) -> Result<Attempt<'a>, Failure> {
+        let members = self.members.load();
         // More often than there are origins nobody can be forestalled.
         for _ in 0..=members.len() {
             let candidates: SmallVec<[Candidate; 4]> = members
@@ -144,7 +150,7 @@ impl Origins {
                 return Ok(Attempt { member: member.clone(), settings, part, began: now, load });
             }
         }
-        Err(self.refusal(settings).unwrap_or_else(|| circuit_open(None, now)))
+        Err(self.refusal(now, settings).unwrap_or_else(|| circuit_open(None, now)))
     }
 
     /// Whether a request that has failed somewhere could be put to one that it has not been put to.
@@ -179,9 +185,13 @@ impl Attempt<'_> {
         &self.member.origin
     }
 
+    /// When it was chosen.
+    pub(super) const fn began(&self) -> Instant {
+        self.began
+    }
+
     /// A response head came; the request is under way there until what is returned is dropped.
-    pub(super) fn answered(mut self, status: StatusCode) -> Option<Load> {
-        let now = Instant::now();
+    pub(super) fn answered(mut self, status: StatusCode, now: Instant) -> Option<Load> {
         let end = End::Answered(status, now.saturating_duration_since(self.began));
         let held = self.member.end(self.part, end, now, self.settings);
         let mut load = self.load.take();

@@ -3,6 +3,7 @@
 //! hyper's connection is no task of its own where that can be avoided: whoever waits for the answer drives it, so that a request wakes one task and
 //! not two, twice. An upload cannot wait for somebody to read the answer, and a switch of protocols outlives it: these have a task.
 
+use crate::sidecar::alarm::Alarm;
 use crate::sidecar::pool::line::{Heard, Line, Socket};
 use crate::sidecar::upload::Upload;
 use http::{Request, Response};
@@ -10,10 +11,12 @@ use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use pin_project_lite::pin_project;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use tokio::task::coop::unconstrained;
+use tokio::time::Instant;
 
 /// What hyper may read ahead of an upstream, and keep of an upload that the upstream does not take; also the largest response head.
 const BUFFER: usize = 64 << 10;
@@ -29,6 +32,10 @@ pub(in crate::sidecar) struct Connection {
     pub(in crate::sidecar) proven: bool,
     tls: bool,
     heard: Heard,
+    /// For the deadlines of its exchanges: they move on, and it need not be set again for each.
+    alarm: Option<Alarm>,
+    /// It was driven last by somebody whom it does not wake.
+    quiet: bool,
 }
 
 /// A connection that is ready for the next request: the last one is fully written, its response is fully read, nothing came after it, and it is
@@ -44,13 +51,14 @@ impl Connection {
     pub(super) async fn new(line: Line) -> hyper::Result<Box<Self>> {
         let (socket, tls, heard) = (line.socket().clone(), line.is_tls(), line.heard().clone());
         let (send, drive) = http1::Builder::new().max_buf_size(BUFFER).handshake(TokioIo::new(line)).await?; // sends nothing, and is ready at once
-        let mut connection = Box::new(Self { send, drive: Some(drive), socket, proven: false, tls, heard });
+        let mut connection = Box::new(Self { send, drive: Some(drive), socket, proven: false, tls, heard, alarm: None, quiet: false });
         let _ = connection.rest(); // from the first poll on hyper says when it wants a request
         Ok(connection)
     }
 
     /// Drives it; whether it has ended.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.quiet = false;
         let Some(drive) = &mut self.drive else { return Poll::Ready(()) };
         let Poll::Ready(ended) = Pin::new(drive).poll(cx) else { return Poll::Pending };
         if let Err(error) = ended {
@@ -63,7 +71,9 @@ impl Connection {
     /// Drives it as far as it goes now, and lets it wake nobody.
     fn rest(&mut self) -> Poll<()> {
         let mut resting = unconstrained(poll_fn(|cx| self.poll(cx)));
-        Pin::new(&mut resting).poll(&mut Context::from_waker(Waker::noop()))
+        let rested = Pin::new(&mut resting).poll(&mut Context::from_waker(Waker::noop()));
+        self.quiet = true;
+        rested
     }
 
     /// Learns whether anything comes over it from now on.
@@ -79,20 +89,23 @@ impl Connection {
 
     /// The way back to the pool. Whatever is not settled is closed.
     pub(in crate::sidecar) fn settle(mut self: Box<Self>) -> Option<Settled> {
-        (self.rest().is_pending() && self.is_done()).then_some(Settled(self))
+        // hyper wants the next request only after it has looked for more from the upstream and has found nothing. If it wants one now, it has done so when
+        // it was driven last; if that was quietly, nothing is left to be done.
+        if !(self.quiet && self.is_done()) && self.rest().is_ready() {
+            return None;
+        }
+        self.is_done().then_some(Settled(self))
     }
 
-    /// Sends `request` and drives the connection until there is a response head. Its body may still need [`poll`](Self::poll).
-    pub(super) async fn exchange(mut self: Box<Self>, request: Request<Upload>) -> Result<(Response<Incoming>, Box<Self>), Unanswered> {
-        // Only driving the connection brings the answer, so it need not wake anybody; its share of the task's budget it has had as well.
-        let mut answer = pin!(unconstrained(self.send.try_send_request(request)));
-        let answered = poll_fn(|cx| {
-            let _ = self.poll(cx);
-            answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
-        });
-        let response = answered.await?;
-        self.proven = true;
-        Ok((response, self))
+    /// Sends `request` and drives the connection until there is a response head, or until `due`: then it comes to `None`. The body of the response may
+    /// still need [`poll`](Self::poll).
+    pub(super) fn exchange(
+        mut self: Box<Self>,
+        request: Request<Upload>,
+        due: Option<Instant>,
+    ) -> Exchanging<impl Future<Output = Result<Response<Incoming>, Unanswered>>> {
+        let answer = unconstrained(self.send.try_send_request(request));
+        Exchanging { answer, connection: Some(self), due, sent: false }
     }
 
     /// Sends `request` and drives the connection in a task of its own, until the exchange is over both ways; `keep` gets what is left of it.
@@ -125,6 +138,48 @@ impl Connection {
             tokio::spawn(drive.with_upgrades());
         }
         answer
+    }
+}
+
+pin_project! {
+    /// An exchange under way, up to the head of the response.
+    pub(super) struct Exchanging<F> {
+        #[pin]
+        answer: F,
+        connection: Option<Box<Connection>>,
+        due: Option<Instant>,
+        sent: bool,
+    }
+}
+
+impl<F: Future<Output = Result<Response<Incoming>, Unanswered>>> Future for Exchanging<F> {
+    type Output = Option<Result<(Response<Incoming>, Box<Connection>), Unanswered>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let Some(connection) = this.connection else { return Poll::Pending };
+        // Only driving the connection brings the answer, so it need not wake anybody; its share of the task's budget it has had as well.
+        let mut unheard = Context::from_waker(Waker::noop());
+        // Whoever is woken after the request went out expects the whole answer, after which the connection shall wake nobody.
+        let mut answer = Poll::Pending;
+        if std::mem::replace(this.sent, true) {
+            let _ = connection.rest();
+            answer = this.answer.as_mut().poll(&mut unheard);
+        }
+        if answer.is_pending() {
+            let _ = connection.poll(cx);
+            answer = this.answer.poll(&mut unheard);
+        }
+        match answer {
+            Poll::Ready(answer) => Poll::Ready(this.connection.take().map(|mut connection| {
+                connection.proven |= answer.is_ok();
+                answer.map(|response| (response, connection))
+            })),
+            Poll::Pending => match *this.due {
+                Some(due) if connection.alarm.get_or_insert_with(Alarm::new).passed(cx, due) => Poll::Ready(None),
+                _ => Poll::Pending,
+            },
+        }
     }
 }
 

@@ -37,18 +37,18 @@ struct Lane {
 
 impl Idle {
     /// One that is good for a request.
-    pub(super) fn take(&self, origin: &Origin) -> Option<Box<Connection>> {
+    pub(super) fn take(&self, origin: &Origin, now: Instant) -> Option<Box<Connection>> {
         let first = mine();
-        (first..first + SHARDS).find_map(|shelf| self.take_from(shelf % SHARDS, origin))
+        (first..first + SHARDS).find_map(|shelf| self.take_from(shelf % SHARDS, origin, now))
     }
 
-    fn take_from(&self, shelf: usize, origin: &Origin) -> Option<Box<Connection>> {
+    fn take_from(&self, shelf: usize, origin: &Origin, now: Instant) -> Option<Box<Connection>> {
         loop {
             let (settled, since) = {
                 let mut lanes = self.shelves[shelf].lock();
                 lanes.iter_mut().find(|lane| lane.origin == *origin)?.resting.pop()?
             };
-            if since.elapsed() < POOL_IDLE
+            if now.saturating_duration_since(since) < POOL_IDLE
                 && let Some(connection) = settled.take()
             {
                 return Some(connection);

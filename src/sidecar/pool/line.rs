@@ -97,7 +97,11 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0.lock()).poll_write_vectored(cx, bufs)
+        let mut stream = self.0.lock();
+        match bufs {
+            [head] => Pin::new(&mut *stream).poll_write(cx, head), // a request without content: less work for the kernel
+            _ => Pin::new(&mut *stream).poll_write_vectored(cx, bufs),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -3,10 +3,29 @@
 use crate::sidecar::farewell::Farewell;
 use crate::sidecar::stream::Socket;
 use crate::sidecar::wire::{Wire, give};
+use smallvec::SmallVec;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// An answer that is no larger goes out in one piece. Copying it costs less than the kernel's look at several.
+const ONE_PIECE: usize = 4 << 10;
+
+impl<T: Socket> Wire<T> {
+    fn write_pieces(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let length = bufs.iter().map(|buf| buf.len()).sum::<usize>();
+        if let [buf] = bufs {
+            return Pin::new(&mut self.io).poll_write(cx, buf);
+        }
+        if length > ONE_PIECE {
+            return Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        }
+        let mut piece = SmallVec::<[u8; ONE_PIECE]>::new();
+        bufs.iter().for_each(|buf| piece.extend_from_slice(buf));
+        Pin::new(&mut self.io).poll_write(cx, &piece)
+    }
+}
 
 impl<T: Socket> AsyncRead for Wire<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -45,7 +64,7 @@ impl<T: Socket> AsyncWrite for Wire<T> {
         if let Some(thin) = this.exchange.take_thin() {
             return this.write_thin(cx, &thin, bufs);
         }
-        let written = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        let written = this.write_pieces(cx, bufs);
         this.wrote(cx, written)
     }
 
