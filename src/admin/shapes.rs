@@ -123,6 +123,7 @@ pub(super) fn origin(state: &OriginState) -> Value {
         "origin": state.origin.as_ref(),
         "up": state.up,
         "inFlight": state.in_flight,
+        "failures": state.failures,
         "ejections": state.ejections,
         "breaker": state.breaker.as_str(),
     })

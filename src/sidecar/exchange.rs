@@ -4,6 +4,7 @@ use crate::flow::thin::Thin;
 use crate::sidecar::tunnel::Tunnel;
 use crate::telemetry::Refusal;
 use crate::telemetry::log::Overruled;
+use http::HeaderValue;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,6 +26,8 @@ pub(super) struct Exchange {
     unfinished: AtomicBool,
     switched: AtomicBool,
     tunnel: Mutex<Option<Tunnel>>,
+    has_offer: AtomicBool,
+    offer: Mutex<Option<HeaderValue>>,
     has_thin: AtomicBool,
     thin: Mutex<Option<Thin>>,
     overruled: Mutex<Option<Overruled>>,
@@ -35,9 +38,10 @@ impl Exchange {
     pub(super) fn new() -> Self {
         let off = || AtomicBool::new(false);
         let (dozing, begun, done, broken, unfinished, switched) = (off(), off(), off(), off(), off(), off());
-        let (tunnel, has_thin, thin, overruled) = (Mutex::default(), off(), Mutex::default(), Mutex::default());
+        let (tunnel, has_offer, offer) = (Mutex::default(), off(), Mutex::default());
+        let (has_thin, thin, overruled) = (off(), Mutex::default(), Mutex::default());
         let (born, idle) = (Instant::now(), AtomicU64::new(1));
-        Self { born, idle, dozing, begun, done, broken, unfinished, switched, tunnel, has_thin, thin, overruled }
+        Self { born, idle, dozing, begun, done, broken, unfinished, switched, tunnel, has_offer, offer, has_thin, thin, overruled }
     }
 
     /// The connection waits for the first byte of a request.
@@ -96,6 +100,21 @@ impl Exchange {
     /// The service has a response head: from now on hyper writes, and nobody else may.
     pub(super) fn begin(&self) {
         self.begun.store(true, Ordering::Release);
+    }
+
+    /// The request that is about to come offers to switch to these protocols, of which hyper shall not know.
+    pub(super) fn offer(&self, protocols: HeaderValue) {
+        *self.offer.lock() = Some(protocols);
+        self.has_offer.store(true, Ordering::Relaxed);
+    }
+
+    /// What the request that has come offers.
+    pub(super) fn take_offer(&self) -> Option<HeaderValue> {
+        if !self.has_offer.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.has_offer.store(false, Ordering::Relaxed);
+        self.offer.lock().take()
     }
 
     /// The response that is about to begin leaves these fields to the wire.

@@ -20,11 +20,10 @@ use crate::sidecar::tunnel::Tunnel;
 use crate::sidecar::upstream::{Upstream, UpstreamBody};
 use crate::telemetry::log::Overruled;
 use crate::telemetry::{Outcome, Refusal};
-use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderValue};
+use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderValue, UPGRADE};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
-use hyper::upgrade::OnUpgrade;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -70,8 +69,9 @@ pub(super) fn forward<S: Serve<B>, B: Answer, I: Question>(
     request: Request<I>,
 ) -> Answering<S::Future, B> {
     let (mut parts, body) = request.into_parts();
-    // Only a 101 may use it, and only we decide that it is one.
-    let on_upgrade = if parts.extensions.is_empty() { None } else { parts.extensions.remove::<OnUpgrade>() };
+    if let Some(offered) = seat.exchange.take_offer() {
+        parts.headers.insert(UPGRADE, offered);
+    }
     let asked = Asked::of(&parts);
     let complete = |parts: &mut Parts| forwarded::complete(parts, &seat.peer, &settings.server, &settings.upstream);
     match admission::admit(&mut parts, body.is_end_stream(), settings, &seat.peer, &seat.memory) {
@@ -83,7 +83,7 @@ pub(super) fn forward<S: Serve<B>, B: Answer, I: Question>(
         Ok(Way::Upgrade(offered)) => {
             complete(&mut parts);
             let asking = Arc::clone(seat);
-            Answering::slow(seat, async move { upgrade(&asking, parts, on_upgrade, offered, asked).await })
+            Answering::slow(seat, async move { upgrade(&asking, parts, offered, asked).await })
         }
         Ok(Way::Service) => {
             if !attended {
@@ -160,15 +160,13 @@ fn thin_or_full<B: Answer>(seat: &Seat, mut response: Response<B>, asked: Asked)
 }
 
 /// Asks the upstream to switch protocols. Only its 101 makes a tunnel; any other answer is a response like all others.
-async fn upgrade<B: Answer>(seat: &Seat, parts: Parts, client: Option<OnUpgrade>, offered: HeaderValue, asked: Asked) -> Outgoing<B> {
+async fn upgrade<B: Answer>(seat: &Seat, parts: Parts, offered: HeaderValue, asked: Asked) -> Outgoing<B> {
     let told = Told { parts: &parts.clone(), began: seat.live.clock.moment() };
     let (response, upstream) = seat.upstream.upgrade(parts, offered).await;
     let failure = response.extensions().get::<OriginFailure>().map(|failure| failure.0.as_str());
     told.tell(seat, if failure.is_some() { Outcome::Failed } else { Outcome::Pass }, failure.unwrap_or("upgrade"), response.status(), 0);
-    let (Some(upstream), Some(client)) = (upstream, client) else {
-        return passed(seat, response.map(http_body_util::Either::Right), asked);
-    };
-    seat.exchange.switch(Tunnel { client, upstream });
+    let Some(upstream) = upstream else { return passed(seat, response.map(http_body_util::Either::Right), asked) };
+    seat.exchange.switch(Tunnel { upstream });
     response.map(|body| Reply::service(http_body_util::Either::Right(body), false, UntilWritten(seat.exchange.clone())))
 }
 

@@ -4,7 +4,7 @@ use crate::sidecar::admission::admit;
 use crate::sidecar::chunk::Chunks;
 use crate::sidecar::forwarded::Peer;
 use crate::sidecar::live::Settings;
-use crate::sidecar::offer::without_vain_offer;
+use crate::sidecar::offer::part_offer;
 use crate::sidecar::proxy_header::{self, MAX_HEADER, Read};
 use crate::sidecar::scan::{Progress, Scan};
 use crate::sidecar::settings::{Forwarded, Origin, RateLimit, ServerSettings, UpstreamSettings};
@@ -23,10 +23,9 @@ pub(crate) fn connection(bytes: &[u8]) {
     assert_eq!(whole, heads(bytes, 1), "byte by byte");
     assert_eq!(whole, heads(bytes, 7), "in sevens");
     for head in whole.0 {
-        if let Some(kept) = without_vain_offer(&head, false) {
-            assert!(kept.len() <= head.len());
-            assert_eq!(heads(&kept, usize::MAX).0, [kept.to_vec()]);
-        }
+        let (kept, offered) = part_offer(&head, false);
+        assert!(kept.len() <= head.len() && offered.is_none());
+        assert_eq!(heads(&kept, usize::MAX).0, [kept.to_vec()]);
     }
 }
 

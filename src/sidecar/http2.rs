@@ -82,7 +82,11 @@ pub(super) async fn converse<S: Serve<B>, B: Answer>(opened: Opened, seat: Arc<S
         shaken = timeout_at(due, builder.handshake(line)) => shaken,
         _ = &mut ticket.cut => return,
     };
-    let Ok(Ok(mut connection)) = shaken else { return };
+    let mut connection = match shaken {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return note_end(Some(error), &seat),
+        Err(_) => return seat.live.count(Refusal::HeaderTimeout),
+    };
     let pings = connection.ping_pong();
     let (streams, vitals, alarm) = (JoinSet::new(), Vitals::new(since), Alarm::new());
     let mut talk = Talk { connection, pings, streams, traffic, vitals, alarm, abandoned: 0, draining: false };
@@ -111,7 +115,7 @@ pub(super) async fn converse<S: Serve<B>, B: Answer>(opened: Opened, seat: Arc<S
             Turn::Due(Due::Ping) => talk.ping(),
             Turn::Due(Due::Retire) => talk.retire(),
             Turn::Over(error) => {
-                talk.note_end(error, &seat);
+                note_end(error, &seat);
                 return;
             }
             Turn::Cut | Turn::Due(Due::GiveUp | Due::At(_)) => return,
@@ -197,13 +201,14 @@ impl Talk {
             let _ = pings.send_ping(Ping::opaque());
         }
     }
+}
 
-    fn note_end(&self, error: Option<h2::Error>, seat: &Seat) {
-        let Some(error) = error else { return };
-        tracing::debug!(%error, "connection ended");
-        // What `h2` bounds by itself ends like this.
-        if error.is_library() && error.reason() == Some(Reason::ENHANCE_YOUR_CALM) {
-            seat.live.count(Refusal::Http2Flood);
-        }
+/// How a connection ended. What `h2` refuses by itself it says by a GOAWAY of its own, with a reason; faults of one stream it does not tell us of.
+fn note_end(error: Option<h2::Error>, seat: &Seat) {
+    let Some(error) = error else { return };
+    tracing::debug!(%error, "connection ended");
+    if error.is_library() {
+        let is_flood = error.reason() == Some(Reason::ENHANCE_YOUR_CALM);
+        seat.live.count(if is_flood { Refusal::Http2Flood } else { Refusal::Http2Protocol });
     }
 }

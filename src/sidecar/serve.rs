@@ -211,8 +211,8 @@ async fn make_room(room: &Arc<Semaphore>, open: &Open) -> Option<OwnedSemaphoreP
 /// The connection must close now.
 struct Cut;
 
-/// Speaks HTTP/1.1 to the end of a connection. While it is idle there is no hyper: see [`Wire::poll_stir`].
-async fn talk<S, B>(mut wire: Box<Wire<Stream>>, mut answer: S, ticket: &mut Ticket) -> Result<(), Cut>
+/// Speaks HTTP/1.1 to the end of a connection, or to where another protocol begins: then the wire comes back. While it is idle there is no hyper: see [`Wire::poll_stir`].
+async fn talk<S, B>(mut wire: Box<Wire<Stream>>, mut answer: S, ticket: &mut Ticket) -> Result<Option<Box<Wire<Stream>>>, Cut>
 where
     S: HttpService<Incoming, ResBody = B>,
     S::Error: Into<BoxError>,
@@ -223,7 +223,7 @@ where
     loop {
         let mut builder = http1::Builder::new();
         builder.auto_date_header(false).max_buf_size(wire.room());
-        let mut connection = Box::new(builder.serve_connection(TokioIo::new(wire), answer).with_upgrades());
+        let mut connection = Box::new(builder.serve_connection(TokioIo::new(wire), answer));
         if draining {
             Pin::new(&mut *connection).graceful_shutdown();
         }
@@ -237,11 +237,12 @@ where
                 biased;
                 turn = turn => match turn {
                     None => break,
+                    Some(Ok(())) if ticket.exchange.has_switched() => return Ok(Some(connection.into_parts().io.into_inner())),
                     Some(ended) => {
                         if let Err(error) = ended {
                             tracing::debug!(%error, "connection ended");
                         }
-                        return Ok(());
+                        return Ok(None);
                     }
                 },
                 _ = &mut ticket.drain, if !draining => {
@@ -252,7 +253,10 @@ where
             }
         }
         // Nothing that the wire let through is left in an idle hyper; if it were, it could not be given to the next.
-        let Some(parts) = connection.into_parts().filter(|parts| parts.read_buf.is_empty()) else { return Ok(()) };
+        let parts = connection.into_parts();
+        if !parts.read_buf.is_empty() {
+            return Ok(None);
+        }
         (wire, answer) = (parts.io.into_inner(), parts.service);
         tokio::select! {
             biased;
@@ -289,12 +293,12 @@ async fn converse<S: Serve<B> + Attend, B: Answer>(sidecar: Sidecar, arrival: Ar
     let Opened { stream, early, since, .. } = opened;
     let wire = Box::new(Wire::new(stream, early, since, live.clone(), exchange.clone()));
     let desk = RefCell::new(Desk::new(service, seat));
-    if talk(wire, service_fn(move |request| desk.borrow_mut().answer(request)), &mut ticket).await.is_err() {
-        return;
-    }
+    let talked = talk(wire, service_fn(move |request| desk.borrow_mut().answer(request)), &mut ticket).await;
+    let Ok(Some(mut wire)) = talked else { return };
     if let Some(tunnel) = exchange.take_tunnel() {
+        wire.become_tunnel();
         tokio::select! {
-            () = Box::pin(tunnel.run()) => {}
+            () = Box::pin(tunnel.run(wire)) => {}
             _ = &mut ticket.cut => {}
         }
     }

@@ -13,19 +13,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 /// How long a tunnel may be silent in both directions.
 const TUNNEL_IDLE: Duration = Duration::from_mins(10);
 
-/// The two ends of a tunnel to be.
+/// The other end of a tunnel to be.
 #[derive(Debug)]
 pub(super) struct Tunnel {
-    pub(super) client: OnUpgrade,
     pub(super) upstream: OnUpgrade,
 }
 
 impl Tunnel {
     /// Carries bytes until an end closes both ways, fails, or both have been silent for [`TUNNEL_IDLE`].
-    pub(super) async fn run(self) {
-        let (Ok(client), Ok(upstream)) = tokio::join!(self.client, self.upstream) else { return };
+    pub(super) async fn run(self, client: impl AsyncRead + AsyncWrite + Unpin) {
+        let Ok(upstream) = self.upstream.await else { return };
         let stirred = Arc::new(AtomicBool::new(false));
-        let mut client = Stirring { io: TokioIo::new(client), stirred: stirred.clone() };
+        let mut client = Stirring { io: client, stirred: stirred.clone() };
         let mut upstream = TokioIo::new(upstream);
         tokio::select! {
             _ = copy_bidirectional(&mut client, &mut upstream) => {}

@@ -13,7 +13,7 @@ use crate::sidecar::exchange::Exchange;
 use crate::sidecar::farewell::Farewell;
 use crate::sidecar::limits::Pace;
 use crate::sidecar::live::{Answer, Live, Settings, Watched};
-use crate::sidecar::offer::without_vain_offer;
+use crate::sidecar::offer::part_offer;
 use crate::sidecar::refuse;
 use crate::sidecar::scan::{Progress, Scan};
 use crate::sidecar::splice::{Spliced, splice};
@@ -64,6 +64,8 @@ pub(super) struct Wire<T: Socket> {
     ended: Option<Instant>,
     alarm: Alarm,
     farewell: Option<Farewell>,
+    /// hyper is done with it, which has said that another protocol is spoken from now on.
+    is_tunnel: bool,
 }
 
 /// What the connection waits for the client to do, and since when.
@@ -106,7 +108,13 @@ impl<T: Socket> Wire<T> {
             ended: None,
             alarm,
             farewell: None,
+            is_tunnel: false,
         }
+    }
+
+    /// From now on it carries whatever comes.
+    pub(super) const fn become_tunnel(&mut self) {
+        self.is_tunnel = true;
     }
 
     /// The next bytes that hyper may see.
@@ -149,9 +157,9 @@ impl<T: Socket> Wire<T> {
                             ([], false) => &buf.filled()[start..start + used],
                             (held, _) => held,
                         };
-                        if let Some(kept) = without_vain_offer(whole, empty) {
-                            held = kept;
-                        }
+                        let (kept, offered) = part_offer(whole, empty);
+                        held = kept;
+                        offered.into_iter().for_each(|offered| self.exchange.offer(offered));
                     }
                     if !held.is_empty() {
                         // The last piece is in `held` as well.

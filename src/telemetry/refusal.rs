@@ -35,6 +35,8 @@ pub enum Refusal {
     ProxyHeader,
     /// An HTTP/2 connection that asked for much and used little of it, and was closed: resets, pings, settings, empty frames.
     Http2Flood,
+    /// An HTTP/2 connection that broke the rules of its protocol (RFC 9113 section 5.4.1), and was closed with a GOAWAY.
+    Http2Protocol,
     /// The request said `only-if-cached` and nothing stored may answer it.
     OnlyIfCached,
     /// `upstream.max_in_flight` requests are under way and `upstream.max_queue` wait already.
@@ -65,7 +67,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All reasons, in the order of their discriminants.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::BadRequest,
         Self::HeaderTimeout,
         Self::HeadersTooLarge,
@@ -80,6 +82,7 @@ impl Refusal {
         Self::TlsHandshake,
         Self::ProxyHeader,
         Self::Http2Flood,
+        Self::Http2Protocol,
         Self::OnlyIfCached,
         Self::QueueFull,
         Self::QueueTimeout,
@@ -113,6 +116,7 @@ impl Refusal {
             Self::TlsHandshake => "tls-handshake",
             Self::ProxyHeader => "proxy-header",
             Self::Http2Flood => "http2-flood",
+            Self::Http2Protocol => "http2-protocol",
             Self::OnlyIfCached => "only-if-cached",
             Self::QueueFull => "queue-full",
             Self::QueueTimeout => "queue-timeout",
@@ -133,7 +137,7 @@ impl Refusal {
     #[must_use]
     pub const fn status(self) -> StatusCode {
         match self {
-            Self::BadRequest | Self::TlsHandshake | Self::ProxyHeader => StatusCode::BAD_REQUEST,
+            Self::BadRequest | Self::TlsHandshake | Self::ProxyHeader | Self::Http2Protocol => StatusCode::BAD_REQUEST,
             Self::HeaderTimeout | Self::BodyTimeout | Self::StalledReader => StatusCode::REQUEST_TIMEOUT,
             Self::RateLimited | Self::Http2Flood => StatusCode::TOO_MANY_REQUESTS,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,

@@ -3,6 +3,7 @@
 use crate::http2::{PATIENCE, Talk, until};
 use crate::origin::{Act, Origin};
 use crate::rig::Rig;
+use h2::Reason;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -144,6 +145,31 @@ async fn frames_of_no_use_end_the_connection() {
         assert_eq!(rig.sidecar.refused(Refusal::Http2Flood), before + 1, "{:?}", &bytes[..9]);
     }
     others_are_served(&rig).await;
+}
+
+#[tokio::test]
+async fn who_breaks_the_rules_of_the_connection_is_counted_by_that_name() {
+    let origin = Origin::always(Act::ok("x")).await;
+    let rig = Rig::before(&origin).await;
+    let faults = [
+        frame(DATA, 0, 0, b"x"),
+        frame(DATA, 0, 7, b"x"),
+        frame(HEADERS, END_STREAM | END_HEADERS, 2, GET),
+        frame(PING, 0, 0, &[0; 5]),
+        frame(HEADERS, END_STREAM | END_HEADERS, 1, &[0xff; 40]),
+        frame(WINDOW_UPDATE, 0, 0, &[0x7f, 0xff, 0xff, 0xff]),
+    ];
+    for (number, bytes) in faults.into_iter().enumerate() {
+        let code = flood(&rig, 1, |_| bytes.clone()).await;
+        assert!(code.is_some_and(|code| code != u32::from(Reason::NO_ERROR)), "{bytes:?}: {code:?}");
+        assert_eq!(rig.sidecar.refused(Refusal::Http2Protocol), number as u64 + 1, "{bytes:?}");
+    }
+    assert_eq!(rig.sidecar.refused(Refusal::Http2Flood), 0);
+    others_are_served(&rig).await; // and whoever ends a connection well is not counted
+    let mut leaver = raw(&rig).await;
+    leaver.shutdown().await.unwrap();
+    let _ = tokio::time::timeout(PATIENCE, leaver.read_to_end(&mut Vec::new())).await.expect("an end");
+    assert_eq!(rig.sidecar.refused(Refusal::Http2Protocol), 6);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! One look at a sidecar through its admin API.
 
-use super::rows::{self, Group, Key, Room};
+use super::rows::{self, Group, Key, Origin, Room};
 use super::scrape::Scrape;
 use super::screen::Sort;
 use crate::cli::client::{Admin, Trouble};
@@ -18,6 +18,7 @@ const KEYS: usize = 200;
 pub(super) struct Look {
     pub(super) scrape: Scrape,
     pub(super) room: Room,
+    pub(super) origins: Vec<Origin>,
     pub(super) groups: Vec<Group>,
     /// Not asked for with every look: it is dear where there are many.
     pub(super) keys: Option<(Sort, Vec<Key>)>,
@@ -48,7 +49,8 @@ async fn parts(admin: &Admin, sort: Option<Sort>) -> Result<Look, Trouble> {
         ready(admin),
         keys(admin, sort),
     )?;
-    Ok(Look { scrape: Scrape::parse(&metrics), room: rows::room(&stats), groups: rows::groups(&status), keys, ready })
+    let (room, origins, groups) = (rows::room(&stats), rows::origins(&stats), rows::groups(&status));
+    Ok(Look { scrape: Scrape::parse(&metrics), room, origins, groups, keys, ready })
 }
 
 async fn ready(admin: &Admin) -> Result<Ready, Trouble> {

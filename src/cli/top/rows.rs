@@ -1,6 +1,7 @@
 //! What the admin API answers, as rows to show. What is missing from an answer is shown as nothing: the sidecar may be another version than this.
 
 use crate::cli::learn::escape::plain;
+use crate::telemetry::BreakerState;
 use serde_json::Value;
 
 /// The most characters of a text that are kept: more than any screen shows.
@@ -62,6 +63,19 @@ pub(super) struct Room {
     pub(super) max_in_flight: u64,
 }
 
+/// One origin of the upstream.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Origin {
+    pub(super) name: String,
+    /// It gets requests as any other.
+    pub(super) up: bool,
+    /// Its breaker lets nothing through, or one at a time.
+    pub(super) breaker: Option<String>,
+    pub(super) in_flight: u64,
+    pub(super) failures: u64,
+    pub(super) ejections: u64,
+}
+
 /// The groups of `/api/scheduler/status`.
 pub(super) fn groups(answer: &Value) -> Vec<Group> {
     list(&answer["jobs"]).map(group).collect()
@@ -83,6 +97,11 @@ pub(super) fn room(answer: &Value) -> Room {
         in_flight: count(&data["upstreamInFlight"]),
         max_in_flight: count(&data["upstreamMaxInFlight"]),
     }
+}
+
+/// The origins of `/api/cache/stats`.
+pub(super) fn origins(answer: &Value) -> Vec<Origin> {
+    list(&answer["data"]["upstreams"]).map(origin).collect()
 }
 
 /// Text of strangers as it may stand on a terminal.
@@ -116,6 +135,18 @@ fn last(result: &Value) -> Last {
         millis: count(&result["durationMs"]),
         fates: fates.filter(|(_, number)| *number > 0).collect(),
         went_well: result["success"] == true,
+    }
+}
+
+fn origin(state: &Value) -> Origin {
+    let breaker = state["breaker"].as_str().filter(|breaker| *breaker != BreakerState::Closed.as_str());
+    Origin {
+        name: shown(state["origin"].as_str().unwrap_or_default()),
+        up: state["up"] == true,
+        breaker: breaker.map(shown),
+        in_flight: count(&state["inFlight"]),
+        failures: count(&state["failures"]),
+        ejections: count(&state["ejections"]),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the screen knows: what the last looks have shown, and where the user is. Nothing here asks or draws.
 
 use super::poll::{Look, Ready};
-use super::rows::{Group, Key, Room};
+use super::rows::{Group, Key, Origin, Room};
 use super::trail::Trail;
 use crate::clock::Stamp;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -37,6 +37,7 @@ pub(super) struct Screen {
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub(super) room: Room,
+    pub(super) origins: Vec<Origin>,
     pub(super) groups: Vec<Group>,
     pub(super) keys: Vec<Key>,
     /// The order in which the keys came.
@@ -133,7 +134,7 @@ impl Screen {
                     (None, Some(before)) => (before.sorted, before.keys),
                     (None, None) => (None, Vec::new()),
                 };
-                self.seen = Some(Seen { room: look.room, groups: look.groups, keys, sorted, ready: look.ready });
+                self.seen = Some(Seen { room: look.room, origins: look.origins, groups: look.groups, keys, sorted, ready: look.ready });
                 self.stay_inside();
             }
             Err(why) => self.trouble = Some(why),

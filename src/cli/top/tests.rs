@@ -2,7 +2,7 @@
 
 use super::draw::draw;
 use super::poll::{Look, Ready};
-use super::rows::{Group, Key, Last, Progress, Room};
+use super::rows::{Group, Key, Last, Origin, Progress, Room, origins};
 use super::scrape::Scrape;
 use super::screen::{Screen, Sort, Table, Wish};
 use crate::clock::Stamp;
@@ -46,6 +46,7 @@ fn look(hits: u64, misses: u64) -> Look {
     Look {
         scrape: scrape(hits, misses),
         room: Room { entries: 1234, bytes: 16 << 20, max_bytes: 64 << 20, in_flight: 3, max_in_flight: 256 },
+        origins: vec![Origin { up: true, ..Origin::default() }],
         groups,
         keys: Some((Sort::Hits, (0..30).map(key).collect())),
         ready: Ready::Yes,
@@ -103,6 +104,42 @@ fn a_larger_terminal_shows_more() {
     for part in ["every 1s", "variants", "1.2 s: 1 failed, 12 stored", "/api/15"] {
         assert!(text.contains(part), "{part}\n{text}");
     }
+}
+
+#[test]
+fn several_origins_are_shown_with_those_in_trouble_first_and_one_alone_is_not() {
+    let answer = serde_json::json!({ "data": { "upstreams": [
+        { "origin": "http://one:1", "up": true, "inFlight": 3, "failures": 0, "ejections": 0, "breaker": "closed" },
+        { "origin": "http://two:1", "up": false, "inFlight": 0, "failures": 12, "ejections": 2, "breaker": "closed" },
+        { "origin": "http://three:1", "up": false, "inFlight": 1, "failures": 1234, "ejections": 0, "breaker": "half-open" },
+        { "origin": "http://four:1", "up": true },
+    ] } });
+    let mut screen = screen();
+    assert!(!painted(&screen, 80, 24).contains("origins"));
+    screen.take(at(3), Ok(Look { origins: origins(&answer), ..look(1, 1) }));
+    let text = painted(&screen, 120, 50);
+    let places = [
+        "http://three:1",
+        "half-open     1 in flight    1234 failures     0 ejections",
+        "http://two:1",
+        "ejected       0 in flight      12 failures     2 ejections",
+        "http://one:1",
+        "up            3 in flight       0 failures     0 ejections",
+        "http://four:1",
+    ]
+    .map(|part| text.find(part).unwrap_or_else(|| panic!("{part}\n{text}")));
+    assert!(places.is_sorted(), "{text}");
+    assert!(text.contains("2 of 4 up, 3 of 256 in flight"), "{text}");
+    let text = painted(&screen, 80, 24);
+    assert!(
+        text.contains(" origins, 2 more on a taller screen ")
+            && text.contains("http://two:1")
+            && text.contains("12 failures\n")
+            && text.contains("/api/0"),
+        "{text}"
+    );
+    let text = painted(&screen, 60, 16);
+    assert!(!text.contains("http://two:1") && text.contains("2 of 4 up, 3 of"), "{text}");
 }
 
 #[test]
@@ -207,6 +244,7 @@ proptest! {
         look.keys = Some((Sort::Age, vec![Key {
             url: name.clone(), hits: one, bytes: two, age_millis: three, ttl_millis: four.cast_signed(), variants: one, ..Key::default()
         }]));
+        look.origins = vec![Origin { name: name.clone(), in_flight: one, failures: two, ejections: three, ..Origin::default() }; (four % 9) as usize];
         look.room = Room { entries: one, bytes: two, max_bytes: three, in_flight: four, max_in_flight: one };
         look.ready = Ready::No(name);
         let mut screen = screen();

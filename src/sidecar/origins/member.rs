@@ -23,6 +23,7 @@ pub(super) struct Member {
     pub(super) seed: u64,
     load: AtomicUsize,
     pub(super) ejections: AtomicU64,
+    pub(super) failures: AtomicU64,
     record: Mutex<Record>,
 }
 
@@ -68,8 +69,8 @@ impl Member {
     pub(super) fn new(origin: Origin) -> Self {
         let name = origin.to_string().to_ascii_lowercase().into_boxed_str();
         let record = Record { bench: Bench::default(), breaker: Breaker::new(Instant::now()), checkup: Checkup::default() };
-        let (load, ejections) = (AtomicUsize::new(0), AtomicU64::new(0));
-        Self { seed: hash(name.as_bytes()), origin, name, load, ejections, record: Mutex::new(record) }
+        let (load, ejections, failures) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicU64::new(0));
+        Self { seed: hash(name.as_bytes()), origin, name, load, ejections, failures, record: Mutex::new(record) }
     }
 
     /// Requests under way.
@@ -130,6 +131,9 @@ impl Member {
         let back = !failed && record.bench.answered(now);
         let owes = !failed && record.bench.has_failed();
         drop(record);
+        if failed {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        }
         if back {
             tracing::warn!(origin = %self.name, "upstream is back");
         }
@@ -142,6 +146,7 @@ impl Member {
         if held.failed {
             return;
         }
+        self.failures.fetch_add(1, Ordering::Relaxed);
         let mut record = self.record.lock();
         let change = if held.bad { None } else { record.breaker.broke(now, &settings.breaker) };
         let ejected = record.bench.failed(false, now, &settings.eject);

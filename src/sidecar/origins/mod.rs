@@ -50,6 +50,8 @@ pub struct OriginState {
     pub in_flight: usize,
     /// How often it was sent out: ejected, or found unhealthy.
     pub ejections: u64,
+    /// Answers that it owed: none, no HTTP, a 502, 503 or 504, or a body that broke off.
+    pub failures: u64,
     /// What its circuit breaker lets through.
     pub breaker: BreakerState,
 }
@@ -166,6 +168,7 @@ impl Origins {
             up: member.standing(now, settings).0 == Standing::In,
             in_flight: member.load(),
             ejections: member.ejections.load(Ordering::Relaxed),
+            failures: member.failures.load(Ordering::Relaxed),
             breaker: member.breaker(now, settings),
         };
         self.members.load().iter().map(state).collect()

@@ -36,6 +36,9 @@ impl<T: Socket> AsyncRead for Wire<T> {
         if !this.exchange.has_switched() {
             return this.read(cx, buf);
         }
+        if !this.is_tunnel {
+            return Poll::Pending; // what comes now is not for hyper, which has only a 101 to write
+        }
         if this.surplus.is_empty() {
             return Pin::new(&mut this.io).poll_read(cx, buf);
         }
@@ -87,6 +90,9 @@ impl<T: Socket> AsyncWrite for Wire<T> {
             return Poll::Ready(Ok(())); // not even TLS may say that this is the end
         }
         ready!(this.send_unsent(cx))?;
+        if this.exchange.has_switched() && !this.is_tunnel {
+            return Poll::Ready(Ok(())); // the end of hyper is not that of the connection
+        }
         let unread = !this.scan.at_head() || !this.surplus.is_empty();
         if this.farewell.is_none() && unread && !this.exchange.has_switched() {
             this.farewell = Some(Farewell::with(Vec::new()));

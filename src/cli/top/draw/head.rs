@@ -1,8 +1,8 @@
 //! Who it is, and the figures that one looks at first.
 
 use super::figures::{bar, percent, rate, share, whole};
-use super::readers;
 use super::theme::Theme;
+use super::{origins, readers};
 use crate::cli::plan::words::{number, size, span};
 use crate::cli::top::poll::Ready;
 use crate::cli::top::rows::{Room, shown};
@@ -49,7 +49,7 @@ pub(super) fn summary(frame: &mut Frame<'_>, area: Rect, screen: &Screen, theme:
     let room = screen.seen.as_ref().map(|seen| seen.room).unwrap_or_default();
     let [now, all] = screen.trail.hit_ratios();
     let ratio = vec![Span::styled(percent(now), theme.strong()), Span::raw(" now, "), Span::raw(percent(all)), Span::raw(" in all")];
-    halves(frame, one, ("hit ratio", ratio), ("origin", vec![Span::raw(in_flight(&room))]), theme);
+    halves(frame, one, ("hit ratio", ratio), ("origin", vec![origins::up(screen, theme), Span::raw(in_flight(&room))]), theme);
     let requests = vec![Span::styled(format!("{:>6}", rate(screen.trail.rate(None))), theme.strong()), Span::raw("/s")];
     halves(frame, two, ("requests", requests), ("asked/s", asked(screen)), theme);
     readers::sparkline(frame, inside(halves_of(two)[0], NAME + 10), &screen.trail.points(None), theme);

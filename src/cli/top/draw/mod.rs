@@ -3,6 +3,7 @@
 mod figures;
 mod head;
 mod help;
+mod origins;
 mod readers;
 mod tables;
 mod theme;
@@ -40,14 +41,16 @@ pub(super) fn draw(frame: &mut Frame<'_>, screen: &Screen) {
 }
 
 fn body(frame: &mut Frame<'_>, area: Rect, screen: &Screen, theme: Theme) {
-    // Readers have a third of the rows at most, groups what readers leave of two thirds, and keys the rest.
-    let third = usize::from(area.height.saturating_sub(head::SUMMARY) / 3);
+    // Several origins have an eighth of the rows; of what is left readers have a third at most, groups what readers leave of two thirds, and keys the rest.
+    let origins = origins::rows(screen, area.height);
+    let third = usize::from(area.height.saturating_sub(head::SUMMARY + origins) / 3);
     let outcomes = screen.trail.outcomes(third.saturating_sub(HEADS).max(1));
     let readers = outcomes.len().max(1);
     let groups = screen.rows(Table::Groups).clamp(1, (2 * third).saturating_sub(2 * HEADS + readers).max(1));
-    let parts = [head::SUMMARY, rows(readers + HEADS), rows(groups + HEADS)].map(Constraint::Length);
-    let [summary, readers, groups, keys] = Layout::vertical([parts[0], parts[1], parts[2], Constraint::Min(3)]).areas(area);
+    let [one, two, three, four] = [head::SUMMARY, origins, rows(readers + HEADS), rows(groups + HEADS)].map(Constraint::Length);
+    let [summary, origins, readers, groups, keys] = Layout::vertical([one, two, three, four, Constraint::Min(3)]).areas(area);
     head::summary(frame, summary, screen, theme);
+    origins::draw(frame, origins, screen, theme);
     readers::draw(frame, readers, screen, &outcomes, theme);
     tables::groups(frame, groups, screen, theme);
     tables::keys(frame, keys, screen, theme);
