@@ -29,7 +29,11 @@ fn on_cpu() -> Duration {
 
 /// Hits, told of as `rate` says.
 fn hits(criterion: &mut Criterion, name: &str, rate: f64, traced: bool) {
-    let log = RequestLog::new(&LogSettings { sample_rate: rate, ..LogSettings::default() });
+    told_by(criterion, name, RequestLog::new(&LogSettings { sample_rate: rate, ..LogSettings::default() }), traced);
+}
+
+/// Hits, told of by `log`.
+fn told_by(criterion: &mut Criterion, name: &str, log: RequestLog, traced: bool) {
     let service = CacheLayer::new(Cache::builder().request_log(log).build()).layer(service_fn(app));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let ask = || {
@@ -58,6 +62,41 @@ fn hits(criterion: &mut Criterion, name: &str, rate: f64, traced: bool) {
     });
 }
 
+/// Hits that are written and become spans: of a collector that takes them, and of one that never answers, so that there is no room.
+#[cfg(feature = "otel")]
+fn spans(criterion: &mut Criterion) {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    use warmfront::sidecar::otlp::{Exporter, OtlpSettings};
+    for (name, answers) in [("hit, kept, and a span", true), ("hit, kept, and no room for its span", false)] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let mut reader = BufReader::new(stream.try_clone().expect("a socket"));
+                loop {
+                    let head: Vec<String> = reader.by_ref().lines().map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+                    let Some(length) = head.iter().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()) else { break };
+                    std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink()).expect("a body");
+                    if !answers {
+                        std::thread::park();
+                    }
+                    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").expect("a reader");
+                }
+            }
+        });
+        let read = |name: &str| match name {
+            "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(endpoint.clone()),
+            "OTEL_BSP_MAX_QUEUE_SIZE" => Some("65536".to_owned()),
+            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE" => Some("8192".to_owned()),
+            _ => None,
+        };
+        let exporter = Exporter::start(OtlpSettings::from_env(read).expect("sound").expect("an endpoint")).expect("a thread");
+        let log = RequestLog::new(&LogSettings::default());
+        exporter.take_from(&log);
+        told_by(criterion, name, log, false);
+    }
+}
+
 fn logs(criterion: &mut Criterion) {
     hits(criterion, "hit, nobody listens", 1.0, false);
     hits(criterion, "hit with a traceparent, nobody listens", 1.0, true);
@@ -65,6 +104,8 @@ fn logs(criterion: &mut Criterion) {
     let logs = Logs::start(&written).expect("a thread");
     let filter = tracing_subscriber::EnvFilter::new("warn,warmfront::request=info");
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(filter).with(logs.layer())).expect("the only one");
+    #[cfg(feature = "otel")]
+    spans(criterion);
     hits(criterion, "hit, all sampled out", 0.0, false);
     hits(criterion, "hit, nearly all sampled out", 1e-9, false);
     hits(criterion, "hit with a traceparent, nearly all sampled out", 1e-9, true);

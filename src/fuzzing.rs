@@ -121,7 +121,7 @@ fn trace(bytes: &[u8]) {
     }
     let Some(trace) = Trace::of(&headers) else { return };
     let child = HeaderMap::from_iter(trace.child().map(|child| (http::HeaderName::from_static("traceparent"), child)));
-    assert_eq!(Trace::of(&child), Some(trace));
+    assert_eq!(Trace::of(&child).map(|child| child.digits()), Some(trace.digits()));
 }
 
 /// A host with its scheme: what is read is written so that it is read again as the same, and makes a request.

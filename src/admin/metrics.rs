@@ -6,6 +6,7 @@ use crate::admin::process::Process;
 use crate::cache::Eviction;
 use crate::flow::shared::Shared;
 use crate::sidecar::Sidecar;
+use crate::telemetry::span::Spans;
 use crate::telemetry::{Attempt, BreakerState, Outcome, Refusal, Source, Trigger};
 use crate::warm::{GroupReport, Report};
 
@@ -19,6 +20,7 @@ pub(crate) fn render(rooms: &Rooms) -> String {
     cache(&mut text, shared);
     warming(&mut text, &rooms.warm.report());
     logs(&mut text, shared, rooms);
+    spans(&mut text, shared);
     process(&mut text);
     text.into_text()
 }
@@ -135,6 +137,16 @@ fn logs(text: &mut Exposition, shared: &Shared, rooms: &Rooms) {
     let mut family = text.family("warmfront_log_events_total", Kind::Counter, help);
     let counts = rooms.logs.counts();
     for (fate, count) in [("kept", counts.kept), ("sampled_out", shared.log.sampler().sampled_out()), ("dropped", counts.dropped)] {
+        family.sample(&[("result", fate)], count);
+    }
+}
+
+/// Only where spans are sent.
+fn spans(text: &mut Exposition, shared: &Shared) {
+    let Some(counts) = shared.log.spans().map(Spans::counts) else { return };
+    let help = "Spans by what became of them: taken by the collector, lost for want of room in the queue, or not delivered or rejected.";
+    let mut family = text.family("warmfront_otel_spans_total", Kind::Counter, help);
+    for (fate, count) in [("sent", counts.sent), ("dropped", counts.dropped), ("failed", counts.failed)] {
         family.sample(&[("result", fate)], count);
     }
 }

@@ -72,6 +72,10 @@ fn summary(config: &Config) -> String {
         let _ = writeln!(text, "    {:width$}  {said:10}  {}", rule.name, rule.path.as_str());
     }
     warm(config, &mut text);
+    #[cfg(feature = "otel")]
+    if let Some(otlp) = &config.otlp {
+        let _ = writeln!(text, "  spans     {}", otlp.endpoint());
+    }
     text
 }
 

@@ -1,5 +1,6 @@
 //! The house put together: cache, warmer, sidecar and listeners from one configuration. `run` and `demo` open the same one.
 
+use super::traces::Traces;
 use crate::RequestBody;
 use crate::admin::{Admin, AdminSettings, Bound as BoundAdmin, Control, Rooms};
 use crate::config::Config;
@@ -45,9 +46,10 @@ pub(super) struct Knobs {
 }
 
 impl House {
-    /// Builds everything and binds the listeners. Inside a runtime only. `logs` is what the admin API shows of events.
-    pub(super) async fn open(config: Config, logs: Logs) -> Result<Self, String> {
+    /// Builds everything and binds the listeners. Inside a runtime only. `logs` is what the admin API shows of events; `traces` takes the spans.
+    pub(super) async fn open(config: Config, logs: Logs, traces: &Traces) -> Result<Self, String> {
         let log = RequestLog::new(&config.logs);
+        traces.take_from(&log);
         let cache = Cache::builder().settings(config.cache).request_log(log.clone()).build();
         let sidecar = Sidecar::new(config.server, config.upstream);
         sidecar.log_to(&log);

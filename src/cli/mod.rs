@@ -14,6 +14,7 @@ mod report;
 mod run;
 mod signals;
 mod top;
+mod traces;
 mod verbs;
 
 use args::{Args, Command};

@@ -2,6 +2,7 @@
 
 use super::house::{House, Knobs, address, names};
 use super::signals::{Request, Signals};
+use super::traces::Traces;
 use super::{Failure, args, report};
 use crate::config::{Sources, load, units::show_duration, units::show_size};
 use crate::telemetry::log::Logs;
@@ -36,12 +37,13 @@ fn start(sources: Sources) -> Result<(), Failure> {
     report::warnings(&config.warnings);
     let logs = Logs::start(&config.logs).map_err(|error| Failure::Work(error.to_string()))?;
     listen(&logs);
+    let traces = Traces::start(&config)?;
     let runtime = runtime(config.server.workers)?;
     let result = runtime.block_on(async {
         let signals = Signals::take().map_err(|error| Failure::Work(format!("cannot take signals: {error}")))?;
         let drain = config.server.drain_timeout;
         let behind = format!("upstream {}, cache {}", names(&config.upstream.origins), show_size(config.cache.max_bytes));
-        let house = House::open(config, logs.clone()).await.map_err(Failure::Work)?;
+        let house = House::open(config, logs.clone(), &traces).await.map_err(Failure::Work)?;
         let addresses: Vec<String> = house.addresses.iter().map(address).collect();
         report::line(&format!(
             "warmfront {} listening on {}, admin http://{}, {behind}",
@@ -54,6 +56,7 @@ fn start(sources: Sources) -> Result<(), Failure> {
     });
     // What still blocks (a name being looked up) shall not keep the process.
     runtime.shutdown_background();
+    traces.close();
     logs.close(LAST_WORDS);
     result
 }

@@ -20,6 +20,7 @@ mod fault;
 mod json_schema;
 mod kind;
 mod map;
+mod otel;
 mod overlay;
 mod raw;
 mod schema;
@@ -46,7 +47,7 @@ pub struct Sources {
     pub default_file: Option<PathBuf>,
     /// A built-in text and the name by which faults call it, instead of any file.
     pub text: Option<(PathBuf, String)>,
-    /// Environment variables; those that do not start with `WARMFRONT_` are not looked at.
+    /// Environment variables; those that start with neither `WARMFRONT_` nor `OTEL_` are not looked at.
     pub env: Vec<(String, String)>,
     /// Flags: the dotted key that each sets, what was said, and the flag's name. A key that takes a list may come several times.
     pub flags: Vec<(&'static str, String, &'static str)>,
@@ -69,6 +70,9 @@ pub struct Config {
     pub warm: WarmSettings,
     /// `[logs]`
     pub logs: LogSettings,
+    /// Where spans go, by the standard environment variables of OpenTelemetry; `None`: nowhere.
+    #[cfg(feature = "otel")]
+    pub otlp: Option<crate::sidecar::otlp::OtlpSettings>,
     /// The file that was read, if one was.
     pub source: Option<PathBuf>,
     /// What is allowed but probably not meant, in the order of its places.
@@ -97,14 +101,27 @@ pub fn load(sources: Sources) -> Result<Config, Faults> {
     overlay::environment(&sources.env, &mut root, &mut findings);
     overlay::set(&sources.set, &mut root, &mut findings);
     overlay::flags(&sources.flags, &mut root, &mut findings);
+    #[cfg(feature = "otel")]
+    let otlp = otel::read(&sources.env, &mut findings);
+    #[cfg(not(feature = "otel"))]
+    otel::warn(&sources.env, &mut findings);
     findings.warn_of_what_comes_later();
     let checked = readable.then(|| check::check(&root, &mut findings)).flatten();
     let Findings { faults, mut warnings, .. } = findings;
     fault::sort(&mut warnings);
     match (Faults::new(faults), checked) {
-        (None, Some((server, upstream, cache, admin, warm, logs))) => {
-            Ok(Config { server, upstream, cache, admin, warm, logs, source: source.map(|(path, _)| path), warnings })
-        }
+        (None, Some((server, upstream, cache, admin, warm, logs))) => Ok(Config {
+            server,
+            upstream,
+            cache,
+            admin,
+            warm,
+            logs,
+            #[cfg(feature = "otel")]
+            otlp,
+            source: source.map(|(path, _)| path),
+            warnings,
+        }),
         (Some(faults), _) => Err(faults),
         (None, None) => unreachable!("what is not checked has a fault"),
     }

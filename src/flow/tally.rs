@@ -5,9 +5,10 @@ use crate::flow::body::CacheBody;
 use crate::flow::in_force::InForce;
 use crate::flow::shared::Shared;
 use crate::telemetry::log::{Ending, Facts, Overruled, Trace, server_timing};
+use crate::telemetry::span::Leg;
 use crate::telemetry::{Outcome, Refusal, RuleCounts};
 use http::request::Parts;
-use http::{Extensions, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{Extensions, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
@@ -35,10 +36,12 @@ pub(crate) struct Tally {
 struct Story {
     method: Method,
     uri: Uri,
+    version: Version,
     key: Option<u64>,
     trace: Trace,
     /// The trace is a new one: the client has named none.
     is_new: bool,
+    leg: Option<Leg>,
 }
 
 #[derive(Debug, Default)]
@@ -68,12 +71,9 @@ impl Tally {
     ) -> Arc<Self> {
         let story = shared.log.is_heard().then(|| {
             let named = Trace::of(request.headers());
-            let trace = named.unwrap_or_else(|| {
-                let trace = Trace::random();
-                trace.sampled(shared.log.sampler().would_keep(trace.dice()))
-            });
-            let (method, uri) = (request.method().clone(), request.uri().clone());
-            Story { method, uri, key, trace, is_new: named.is_none() }
+            let trace = named.unwrap_or_else(|| shared.log.new_trace());
+            let (method, uri, version) = (request.method().clone(), request.uri().clone(), request.version());
+            Story { method, uri, version, key, trace, is_new: named.is_none(), leg: shared.log.leg(trace) }
         });
         let (rule, overruled) = (Arc::clone(settings.counts(rule)), request.extensions().get().cloned());
         Arc::new(Self { looked: shared.clock.moment(), shared: Arc::clone(shared), rule, began, overruled, story, state: Mutex::default() })
@@ -91,8 +91,12 @@ impl Tally {
 
     /// Has the request to the origin belong to the trace that is told of.
     pub(crate) fn mark(&self, extensions: &mut Extensions) {
-        if let Some(story) = self.story.as_ref().filter(|story| story.is_new) {
+        let Some(story) = &self.story else { return };
+        if story.is_new {
             extensions.insert(story.trace);
+        }
+        if let Some(leg) = &story.leg {
+            extensions.insert(leg.clone());
         }
     }
 
@@ -115,6 +119,8 @@ impl Tally {
         let (outcome, reason) = overruled.map_or((answered.outcome, answered.reason), |(_, verdict)| verdict);
         let facts = Facts {
             asked: Some((&story.method, &story.uri)),
+            version: Some(story.version),
+            leg: story.leg.as_ref(),
             rule: self.rule.rule(),
             outcome,
             reason,
@@ -203,6 +209,8 @@ pub(crate) fn answered_at_once<B: Body>(
     }
     let facts = Facts {
         asked: Some((&parts.method, &parts.uri)),
+        version: Some(parts.version),
+        leg: None,
         rule: counts.rule(),
         outcome,
         reason,
@@ -225,6 +233,8 @@ pub(crate) fn answered_here(shared: &Shared, request: &Request<()>, began: Momen
     let total = shared.clock.moment().nanos_since(began);
     let facts = Facts {
         asked: Some((request.method(), request.uri())),
+        version: Some(request.version()),
+        leg: None,
         rule: None,
         outcome: if status.is_success() { Outcome::Pass } else { Outcome::Refused },
         reason: Some(reason),

@@ -18,7 +18,8 @@ use crate::sidecar::reply::Reply;
 use crate::sidecar::target::Memory;
 use crate::sidecar::tunnel::Tunnel;
 use crate::sidecar::upstream::{Upstream, UpstreamBody};
-use crate::telemetry::log::Overruled;
+use crate::telemetry::log::{Overruled, Trace};
+use crate::telemetry::span::Leg;
 use crate::telemetry::{Outcome, Refusal};
 use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderValue, UPGRADE};
 use http::request::Parts;
@@ -76,7 +77,7 @@ pub(super) fn forward<S: Serve<B>, B: Answer, I: Question>(
     let complete = |parts: &mut Parts| forwarded::complete(parts, &seat.peer, &settings.server, &settings.upstream);
     match admission::admit(&mut parts, body.is_end_stream(), settings, &seat.peer, &seat.memory) {
         Err(stop) => {
-            let told = Told { parts: &parts, began: seat.live.clock.moment() };
+            let told = Told { parts: &parts, began: seat.live.clock.moment(), leg: None };
             let accept = parts.headers.get(ACCEPT).cloned();
             Answering::over(seat, stopped(seat, stop, accept, Some(&told)))
         }
@@ -160,8 +161,13 @@ fn thin_or_full<B: Answer>(seat: &Seat, mut response: Response<B>, asked: Asked)
 }
 
 /// Asks the upstream to switch protocols. Only its 101 makes a tunnel; any other answer is a response like all others.
-async fn upgrade<B: Answer>(seat: &Seat, parts: Parts, offered: HeaderValue, asked: Asked) -> Outgoing<B> {
-    let told = Told { parts: &parts.clone(), began: seat.live.clock.moment() };
+async fn upgrade<B: Answer>(seat: &Seat, mut parts: Parts, offered: HeaderValue, asked: Asked) -> Outgoing<B> {
+    let log = seat.live.log();
+    let leg = log.spans().and_then(|_| log.leg(Trace::of(&parts.headers).unwrap_or_else(|| log.new_trace())));
+    if let Some(leg) = &leg {
+        parts.extensions.insert(leg.clone());
+    }
+    let told = Told { parts: &parts.clone(), began: seat.live.clock.moment(), leg };
     let (response, upstream) = seat.upstream.upgrade(parts, offered).await;
     let failure = response.extensions().get::<OriginFailure>().map(|failure| failure.0.as_str());
     told.tell(seat, if failure.is_some() { Outcome::Failed } else { Outcome::Pass }, failure.unwrap_or("upgrade"), response.status(), 0);
@@ -214,12 +220,14 @@ fn passed<B: Answer>(seat: &Seat, response: Response<EitherBody<B>>, asked: Aske
 pub(super) struct Told<'a> {
     pub(super) parts: &'a Parts,
     pub(super) began: Moment,
+    /// Of one that is taken to the upstream past the service.
+    pub(super) leg: Option<Leg>,
 }
 
 impl Told<'_> {
     fn tell(&self, seat: &Seat, outcome: Outcome, reason: &'static str, status: StatusCode, bytes: u64) {
         let asked = (&self.parts.method, &self.parts.uri, &self.parts.headers);
-        seat.live.tell(Some(asked), &live::Answer { outcome, reason, status: Some(status), bytes }, Some(self.began));
+        seat.live.tell(Some(asked), &live::Answer { outcome, reason, status: Some(status), bytes }, Some(self.began), self.leg.as_ref());
     }
 }
 

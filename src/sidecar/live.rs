@@ -4,6 +4,7 @@ use crate::clock::{Clock, Moment};
 use crate::sidecar::limits::{Crowd, Limits, Place};
 use crate::sidecar::settings::{ServerSettings, UpstreamSettings};
 use crate::telemetry::log::{Ending, Facts, RequestLog, Trace};
+use crate::telemetry::span::Leg;
 use crate::telemetry::{Attempt, Histogram, Outcome, Refusal, Refusals, Source};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use http::{HeaderMap, Method, StatusCode, Uri};
@@ -93,13 +94,15 @@ impl Live {
         self.log.get_or_init(RequestLog::default)
     }
 
-    /// Tells of a request that never came to the service. `began`: when its head was there.
-    pub(super) fn tell(&self, asked: Option<(&Method, &Uri, &HeaderMap)>, answer: &Answer, began: Option<Moment>) {
+    /// Tells of a request that never came to the service. `began`: when its head was there; `leg`: if it was taken to the upstream all the same.
+    pub(super) fn tell(&self, asked: Option<(&Method, &Uri, &HeaderMap)>, answer: &Answer, began: Option<Moment>, leg: Option<&Leg>) {
         if !self.log().is_heard() {
             return;
         }
         let facts = Facts {
             asked: asked.map(|(method, uri, _)| (method, uri)),
+            version: None,
+            leg,
             rule: None,
             outcome: answer.outcome,
             reason: Some(answer.reason),
@@ -111,7 +114,7 @@ impl Live {
             key: None,
             ending: Ending::Whole,
         };
-        self.log().tell(&facts, || Trace::of(asked?.2));
+        self.log().tell(&facts, || leg.map(Leg::trace).or_else(|| Trace::of(asked?.2)));
     }
 
     /// How often the upstream was asked on behalf of `source`, and it ended like this.

@@ -46,6 +46,8 @@ mod offer;
 mod open;
 mod opening;
 mod origins;
+#[cfg(feature = "otel")]
+pub mod otlp;
 mod outgoing;
 mod pool;
 mod proxy_header;

@@ -1,5 +1,7 @@
 //! The upstream as a tower service that cannot fail: whatever goes wrong is a response that says so.
 
+mod told;
+
 use crate::body::RequestBody;
 use crate::error::OriginFailure;
 use crate::priority::Priority;
@@ -18,8 +20,8 @@ use crate::sidecar::pool::{Arriving, Asked, Pool, within};
 use crate::sidecar::settings::{Origin, UpstreamSettings};
 use crate::sidecar::stash::Stash;
 use crate::sidecar::upload::Upload;
-use crate::telemetry::log::{Overruled, TRACEPARENT, TRACESTATE, Trace};
-use crate::telemetry::{Refusal, Source};
+use crate::telemetry::Refusal;
+use crate::telemetry::log::Overruled;
 use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::{Extensions, Request, Response, StatusCode};
@@ -32,6 +34,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, UNIX_EPOCH};
 use tokio::time::Instant;
+use told::Behalf;
 use tower_service::Service;
 
 /// No `Retry-After` of ours says more seconds: by then everything may be different.
@@ -115,7 +118,10 @@ impl Upstream {
         }
         let accept = parts.headers.get(ACCEPT).cloned();
         let overruled = if parts.extensions.is_empty() { None } else { parts.extensions.get::<Overruled>().cloned() };
-        match self.fetch(parts, body, &settings).await.and_then(|answered| self.accept(answered, &settings)) {
+        let mut behalf = Behalf::of(self.shared.live.log(), parts);
+        let fetched = self.fetch(parts, body, &settings, &mut behalf).await;
+        behalf.end(&fetched);
+        match fetched.and_then(|answered| self.accept(answered, &settings)) {
             Ok(response) => response,
             // Whoever has found the request body at fault counts that, and answers; one that broke off has nobody to answer.
             Err(failure) if overruled.is_some_and(|body| body.is_abandoned() || body.get().is_some()) => failure_response(&failure, accept),
@@ -129,7 +135,10 @@ impl Upstream {
         let accept = parts.headers.get(ACCEPT).cloned();
         parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         parts.headers.insert(UPGRADE, offered.clone());
-        let answered = match Box::pin(self.fetch(&mut parts, RequestBody::default(), &settings)).await {
+        let mut behalf = Behalf::of(self.shared.live.log(), &parts);
+        let fetched = Box::pin(self.fetch(&mut parts, RequestBody::default(), &settings, &mut behalf)).await;
+        behalf.end(&fetched);
+        let answered = match fetched {
             Ok(answered) => answered,
             Err(failure) => return (self.failed(&failure, accept), None),
         };
@@ -145,11 +154,10 @@ impl Upstream {
 
     /// Through the gate, and as many attempts as may be made. What only some requests do, as to wait for a place, is in boxes: its futures are large, and every
     /// request would carry and copy them.
-    async fn fetch(&self, parts: &mut Parts, body: RequestBody, settings: &Settings) -> Result<Answered, Failure> {
+    async fn fetch(&self, parts: &mut Parts, body: RequestBody, settings: &Settings, behalf: &mut Behalf) -> Result<Answered, Failure> {
         let (upstream, now) = (&settings.upstream, Instant::now());
         // Read before `prepare`, which leaves nothing of ours on the request.
         let priority = Priority::of(&parts.extensions).cloned();
-        let source = priority.as_ref().map_or(Source::Live, Priority::source);
         let (place, now) = match self.shared.gate.enter_at_once(priority.as_ref()) {
             Some(place) => (place, now),
             None => {
@@ -161,18 +169,18 @@ impl Upstream {
         let search = Search::new(parts, &upstream.balance);
         let known = parts.extensions.get().copied();
         prepare(parts, &body, settings)?;
-        self.trace(&mut parts.headers, known);
+        behalf.mark(&mut parts.headers, known, self.shared.live.log());
         let again = body.is_end_stream() && parts.method.is_idempotent();
         let left = if again { upstream.retries } else { 0 };
         let attempt = self.shared.origins.choose(&search, left > 0, now, upstream)?;
         if !again {
             let request = taken(parts, Upload::new(body));
-            return self.attempt(request, attempt, source, place, settings).await.map_err(|(failure, _)| failure);
+            return self.attempt(request, attempt, behalf, place, settings).await.map_err(|(failure, _)| failure);
         }
         let origin = attempt.origin().clone();
-        match self.attempt(copied(parts), attempt, source, place, settings).await {
+        match self.attempt(copied(parts), attempt, behalf, place, settings).await {
             Ok(answered) => Ok(answered),
-            Err(failed) => Box::pin(self.retry(parts, search, failed, (origin, left), source, settings)).await,
+            Err(failed) => Box::pin(self.retry(parts, search, failed, (origin, left), behalf, settings)).await,
         }
     }
 
@@ -190,7 +198,7 @@ impl Upstream {
         mut search: Search,
         mut failed: (Failure, Place),
         (mut origin, mut left): (Origin, u32),
-        source: Source,
+        behalf: &mut Behalf,
         settings: &Settings,
     ) -> Result<Answered, Failure> {
         let (upstream, mut stale_left) = (&settings.upstream, 1);
@@ -209,26 +217,10 @@ impl Upstream {
             }
             let Ok(attempt) = self.shared.origins.choose(&search, left > 0, Instant::now(), upstream) else { return Err(failure) };
             origin = attempt.origin().clone();
-            match self.attempt(copied(parts), attempt, source, place, settings).await {
+            match self.attempt(copied(parts), attempt, behalf, place, settings).await {
                 Ok(answered) => return Ok(answered),
                 Err(again) => failed = again,
             }
-        }
-    }
-
-    /// Has the request belong to the trace that its client named, with us as the parent; else to one of our own. It stays out of everything that
-    /// the cache has seen: neither keys nor variants know it.
-    fn trace(&self, headers: &mut HeaderMap, known: Option<Trace>) {
-        let named = Trace::of(headers);
-        if named.is_none() {
-            headers.remove(&TRACESTATE); // it belongs to a trace that nobody can read (W3C Trace Context section 4.3)
-        }
-        let trace = named.or(known).unwrap_or_else(|| {
-            let trace = Trace::random();
-            trace.sampled(self.shared.live.log().sampler().would_keep(trace.dice()))
-        });
-        if let Some(value) = trace.child() {
-            headers.insert(&TRACEPARENT, value);
         }
     }
 
@@ -237,11 +229,12 @@ impl Upstream {
         &self,
         request: Box<Request<Upload>>,
         attempt: Attempt<'_>,
-        source: Source,
+        behalf: &mut Behalf,
         place: Place,
         settings: &Settings,
     ) -> Result<Answered, (Failure, Place)> {
-        let mut counted = Asking::new(&self.shared.live, source, attempt.began());
+        behalf.sent_to(attempt.origin());
+        let mut counted = Asking::new(&self.shared.live, behalf.source(), attempt.began());
         let (origin, upload) = (attempt.origin(), request.body().monitor());
         let (pool, limit) = (&self.shared.pool, settings.upstream.response_timeout);
         let asked = match pool.at_hand(origin, &request, attempt.began()) {

@@ -309,7 +309,7 @@ impl<T: Socket> Wire<T> {
         if !in_body || !(begun || self.exchange.overrule(refusal)) {
             let bytes = response.as_deref().map_or(0, refuse::body_length);
             let status = response.as_ref().map(|_| refusal.status());
-            self.live.tell(None, &Answer { outcome: Outcome::Refused, reason: refusal.as_str(), status, bytes }, None);
+            self.live.tell(None, &Answer { outcome: Outcome::Refused, reason: refusal.as_str(), status, bytes }, None, None);
         }
         self.farewell = Some(response.map_or_else(Farewell::silent, Farewell::with));
     }

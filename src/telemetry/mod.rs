@@ -9,6 +9,8 @@ mod refusal;
 mod requests;
 pub(crate) mod shard;
 mod source;
+#[cfg_attr(not(feature = "otel"), allow(dead_code, reason = "nobody takes spans"))]
+pub(crate) mod span;
 mod trigger;
 
 pub use attempt::Attempt;

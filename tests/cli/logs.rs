@@ -1,7 +1,11 @@
 //! Events of requests: on stderr, in a file, as a stream, and in `warmfront logs`.
 
+#[cfg(feature = "otel")]
+mod collector;
 mod events;
 mod sinks;
+#[cfg(feature = "otel")]
+mod spans;
 mod stream;
 
 use crate::process::{Folder, LONG, Running, ask, outcome};
@@ -53,13 +57,14 @@ fn answer(stream: &TcpStream, heads: &Mutex<Vec<String>>) {
     };
     match path.split(['?', '/']).nth(1).unwrap_or_default() {
         "kept" => say(out, "200 OK", "max-age=600", "0123456789"),
+        "stale" => say(out, "200 OK", "max-age=0, stale-while-revalidate=600", "stale"),
         "vary" => say(out, "200 OK", "max-age=600\r\nVary: traceparent", "0123456789"),
         "bad" => say(out, "500 Bad", "no-store", "bad"),
         "slow" => {
             std::thread::sleep(Duration::from_millis(300));
             say(out, "200 OK", "no-store", "slow");
         }
-        "late" => std::thread::sleep(Duration::from_secs(5)), // longer than half-closed clients are waited for
+        "late" | "upload" => std::thread::sleep(Duration::from_secs(5)), // longer than half-closed clients are waited for
         "broken" => {
             let _ = out.write_all(b"HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 100\r\n\r\n0123456789");
             let _ = out.shutdown(Shutdown::Both);
@@ -83,11 +88,16 @@ struct House {
 
 impl House {
     fn open(name: &str, set: &[&str]) -> Self {
+        Self::open_within(name, set, &[])
+    }
+
+    /// In this environment.
+    fn open_within(name: &str, set: &[&str], env: &[(&str, &str)]) -> Self {
         let (folder, api) = (Folder::new(name), Api::new());
         let upstream = format!("http://{}", api.address);
         let mut args = vec!["run", "--listen", "127.0.0.1:0", "--upstream", &upstream];
         set.iter().for_each(|set| args.extend(["--set", set]));
-        let running = Running::start(folder.path(), &args, &[]);
+        let running = Running::start(folder.path(), &args, env);
         let (data, admin) = running.addresses();
         Self { folder, api, data, admin, running }
     }

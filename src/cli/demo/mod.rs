@@ -11,6 +11,7 @@ mod reply;
 
 use super::house::{House, address};
 use super::signals::Signals;
+use super::traces::Traces;
 use super::{Failure, args, report, run as sidecar};
 use crate::config::{Sources, load};
 use crate::sidecar::settings::ListenAddr;
@@ -45,7 +46,7 @@ fn start(args: args::DemoArgs) -> Result<(), Failure> {
         // Among what is printed to try, a line per request would be noise: `warmfront logs --follow` has them.
         let logs = Logs::start_unwritten(&config.logs).map_err(|error| Failure::Work(error.to_string()))?;
         sidecar::listen(&logs);
-        let house = House::open(config, logs).await.map_err(Failure::Work)?;
+        let house = House::open(config, logs, &Traces::default()).await.map_err(Failure::Work)?;
         let front = house.addresses.iter().find_map(|address| if let ListenAddr::Tcp(address) = address { Some(*address) } else { None });
         let where_to = house.addresses.first().map(address).unwrap_or_default();
         report::print(&lines::heading(&where_to, house.admin, upstream, CONFIG_NAME));

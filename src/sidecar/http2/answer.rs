@@ -55,7 +55,7 @@ pub(super) async fn answer<S: Serve<B>, B: Answer>(
     let overruled = (!stream.is_end_stream()).then(|| parts.extensions.get_or_insert_default::<Overruled>().clone());
     let incoming = Incoming::new(stream, length, expects, seat.live.clone(), traffic, news.clone(), overruled);
     let response = match checked {
-        Err(stop) => stopped(&seat, stop, accept, Some(&Told { parts: &parts, began: seat.live.clock.moment() })),
+        Err(stop) => stopped(&seat, stop, accept, Some(&Told { parts: &parts, began: seat.live.clock.moment(), leg: None })),
         Ok(()) => {
             let settings = seat.live.settings.load_full();
             let mut answering = pin!(forward(&mut service, false, &seat, &settings, Request::from_parts(parts, incoming)));

@@ -30,6 +30,7 @@ pub use requests::{REQUEST, RequestLog};
 pub use sampler::Sampler;
 pub use settings::{Format, LogSettings};
 pub use trace::Trace;
+pub(crate) use trace::new_span;
 #[cfg(feature = "sidecar")]
 pub(crate) use trace::{TRACEPARENT, TRACESTATE};
 

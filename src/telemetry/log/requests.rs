@@ -1,10 +1,11 @@
-//! The one event of a request.
+//! The one event of a request, and its span.
 
 use crate::telemetry::log::trace::hex;
 use crate::telemetry::log::{LogSettings, Redaction, Sampler, Trace};
+use crate::telemetry::span::{Leg, Place, Served, Side, Span, Spans, Verb, fresh, unix_nanos};
 use crate::telemetry::{Outcome, Refusal};
 use arc_swap::ArcSwap;
-use http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -27,6 +28,9 @@ struct Inner {
     sampler: Sampler,
     redaction: ArcSwap<Redaction>,
     server_timing: AtomicBool,
+    /// Where spans go, if anybody takes them.
+    #[cfg(feature = "otel")]
+    spans: std::sync::OnceLock<Spans>,
 }
 
 impl Default for Inner {
@@ -41,6 +45,8 @@ impl Inner {
             sampler: Sampler::new(settings.sample_rate, settings.slow),
             redaction: ArcSwap::from_pointee(Redaction::new(&settings.redact)),
             server_timing: AtomicBool::new(settings.server_timing),
+            #[cfg(feature = "otel")]
+            spans: std::sync::OnceLock::new(),
         }
     }
 }
@@ -71,6 +77,10 @@ impl Ending {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts<'a> {
     pub(crate) asked: Option<(&'a Method, &'a Uri)>,
+    /// Its HTTP version, where that is known.
+    pub(crate) version: Option<Version>,
+    /// What joins it to its questions to the upstream, if it could put any.
+    pub(crate) leg: Option<&'a Leg>,
     pub(crate) rule: Option<&'a str>,
     pub(crate) outcome: Outcome,
     pub(crate) reason: Option<&'static str>,
@@ -117,7 +127,38 @@ impl RequestLog {
     #[must_use]
     #[inline]
     pub fn is_heard(&self) -> bool {
-        tracing::enabled!(target: REQUEST, tracing::Level::INFO)
+        is_subscribed() || self.spans().is_some()
+    }
+
+    /// Has spans handed over to `spans` from now on; the first call counts.
+    #[cfg(feature = "otel")]
+    pub(crate) fn span_to(&self, spans: Spans) {
+        let _ = self.0.spans.set(spans);
+    }
+
+    /// Where spans go, if anybody takes them: one look at what never changes. Without the feature `otel` nobody does, and what asks is compiled away.
+    #[inline]
+    pub(crate) fn spans(&self) -> Option<&Spans> {
+        #[cfg(feature = "otel")]
+        return self.0.spans.get();
+        #[cfg(not(feature = "otel"))]
+        None
+    }
+
+    /// A trace that nobody has named, marked as recorded if it is one that is kept.
+    pub(crate) fn new_trace(&self) -> Trace {
+        let trace = Trace::random();
+        trace.sampled(self.0.sampler.would_keep(trace.dice()))
+    }
+
+    /// What a request of `trace` is joined to its questions by, if anybody takes spans.
+    pub(crate) fn leg(&self, trace: Trace) -> Option<Leg> {
+        self.spans().map(|spans| Leg::new(trace, spans))
+    }
+
+    /// The target of `uri`, without what must not be seen.
+    pub(crate) fn clean_target(&self, uri: &Uri) -> Box<str> {
+        self.0.redaction.load().clean(target_of(uri)).into()
     }
 
     /// Whether responses say how long it took.
@@ -130,14 +171,65 @@ impl RequestLog {
     pub(crate) fn tell(&self, facts: &Facts<'_>, trace: impl Fn() -> Option<Trace>) {
         let mut found = None;
         let dice = || found.insert(trace()).map(|trace| trace.dice());
-        if self.0.sampler.keeps(facts.is_notable(), facts.total, dice) {
+        let kept = self.0.sampler.keeps(facts.is_notable(), facts.total, dice);
+        if let Some(spans) = self.spans() {
+            self.tell_and_span(facts, kept, found.unwrap_or_else(trace), spans);
+        } else if kept {
             self.event(facts, found.unwrap_or_else(trace));
+        }
+    }
+
+    /// As [`tell`](Self::tell), where somebody takes spans. Whoever has named the trace has decided whether it is recorded; else the span goes where
+    /// the event goes.
+    #[cold]
+    #[inline(never)]
+    fn tell_and_span(&self, facts: &Facts<'_>, kept: bool, trace: Option<Trace>, spans: &Spans) {
+        let recorded = trace.and_then(|trace| trace.is_recorded()).unwrap_or(kept);
+        // The event names the trace of the span.
+        let trace = trace.or_else(|| (kept || recorded).then(Trace::random));
+        if kept {
+            self.event(facts, trace);
+        }
+        if let (Some(trace), true) = (trace, recorded) {
+            spans.push(|| self.span(facts, trace));
+        }
+        if let Some(leg) = facts.leg {
+            leg.settle(recorded);
+        }
+    }
+
+    fn span(&self, facts: &Facts<'_>, trace: Trace) -> Span {
+        let ended = unix_nanos();
+        let (method, uri) = facts.asked.unzip();
+        let served = Served {
+            place: uri.and_then(Place::of),
+            target: uri.map(|uri| self.clean_target(uri)).unwrap_or_default(),
+            version: facts.version,
+            rule: facts.rule.map(Into::into),
+            outcome: facts.outcome,
+            bytes: facts.bytes,
+            lookup: facts.lookup,
+            upstream: facts.upstream,
+            key: facts.key,
+            ended: facts.ending.as_str(),
+        };
+        Span {
+            trace,
+            id: facts.leg.map_or_else(fresh, Leg::span),
+            parent: trace.parent(),
+            remote: true,
+            began: ended.saturating_sub(facts.total),
+            ended,
+            method: method.map_or(Verb::Known("_OTHER"), Verb::of),
+            status: facts.status,
+            reason: facts.reason,
+            side: Side::Served(Box::new(served)),
         }
     }
 
     /// The only place where a request becomes an event.
     fn event(&self, facts: &Facts<'_>, trace: Option<Trace>) {
-        if !self.is_heard() {
+        if !is_subscribed() {
             return;
         }
         let redaction = self.0.redaction.load();
@@ -166,6 +258,12 @@ impl RequestLog {
             ended = facts.ending.as_str(),
         );
     }
+}
+
+/// Whether anybody subscribes to the events of requests.
+#[inline]
+fn is_subscribed() -> bool {
+    tracing::enabled!(target: REQUEST, tracing::Level::INFO)
 }
 
 /// The target without its origin; of CONNECT that is all there is.

@@ -59,6 +59,11 @@ impl Sampler {
         threshold == u64::MAX || dice < threshold
     }
 
+    /// Whether something is told of that is no request: as [`keeps`](Self::keeps), but it is not counted.
+    pub(crate) fn keeps_uncounted(&self, always: bool, nanos: u64, dice: u64) -> bool {
+        always || nanos >= self.slow.load(Ordering::Relaxed) || self.would_keep(dice)
+    }
+
     /// How many requests were not told of.
     #[must_use]
     pub fn sampled_out(&self) -> u64 {

@@ -19,6 +19,8 @@ const SAMPLED: u8 = 1;
 pub struct Trace {
     id: [u8; 16],
     flags: u8,
+    /// The span that its client named as the parent; zero: nobody named the trace, it is ours.
+    parent: u64,
 }
 
 impl Trace {
@@ -35,7 +37,7 @@ impl Trace {
     pub fn random() -> Self {
         let mut id = rand::random::<u128>().to_be_bytes();
         id[0] |= 1; // all zeros is no trace
-        Self { id, flags: 0 }
+        Self { id, flags: 0, parent: 0 }
     }
 
     /// W3C Trace Context section 3.2: of a version that is not known yet only what version 00 has is read.
@@ -52,11 +54,11 @@ impl Trace {
         }
         let mut parent = 0;
         for digits in value[36..52].chunks(2) {
-            parent |= byte(digits)?;
+            parent = parent << 8 | u64::from(byte(digits)?);
         }
         let flags = byte(&value[53..55])?;
         let nonzero = id != [0; 16] && parent != 0;
-        nonzero.then_some(Self { id, flags: if version == 0 { flags } else { flags & SAMPLED } })
+        nonzero.then_some(Self { id, flags: if version == 0 { flags } else { flags & SAMPLED }, parent })
     }
 
     /// Marked as recorded, or not.
@@ -68,12 +70,37 @@ impl Trace {
     /// A `traceparent` for a request that this one causes: another parent, the same trace and flags.
     #[must_use]
     pub fn child(&self) -> Option<HeaderValue> {
+        self.child_of(new_span())
+    }
+
+    /// The same with `span` as the parent.
+    pub(crate) fn child_of(&self, span: u64) -> Option<HeaderValue> {
         let mut text = [b'-'; LENGTH];
         text[..2].copy_from_slice(b"00");
         hex(&self.id, &mut text[3..35]);
-        hex(&(rand::random::<u64>() | 1).to_be_bytes(), &mut text[36..52]);
+        hex(&span.to_be_bytes(), &mut text[36..52]);
         hex(&[self.flags], &mut text[53..]);
         HeaderValue::from_bytes(&text).ok()
+    }
+
+    #[cfg(feature = "otel")]
+    pub(crate) const fn id(&self) -> [u8; 16] {
+        self.id
+    }
+
+    #[cfg(feature = "otel")]
+    pub(crate) const fn flags(&self) -> u8 {
+        self.flags
+    }
+
+    /// The span of whoever named this trace.
+    pub(crate) fn parent(&self) -> Option<u64> {
+        Some(self.parent).filter(|span| *span != 0)
+    }
+
+    /// Whether whoever named it records it; `None`: nobody has named it.
+    pub(crate) fn is_recorded(&self) -> Option<bool> {
+        self.parent().map(|_| self.flags & SAMPLED != 0)
     }
 
     /// Its number as hexadecimal digits.
@@ -89,6 +116,11 @@ impl Trace {
         let [high, low] = [0, 8].map(|at| self.id[at..at + 8].iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte)));
         mix(high ^ mix(low))
     }
+}
+
+/// A number for a span that nobody else has; never zero, which is none.
+pub(crate) fn new_span() -> u64 {
+    rand::random::<u64>() | 1
 }
 
 /// The last step of splitmix64: every bit of the number counts for every bit of the result.
@@ -139,7 +171,9 @@ mod tests {
         let child = trace.child().unwrap();
         let child = child.to_str().unwrap();
         assert!(child.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-") && child.ends_with("-01"), "{child}");
-        assert!(!child.contains("00f067aa0ba902b7") && of(&[child]) == Some(trace));
+        assert!(!child.contains("00f067aa0ba902b7") && of(&[child]).map(|child| child.digits()) == Some(trace.digits()));
+        assert_eq!((trace.parent(), trace.is_recorded()), (Some(0x00f0_67aa_0ba9_02b7), Some(true)));
+        assert_eq!(of(&[trace.child_of(7).unwrap().to_str().unwrap()]).unwrap().parent(), Some(7));
         assert_eq!(trace.dice(), of(&[child]).unwrap().dice());
     }
 
@@ -162,7 +196,9 @@ mod tests {
     #[test]
     fn a_new_trace_is_one_of_the_standard() {
         let trace = Trace::random().sampled(true);
-        assert_eq!(of(&[trace.child().unwrap().to_str().unwrap()]), Some(trace));
+        let child = of(&[trace.child().unwrap().to_str().unwrap()]).unwrap();
+        assert_eq!((child.digits(), child.is_recorded()), (trace.digits(), Some(true)));
+        assert_eq!((trace.parent(), trace.is_recorded()), (None, None), "nobody has named it");
         assert_ne!(trace, Trace::random().sampled(true));
     }
 }
