@@ -19,8 +19,9 @@ const SHARDS: usize = 64;
 /// a key for ever.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a fill for which nobody waits any more may take to its response headers: who has left may come again, and an answer that is about to come
-/// is worth storing, but a place at the upstream is not held for nobody until `upstream.response_timeout`.
-const FORSAKEN_PATIENCE: Duration = Duration::from_secs(1);
+/// is worth storing, but a place at the upstream is not held for nobody until `upstream.response_timeout`. Less than the default of `upstream.queue_timeout`: who
+/// waits for that place gets it.
+const FORSAKEN_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What a fill came to, known at the response headers.
 #[derive(Clone, Debug)]
