@@ -28,6 +28,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -97,42 +98,38 @@ impl Bound {
         let open = Open::default();
         let max = sidecar.live().settings.load().server.max_connections;
         let room = Arc::new(Semaphore::new(max.clamp(1, Semaphore::MAX_PERMITS)));
-        let welcome = |arrival: Arrival, permit: Option<OwnedSemaphorePermit>| {
-            let conversation = converse(sidecar.clone(), arrival, service.clone(), open.enter());
-            // A panic in it ends this task, and nothing else.
-            tokio::spawn(async move {
-                conversation.await;
-                drop(permit);
-            });
-        };
+        let entrance = Entrance { sidecar: sidecar.clone(), service, open: open.clone(), room: room.clone() };
+        let (listeners, hand) = (Arc::new(listeners), Arc::<Mutex<Option<Arrival>>>::default());
         let mut ahead = JoinSet::new(); // ends with this run, however that ends
         ahead.spawn(look_ahead(sidecar.clone()));
         ahead.spawn(keep_checking(sidecar.live().clone(), sidecar.upstream()));
         if sidecar.live().tls.load().is_some() {
             ahead.spawn(look_at_certificate(sidecar.clone()));
         }
-        let mut hand = None;
+        // In a task: it runs on the workers, which then need not be woken from outside for each connection.
+        let mut accepting = JoinSet::new();
+        accepting.spawn(accept_all(listeners.clone(), entrance.clone(), hand.clone()));
         {
-            let mut accepting = pin!(accept_all(&listeners, &room, &open, &mut hand, &welcome));
             let mut shutdown = pin!(shutdown);
             tokio::select! {
                 biased;
                 () = &mut shutdown => {}
-                () = &mut accepting => {}
+                _ = accepting.join_next() => {}
             }
         }
+        accepting.shutdown().await;
         drop(ahead);
         // What is accepted already, by us or by the kernel for us, has sent its request, and would be reset.
-        if let Some(connection) = hand {
-            welcome(connection, None);
+        if let Some(connection) = hand.lock().take() {
+            entrance.welcome(connection, None);
         }
-        for listener in &listeners {
+        for listener in &*listeners {
             while let Ok(permit) = room.clone().try_acquire_owned() {
                 let Some(connection) = accept_waiting(listener) else { break };
-                welcome(connection, Some(permit));
+                entrance.welcome(connection, Some(permit));
             }
         }
-        drop(listeners);
+        drop((listeners, entrance));
         let limit = sidecar.live().settings.load().server.drain_timeout;
         let grace = LAST_REQUEST.min(limit / 4);
         open.announce();
@@ -173,21 +170,44 @@ async fn look_at_certificate(sidecar: Sidecar) {
     }
 }
 
+/// Where connections come in.
+#[derive(Clone)]
+struct Entrance<S> {
+    sidecar: Sidecar,
+    service: S,
+    open: Open,
+    room: Arc<Semaphore>,
+}
+
+impl<S> Entrance<S> {
+    /// Serves a connection, in a task of its own: a panic in it ends that task, and nothing else.
+    fn welcome<B: Answer>(&self, arrival: Arrival, permit: Option<OwnedSemaphorePermit>)
+    where
+        S: Serve<B> + Attend,
+    {
+        let conversation = converse(self.sidecar.clone(), arrival, self.service.clone(), self.open.enter());
+        tokio::spawn(async move {
+            conversation.await;
+            drop(permit);
+        });
+    }
+}
+
 /// Takes connections for ever, as many at a time as there is `room` for (`server.max_connections`). When there is none, one waits in our `hand`, the
 /// others in the kernel, and those that have been idle longest make room: who holds connections and asks nothing shall not keep out who asks.
-async fn accept_all(
-    listeners: &[Listener],
-    room: &Arc<Semaphore>,
-    open: &Open,
-    hand: &mut Option<Arrival>,
-    welcome: &impl Fn(Arrival, Option<OwnedSemaphorePermit>),
+async fn accept_all<S: Serve<B> + Attend, B: Answer>(
+    listeners: Arc<Vec<Listener>>,
+    entrance: Entrance<S>,
+    hand: Arc<Mutex<Option<Arrival>>>,
 ) {
     let mut last = 0;
     loop {
-        *hand = Some(accept(listeners, &mut last).await);
-        let Some(permit) = make_room(room, open).await else { return };
-        if let Some(connection) = hand.take() {
-            welcome(connection, Some(permit));
+        let arrival = accept(&listeners, &mut last).await;
+        *hand.lock() = Some(arrival);
+        let Some(permit) = make_room(&entrance.room, &entrance.open).await else { return };
+        let arrival = hand.lock().take();
+        if let Some(arrival) = arrival {
+            entrance.welcome(arrival, Some(permit));
         }
     }
 }

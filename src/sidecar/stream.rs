@@ -11,6 +11,11 @@ use tokio_rustls::server::TlsStream;
 pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// From now on closing resets the connection, so that the peer cannot take its end for a clean one.
     fn reset_on_close(&self) {}
+
+    /// Whether dropping it tells the peer that this is the end, as shutting it down would.
+    fn ends_when_dropped(&self) -> bool {
+        false
+    }
 }
 
 /// Any kind of socket.
@@ -29,6 +34,10 @@ impl Socket for Stream {
             Self::Tls(stream) => stream.get_ref().0.set_zero_linger(),
             Self::Unix(_) => Ok(()),
         };
+    }
+
+    fn ends_when_dropped(&self) -> bool {
+        !matches!(self, Self::Tls(_))
     }
 }
 

@@ -100,6 +100,9 @@ impl<T: Socket> AsyncWrite for Wire<T> {
         if this.farewell.is_some() {
             return this.say_farewell(cx);
         }
+        if this.io.ends_when_dropped() && !this.is_tunnel {
+            return Poll::Ready(Ok(())); // which is now, and says the same
+        }
         Pin::new(&mut this.io).poll_shutdown(cx)
     }
 }
