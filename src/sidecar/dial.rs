@@ -4,7 +4,7 @@ use crate::error::BoxError;
 use crate::sidecar::live::Live;
 use crate::sidecar::pool::line::{Line, Socket};
 use crate::sidecar::pool::tls::Tls;
-use crate::sidecar::pool::{Carrier, Many, carry};
+use crate::sidecar::pool::{Carrier, Epoch, Many, carry};
 use crate::sidecar::resolve::Resolve;
 use crate::sidecar::settings::{Http2, Origin};
 use crate::sidecar::stash::Stash;
@@ -25,6 +25,7 @@ pub(super) struct Dial {
     live: Arc<Live>,
     stash: Arc<Stash>,
     tls: Tls,
+    epoch: Epoch,
 }
 
 /// `upstream.connect_timeout` passed before there was a connection.
@@ -40,12 +41,12 @@ impl std::fmt::Display for ConnectTimeout {
 impl std::error::Error for ConnectTimeout {}
 
 impl Dial {
-    pub(super) fn new(live: Arc<Live>) -> Self {
+    pub(super) fn new(live: Arc<Live>, epoch: Epoch) -> Self {
         let mut http = HttpConnector::new_with_resolver(Resolve::default());
         http.set_nodelay(true);
         http.set_keepalive(Some(Duration::from_secs(60)));
         http.enforce_http(false); // the scheme names the default port
-        Self { http, stash: Arc::new(Stash::new(live.clone())), live, tls: Tls::default() }
+        Self { http, stash: Arc::new(Stash::new(live.clone(), epoch.clone())), live, tls: Tls::default(), epoch }
     }
 
     /// What was opened ahead.
@@ -116,6 +117,7 @@ impl Dial {
         at: Option<SocketAddr>,
         one: bool,
     ) -> impl Future<Output = Result<Line, BoxError>> + Send + use<> {
+        let epoch = self.epoch.now();
         let settings = self.live.settings.load_full();
         let limit = settings.upstream.connect_timeout;
         let connecting = self.http.clone().call(address(origin, at));
@@ -123,10 +125,13 @@ impl Dial {
         let opening = async move {
             let socket = Socket::from(connecting.await?.into_inner());
             let http2 = settings.upstream.http2;
-            if !origin.tls {
-                return Ok(Line::plain(socket, http2 == Http2::Always && !one));
-            }
-            tls.secure(socket, &origin, (settings.upstream.tls.clone(), http2), one).await
+            let mut line = if origin.tls {
+                tls.secure(socket, &origin, (settings.upstream.tls.clone(), http2), one).await?
+            } else {
+                Line::plain(socket, http2 == Http2::Always && !one)
+            };
+            line.epoch = epoch;
+            Ok(line)
         };
         async move { tokio::time::timeout(limit, opening).await.unwrap_or_else(|_| Err(ConnectTimeout(limit).into())) }
     }

@@ -6,6 +6,7 @@
 
 mod arriving;
 mod connection;
+mod epoch;
 mod idle;
 pub(super) mod line;
 mod many;
@@ -14,6 +15,7 @@ pub(super) mod two;
 
 pub(super) use arriving::Arriving;
 pub(super) use connection::{Connection, Settled};
+pub(super) use epoch::Epoch;
 pub(super) use many::Many;
 
 use crate::error::BoxError;
@@ -67,12 +69,11 @@ pub(super) enum Unanswered {
 struct Home {
     idle: Arc<Idle>,
     origin: Origin,
-    epoch: u64,
 }
 
 impl Home {
     fn keep(&self, settled: Settled) {
-        self.idle.put(&self.origin, self.epoch, settled);
+        self.idle.put(&self.origin, settled);
     }
 }
 
@@ -95,7 +96,8 @@ enum Wanted {
 
 impl Pool {
     pub(super) fn new(live: Arc<Live>) -> Self {
-        Self { idle: Arc::default(), many: Many::default(), dial: Dial::new(live.clone()), live }
+        let epoch = Epoch::default();
+        Self { idle: Arc::new(Idle::new(epoch.clone())), many: Many::default(), dial: Dial::new(live.clone(), epoch), live }
     }
 
     /// Opens connections before anybody needs them.
@@ -140,14 +142,14 @@ impl Pool {
         request: Request<Upload>,
         due: Option<Instant>,
     ) -> AskingOver<'a, impl Future<Output = Result<Response<Incoming>, Unsent>>> {
-        let (epoch, proven, heard) = (self.idle.epoch(), connection.proven, connection.listen());
-        AskingOver { exchanging: connection.exchange(request, due), pool: self, origin, epoch, proven, heard }
+        let (proven, heard) = (connection.proven, connection.listen());
+        AskingOver { exchanging: connection.exchange(request, due), pool: self, origin, proven, heard }
     }
 
     /// Asks `origin`. A connection that turns out to be closed before anything was written to it is replaced.
     pub(super) async fn ask(&self, origin: Origin, mut request: Request<Upload>) -> Result<Response<Arriving>, Unanswered> {
         let wanted = self.wanted(&request, &origin);
-        let mut home = Home { idle: self.idle.clone(), origin, epoch: self.idle.epoch() };
+        let mut home = Home { idle: self.idle.clone(), origin };
         loop {
             let carrier = self.carrier(&home.origin, wanted).await?;
             let (proven, heard, exchanged) = match carrier {
@@ -156,18 +158,12 @@ impl Pool {
                 }
                 Carrier::Two(stream) => (stream.is_proven(), None, Box::pin(over_two(stream, home, request)).await),
             };
-            let mut unsent = match exchanged {
+            match exchanged {
                 Ok(response) => return Ok(response),
                 Err((unsent, back)) => {
                     home = back;
-                    unsent
-                }
-            };
-            match unsent.take_message() {
-                Some(again) if proven => request = again,
-                _ => {
                     let begun = heard.is_some_and(|heard| heard.anything());
-                    return Err(self.given_up(unsent.into_error(), proven, begun, &home.origin));
+                    request = self.again(unsent, proven, begun, &home.origin)?;
                 }
             }
             if request.version() == Version::HTTP_2 {
@@ -229,6 +225,14 @@ impl Pool {
         }
     }
 
+    /// The request of an attempt that brought nothing, to be put again at once: if nothing of it was written, over a connection that was good before.
+    fn again(&self, mut unsent: Unsent, proven: bool, begun: bool, origin: &Origin) -> Result<Request<Upload>, Unanswered> {
+        match unsent.take_message() {
+            Some(request) if proven => Ok(request),
+            _ => Err(self.given_up(unsent.into_error(), proven, begun, origin)),
+        }
+    }
+
     /// The end of an attempt that brought nothing, and what it means for other connections.
     fn given_up(&self, error: hyper::Error, proven: bool, begun: bool, origin: &Origin) -> Unanswered {
         let stale = match two::verdict(&error) {
@@ -252,14 +256,12 @@ pin_project! {
         exchanging: Exchanging<F>,
         pool: &'a Pool,
         origin: &'a Origin,
-        epoch: u64,
         proven: bool,
         heard: Heard,
     }
 }
 
 /// What came of it.
-#[expect(clippy::large_enum_variant, reason = "nearly all are the large one, and gone at once")]
 pub(super) enum Asked {
     /// An answer or none; `None`: not in time.
     Done(Option<Result<Response<Arriving>, Unanswered>>),
@@ -275,12 +277,12 @@ impl<F: Future<Output = Result<Response<Incoming>, Unsent>>> Future for AskingOv
         let (pool, origin) = (*this.pool, *this.origin);
         Poll::Ready(match ready!(this.exchanging.poll(cx)) {
             Some(Ok((response, connection))) => {
-                let home = Home { idle: pool.idle.clone(), origin: origin.clone(), epoch: *this.epoch };
+                let home = Home { idle: pool.idle.clone(), origin: origin.clone() };
                 Asked::Done(Some(Ok(response.map(|body| Arriving::over(connection, home, body)))))
             }
-            Some(Err(mut unsent)) => match unsent.take_message() {
-                Some(request) if *this.proven => Asked::Unsent(Box::new(request)),
-                _ => Asked::Done(Some(Err(pool.given_up(unsent.into_error(), *this.proven, this.heard.anything(), origin)))),
+            Some(Err(unsent)) => match pool.again(unsent, *this.proven, this.heard.anything(), origin) {
+                Ok(request) => Asked::Unsent(Box::new(request)),
+                Err(unanswered) => Asked::Done(Some(Err(unanswered))),
             },
             None => Asked::Done(None),
         })

@@ -1,7 +1,7 @@
 //! Connections to the upstream that were opened ahead and have not carried a request yet.
 
 use crate::sidecar::live::Live;
-use crate::sidecar::pool::{Connection, Settled};
+use crate::sidecar::pool::{Connection, Epoch, Settled};
 use crate::sidecar::settings::Origin;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -18,6 +18,7 @@ const STALE_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Stash {
     live: Arc<Live>,
+    epoch: Epoch,
     spares: Mutex<VecDeque<Spare>>,
 }
 
@@ -35,8 +36,8 @@ impl Spare {
 }
 
 impl Stash {
-    pub(super) fn new(live: Arc<Live>) -> Self {
-        Self { live, spares: Mutex::default() }
+    pub(super) fn new(live: Arc<Live>, epoch: Epoch) -> Self {
+        Self { live, epoch, spares: Mutex::default() }
     }
 
     /// The connection to `origin` that has lain here longest and is still good. The first that was opened is the first that the upstream has accepted:
@@ -49,6 +50,7 @@ impl Stash {
                 spares.remove(at)?
             };
             if spare.is_young()
+                && spare.settled.epoch() == self.epoch.now()
                 && let Some(mut connection) = spare.settled.take()
             {
                 connection.proven = spare.since.elapsed() > STALE_AFTER;
@@ -57,11 +59,12 @@ impl Stash {
         }
     }
 
-    /// Keeps a connection if it still leads to an origin and there is room.
+    /// Keeps a connection if it still leads to an origin, was made under the settings of this moment, and there is room.
     pub(super) fn put(&self, settled: Settled, origin: &Origin) {
         let mut spares = self.spares.lock();
         let settings = self.live.settings.load();
-        if settings.upstream.origins.contains(origin) && spares.len() < settings.upstream.preconnect {
+        let is_current = settled.epoch() == self.epoch.now() && settings.upstream.origins.contains(origin);
+        if is_current && spares.len() < settings.upstream.preconnect {
             spares.push_back(Spare { settled, origin: origin.clone(), since: Instant::now() });
         }
     }

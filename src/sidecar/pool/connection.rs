@@ -31,6 +31,8 @@ pub(in crate::sidecar) struct Connection {
     /// It was good before: it has brought a response, or lain unused for a while. One that was, and now ends without a word, was merely stale.
     pub(in crate::sidecar) proven: bool,
     tls: bool,
+    /// That of the settings under which it was opened.
+    epoch: u64,
     heard: Heard,
     /// For the deadlines of its exchanges: they move on, and it need not be set again for each.
     alarm: Option<Alarm>,
@@ -49,9 +51,10 @@ pub(super) type Unanswered = TrySendError<Request<Upload>>;
 impl Connection {
     /// Speaks HTTP/1 over `line`.
     pub(super) async fn new(line: Line) -> hyper::Result<Box<Self>> {
-        let (socket, tls, heard) = (line.socket().clone(), line.is_tls(), line.heard().clone());
+        let (socket, tls, epoch, heard) = (line.socket().clone(), line.is_tls(), line.epoch, line.heard().clone());
         let (send, drive) = http1::Builder::new().max_buf_size(BUFFER).handshake(TokioIo::new(line)).await?; // sends nothing, and is ready at once
-        let mut connection = Box::new(Self { send, drive: Some(drive), socket, proven: false, tls, heard, alarm: None, quiet: false });
+        let mut connection =
+            Box::new(Self { send, drive: Some(drive), socket, proven: false, tls, epoch, heard, alarm: None, quiet: false });
         let _ = connection.rest(); // from the first poll on hyper says when it wants a request
         Ok(connection)
     }
@@ -198,6 +201,11 @@ impl<F: Future<Output = Result<Response<Incoming>, Unanswered>>> Future for Exch
 }
 
 impl Settled {
+    /// That of the settings under which it was opened.
+    pub(in crate::sidecar) fn epoch(&self) -> u64 {
+        self.0.epoch
+    }
+
     /// The connection for the next request, if nothing has come over it meanwhile: neither an end nor bytes that nobody asked for.
     pub(in crate::sidecar) fn take(mut self) -> Option<Box<Connection>> {
         if self.0.socket.is_quiet() {

@@ -1,10 +1,11 @@
 //! Connections that wait for their next request.
 
 use crate::sidecar::pool::connection::{Connection, Settled};
+use crate::sidecar::pool::epoch::Epoch;
 use crate::sidecar::settings::Origin;
 use crate::telemetry::shard::{SHARDS, mine};
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -20,12 +21,11 @@ const MAX_IDLE: usize = 256;
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// All of them. Each worker has a shelf of its own, and looks on those of others before it opens a connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Idle {
     shelves: [Mutex<Vec<Lane>>; SHARDS],
     swept: AtomicBool,
-    /// Grows when the settings change in a way that makes older connections useless.
-    epoch: AtomicU64,
+    epoch: Epoch,
 }
 
 /// Those to one origin; the last that came is the first that goes, so that what is not needed grows old.
@@ -36,6 +36,10 @@ struct Lane {
 }
 
 impl Idle {
+    pub(super) fn new(epoch: Epoch) -> Self {
+        Self { shelves: Default::default(), swept: AtomicBool::new(false), epoch }
+    }
+
     /// One that is good for a request.
     pub(super) fn take(&self, origin: &Origin, now: Instant) -> Option<Box<Connection>> {
         let first = mine();
@@ -49,6 +53,7 @@ impl Idle {
                 lanes.iter_mut().find(|lane| lane.origin.equals(origin))?.resting.pop()?
             };
             if now.saturating_duration_since(since) < POOL_IDLE
+                && settled.epoch() == self.epoch.now()
                 && let Some(connection) = settled.take()
             {
                 return Some(connection);
@@ -56,20 +61,16 @@ impl Idle {
         }
     }
 
-    /// Which settings a connection was made under.
-    pub(super) fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::Relaxed)
-    }
-
-    /// Keeps one for [`POOL_IDLE`].
-    pub(super) fn put(self: &Arc<Self>, origin: &Origin, epoch: u64, settled: Settled) {
+    /// Keeps one for [`POOL_IDLE`], if it was made under the settings of this moment.
+    pub(super) fn put(self: &Arc<Self>, origin: &Origin, settled: Settled) {
         // Somebody must close it in its time.
         let Ok(runtime) = Handle::try_current() else { return };
-        if epoch != self.epoch() {
-            return;
-        }
         {
             let mut lanes = self.shelves[mine()].lock();
+            // Under the lock: what is put here before the epoch ends is closed by who ends it.
+            if settled.epoch() != self.epoch.now() {
+                return;
+            }
             let now = Instant::now();
             if let Some(lane) = lanes.iter_mut().find(|lane| lane.origin.equals(origin)) {
                 if lane.resting.len() < MAX_IDLE {
@@ -93,7 +94,7 @@ impl Idle {
 
     /// Closes all of them, and what is under way when it is done.
     pub(super) fn outdate(&self) {
-        self.epoch.fetch_add(1, Ordering::Relaxed);
+        self.epoch.next();
         self.clear();
     }
 
@@ -132,5 +133,41 @@ async fn sweep(idle: Weak<Idle>) {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Idle;
+    use crate::sidecar::pool::connection::{Connection, Settled};
+    use crate::sidecar::pool::epoch::Epoch;
+    use crate::sidecar::pool::line::{Line, Socket};
+    use crate::sidecar::settings::Origin;
+    use std::sync::Arc;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::Instant;
+
+    async fn connection(listener: &TcpListener, epoch: u64) -> Settled {
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut line = Line::plain(Socket::from(stream), false);
+        line.epoch = epoch;
+        Connection::new(line).await.unwrap().settle().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_connection_of_older_settings_is_neither_kept_nor_taken() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (epoch, origin) = (Epoch::default(), "http://h:80".parse::<Origin>().unwrap());
+        let idle = Arc::new(Idle::new(epoch.clone()));
+        let put = async |of: u64| idle.put(&origin, connection(&listener, of).await);
+        put(epoch.now()).await;
+        assert!(idle.take(&origin, Instant::now()).is_some());
+        put(epoch.now()).await;
+        epoch.next(); // and nothing has been closed yet
+        assert!(idle.take(&origin, Instant::now()).is_none());
+        let carried = connection(&listener, epoch.now()).await.take().unwrap();
+        idle.outdate();
+        idle.put(&origin, carried.settle().unwrap());
+        assert!(idle.shelves.iter().all(|shelf| shelf.lock().is_empty()), "it came home too late");
     }
 }

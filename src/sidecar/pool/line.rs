@@ -24,6 +24,8 @@ pub(in crate::sidecar) struct Line {
     tls: Option<Box<TlsStream<Socket>>>,
     /// HTTP/2 is spoken over it.
     pub(super) two: bool,
+    /// That of the settings under which it was opened.
+    pub(in crate::sidecar) epoch: u64,
     heard: Heard,
 }
 
@@ -59,12 +61,12 @@ impl From<TcpStream> for Socket {
 impl Line {
     /// Over which nobody but the network watches.
     pub(in crate::sidecar) fn plain(socket: Socket, two: bool) -> Self {
-        Self { socket, tls: None, two, heard: Heard::default() }
+        Self { socket, tls: None, two, epoch: 0, heard: Heard::default() }
     }
 
     /// The `stream` over `socket` after its handshake.
     pub(super) fn tls(stream: TlsStream<Socket>, socket: Socket, two: bool) -> Self {
-        Self { socket, tls: Some(Box::new(stream)), two, heard: Heard::default() }
+        Self { socket, tls: Some(Box::new(stream)), two, epoch: 0, heard: Heard::default() }
     }
 
     pub(super) const fn is_tls(&self) -> bool {
