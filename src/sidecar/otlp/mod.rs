@@ -5,16 +5,18 @@
 //! use warmfront::telemetry::log::{LogSettings, RequestLog};
 //!
 //! let env = |name: &str| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| "http://127.0.0.1:4318".to_owned());
-//! let settings = OtlpSettings::from_env(env).unwrap().unwrap();
-//! let exporter = Exporter::start(settings).unwrap();
+//! let (settings, _warnings) = OtlpSettings::from_env(env).unwrap();
+//! let exporter = Exporter::start(settings.unwrap()).unwrap();
 //! let log = RequestLog::new(&LogSettings::default()); // for Cache::builder().request_log and Sidecar::log_to
 //! exporter.take_from(&log);
 //! exporter.close(std::time::Duration::from_secs(1)); // sends what waits
 //! ```
 
 mod collector;
+mod list;
 mod message;
 mod protobuf;
+mod resource;
 mod settings;
 mod verdict;
 
