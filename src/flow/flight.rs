@@ -11,8 +11,8 @@ use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout};
 
 const SHARDS: usize = 64;
 /// How long a fill may take to its response headers before others stop waiting for it. A service without a time-out of its own must not block
@@ -40,6 +40,8 @@ pub(crate) enum Landing {
 #[derive(Debug)]
 pub(crate) struct Flight {
     landing: watch::Sender<Option<Landing>>,
+    /// Somebody has begun to wait for it.
+    boarded: Notify,
     /// The sequence number at which it began.
     pub(crate) born: u64,
     since: Instant,
@@ -117,7 +119,8 @@ impl Flights {
         }
         let member = enlist();
         let priority = priority.cloned();
-        let flight = Arc::new(Flight { landing: watch::Sender::new(None), born: groups.now(), since: Instant::now(), member, priority });
+        let (landing, boarded) = (watch::Sender::new(None), Notify::new());
+        let flight = Arc::new(Flight { landing, boarded, born: groups.now(), since: Instant::now(), member, priority });
         shard.insert(key.clone(), Arc::clone(&flight));
         Seat::Lead(Ticket { flights: Arc::clone(self), key, flight })
     }
@@ -152,13 +155,12 @@ impl Flight {
         matches!(*self.landing.borrow(), Some(Landing::Failed(_)))
     }
 
-    /// Until nobody has waited for the landing for a while, after the leader has left.
+    /// Until nobody has waited for the landing for a while, after the leader and the last follower have left.
     pub(crate) async fn forsaken(&self, leader_left: impl Future<Output = ()>) {
         leader_left.await;
         loop {
             self.landing.closed().await; // by the last follower
-            sleep(FORSAKEN_PATIENCE).await;
-            if self.landing.receiver_count() == 0 {
+            if timeout(FORSAKEN_PATIENCE, self.boarded.notified()).await.is_err() {
                 return;
             }
         }
@@ -167,6 +169,7 @@ impl Flight {
     /// Waits for the landing; `None` if that takes longer than anybody should wait for somebody else's request.
     pub(crate) async fn landing(&self) -> Option<Landing> {
         let mut watch = self.landing.subscribe();
+        self.boarded.notify_one();
         let landing = timeout(PATIENCE, watch.wait_for(Option::is_some)).await.ok()?;
         Some(landing.ok().and_then(|landing| landing.clone()).unwrap_or(Landing::Failed(Some(Refusal::FillAborted))))
     }

@@ -118,7 +118,11 @@ impl Download {
                 if !self.alarm.get_or_insert_with(Alarm::new).passed(cx, due) {
                     return Poll::Pending;
                 }
-                self.broke();
+                if self.body.size_hint().exact().is_some() {
+                    self.broke();
+                } else {
+                    self.hold = None; // it owes no end: a stream with nothing to say is no fault
+                }
                 Poll::Ready(Some(Err(BrokenBody::new(format!("upstream.idle_body_timeout ({:?}) passed", self.idle)).into())))
             }
         }

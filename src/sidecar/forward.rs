@@ -30,6 +30,9 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::{Duration, UNIX_EPOCH};
 
+/// The reason of a request that asks for another protocol.
+const SWITCH: &str = "upgrade";
+
 /// What all requests of one connection have in common. On one of HTTP/2 several share its exchange, which nobody looks at: their streams end themselves.
 pub(super) struct Seat {
     pub(super) live: Arc<Live>,
@@ -167,10 +170,12 @@ async fn upgrade<B: Answer>(seat: &Seat, mut parts: Parts, offered: HeaderValue,
     if let Some(leg) = &leg {
         parts.extensions.insert(leg.clone());
     }
-    let told = Told { parts: &parts.clone(), began: seat.live.clock.moment(), leg };
+    let before = parts.clone();
+    let switching = Switching { seat, told: Some(Told { parts: &before, began: seat.live.clock.moment(), leg }) };
     let (response, upstream) = seat.upstream.upgrade(parts, offered).await;
     let failure = response.extensions().get::<OriginFailure>().map(|failure| failure.0.as_str());
-    told.tell(seat, if failure.is_some() { Outcome::Failed } else { Outcome::Pass }, failure.unwrap_or("upgrade"), response.status(), 0);
+    let outcome = if failure.is_some() { Outcome::Failed } else { Outcome::Pass };
+    switching.end(outcome, failure.unwrap_or(SWITCH), Some(response.status()));
     let Some(upstream) = upstream else { return passed(seat, response.map(http_body_util::Either::Right), asked) };
     seat.exchange.switch(Tunnel { upstream });
     response.map(|body| Reply::service(http_body_util::Either::Right(body), false, UntilWritten(seat.exchange.clone())))
@@ -225,9 +230,33 @@ pub(super) struct Told<'a> {
 }
 
 impl Told<'_> {
-    fn tell(&self, seat: &Seat, outcome: Outcome, reason: &'static str, status: StatusCode, bytes: u64) {
+    fn tell(&self, seat: &Seat, outcome: Outcome, reason: &'static str, status: Option<StatusCode>, bytes: u64) {
         let asked = (&self.parts.method, &self.parts.uri, &self.parts.headers);
-        seat.live.tell(Some(asked), &live::Answer { outcome, reason, status: Some(status), bytes }, Some(self.began), self.leg.as_ref());
+        seat.live.tell(Some(asked), &live::Answer { outcome, reason, status, bytes }, Some(self.began), self.leg.as_ref());
+    }
+}
+
+/// A switch that the upstream is asked for. It is told of when it is answered, or as this is dropped, when nobody waits for that any more.
+struct Switching<'a> {
+    seat: &'a Seat,
+    told: Option<Told<'a>>,
+}
+
+impl Switching<'_> {
+    fn end(mut self, outcome: Outcome, reason: &'static str, status: Option<StatusCode>) {
+        self.tell(outcome, reason, status);
+    }
+
+    fn tell(&mut self, outcome: Outcome, reason: &'static str, status: Option<StatusCode>) {
+        if let Some(told) = self.told.take() {
+            told.tell(self.seat, outcome, reason, status, 0);
+        }
+    }
+}
+
+impl Drop for Switching<'_> {
+    fn drop(&mut self) {
+        self.tell(if std::thread::panicking() { Outcome::Failed } else { Outcome::Abandoned }, SWITCH, None);
     }
 }
 
@@ -257,7 +286,7 @@ pub(super) fn stopped<B: Answer>(seat: &Seat, stop: Stop, accept: Option<HeaderV
     };
     date(seat, response.headers_mut());
     if let Some(told) = told {
-        told.tell(seat, outcome, reason, response.status(), response.body().len() as u64);
+        told.tell(seat, outcome, reason, Some(response.status()), response.body().len() as u64);
     }
     let until = UntilWritten(seat.exchange.clone());
     response.map(|text| Reply::ours(text, until))

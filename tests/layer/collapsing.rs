@@ -154,6 +154,24 @@ async fn a_fill_whose_head_nobody_waits_for_ends_after_three_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_three_seconds_run_from_the_last_who_left() {
+    let world = world(Origin::always(fresh("hello").after(15_000)));
+    let leader = world.spawn(get("/a"));
+    world.settle().await;
+    leader.abort();
+    tokio::time::sleep(seconds(1)).await;
+    let late = world.spawn(get("/a"));
+    tokio::time::sleep(Duration::from_millis(1900)).await;
+    late.abort();
+    world.settle().await;
+    tokio::time::sleep(Duration::from_millis(2900)).await;
+    assert_eq!(world.origin.open(), 1, "he may come again");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    world.settle().await;
+    assert_eq!((world.origin.open(), world.origin.calls()), (0, 1), "and no longer");
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_follower_is_enough_to_keep_a_slow_fill() {
     let world = world(Origin::always(fresh("hello").after(5000)));
     let (leader, follower) = (world.spawn(get("/a")), world.spawn(get("/a")));

@@ -345,6 +345,40 @@ async fn who_breaks_off_its_bodies_is_ejected_as_well() {
 }
 
 #[tokio::test]
+async fn an_answer_that_was_asked_for_before_the_ejection_does_not_end_it() {
+    let broken = Act::send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", Then::Fin);
+    let mut slow = Act::ok("slow");
+    slow.pieces.insert(0, (Vec::new(), Duration::from_millis(300)));
+    let origin = Origin::start(move |request, _| if request.line().contains("/slow") { slow.clone() } else { broken.clone() }).await;
+    let rig = rig(&[origin.address], |upstream| upstream.eject.after = 3).await;
+    let mut client = rig.client().await;
+    client.send("GET /slow HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    until("it is asked", || !origin.requests().is_empty()).await;
+    for _ in 0..3 {
+        assert!(!is_whole(&rig, "/").await);
+    }
+    assert!(!state(&rig, origin.address).up);
+    assert_eq!(client.response().await.unwrap().text(), "slow");
+    assert_eq!((state(&rig, origin.address).up, state(&rig, origin.address).ejections), (false, 1));
+}
+
+#[tokio::test]
+async fn streams_that_fall_silent_are_held_against_nobody() {
+    let stream = Act::send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nevent\n\r\n", Then::Hang);
+    let origin = Origin::always(stream).await;
+    let rig = rig(&[origin.address], |upstream| {
+        upstream.idle_body_timeout = Duration::from_millis(20);
+        upstream.eject.after = 2;
+    })
+    .await;
+    for _ in 0..5 {
+        assert!(!is_whole(&rig, "/").await, "cut all the same, and visibly");
+    }
+    until("they have ended", || state(&rig, origin.address).in_flight == 0).await;
+    assert_eq!((state(&rig, origin.address).up, state(&rig, origin.address).failures), (true, 0));
+}
+
+#[tokio::test]
 async fn a_whole_body_between_broken_ones_makes_up_for_them() {
     let broken = Act::send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", Then::Fin);
     let origin = Origin::start(move |_, number| if number % 3 == 2 { Act::ok("whole") } else { broken.clone() }).await;

@@ -32,6 +32,7 @@ pub(super) struct Bench {
 
 #[derive(Debug)]
 struct Out {
+    since: Instant,
     until: Instant,
     length: Duration,
 }
@@ -74,9 +75,10 @@ impl Bench {
         back.is_some()
     }
 
-    /// The head of an answer has come, whose body may still break off; whether that brings it back.
-    pub(super) fn answered(&mut self, now: Instant) -> bool {
-        self.out.is_some() && self.succeeded(now)
+    /// The head of an answer has come, whose body may still break off; whether that brings it back. Not if it was asked for, at `began`, before the
+    /// ejection: under load those are many, and say no more than what ejected it.
+    pub(super) fn answered(&mut self, began: Instant, now: Instant) -> bool {
+        self.out.as_ref().is_some_and(|out| began >= out.since) && self.succeeded(now)
     }
 
     /// The body of an answer has come whole. One that it was asked for before it was ejected does not bring it back.
@@ -113,7 +115,7 @@ impl Bench {
         let again = self.returned.is_some_and(|(since, length)| now.saturating_duration_since(since) <= length);
         self.times = if again { self.times.saturating_add(1) } else { 1 };
         let length = length(self.times, settings.time);
-        self.out = Some(Out { until: now + length, length });
+        self.out = Some(Out { since: now, until: now + length, length });
         Some(length)
     }
 
@@ -156,13 +158,24 @@ mod tests {
     fn a_head_alone_makes_up_for_nothing_and_a_body_of_before_the_ejection_brings_nobody_back() {
         let (mut bench, now) = (Bench::default(), Instant::now());
         fail(&mut bench, 2, now);
-        assert!(!bench.answered(now) && bench.has_failed());
+        assert!(!bench.answered(now, now) && bench.has_failed());
         bench.completed();
         assert!(!bench.has_failed());
         fail(&mut bench, 3, now);
         bench.completed();
         assert_eq!(bench.turn(now, &SETTINGS), Turn::No(now + TIME));
-        assert!(bench.answered(now), "a head does: that is what the trial asked for");
+        assert!(bench.answered(now, now), "a head does: that is what the trial asked for");
+    }
+
+    #[test]
+    fn a_head_that_was_asked_for_before_the_ejection_brings_nobody_back() {
+        let (mut bench, before) = (Bench::default(), Instant::now());
+        let now = before + TIME / 10;
+        fail(&mut bench, 3, now);
+        assert!(!bench.answered(before, now));
+        assert_eq!(bench.turn(now, &SETTINGS), Turn::No(now + TIME));
+        let later = now + TIME / 10;
+        assert!(bench.answered(later, later), "one for want of a better does");
     }
 
     #[test]

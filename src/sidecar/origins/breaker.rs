@@ -89,6 +89,7 @@ impl Breaker {
                 }
                 (true, false) => {
                     *self = Self::new(now);
+                    self.second(now).asked = 1;
                     return Some(Change::Closed);
                 }
             }
@@ -99,12 +100,18 @@ impl Breaker {
         if bad { self.open_if_too_bad(now, settings) } else { None }
     }
 
-    /// The body of an answer broke off whose head was recorded as good.
-    pub(super) fn broke(&mut self, now: Instant, settings: &BreakerSettings) -> Option<Change> {
-        if !is_on(settings) || self.open.is_some() {
+    /// The body of an answer broke off whose head was recorded as good at `then`. It counts there, among as many as were asked: a long stream has left the
+    /// window before it ends.
+    pub(super) fn broke(&mut self, then: Instant, now: Instant, settings: &BreakerSettings) -> Option<Change> {
+        if !is_on(settings) || self.open.is_some() || then < self.began {
             return None;
         }
-        self.second(now).bad += 1;
+        let number = self.number(then);
+        let second = &mut self.seconds[place(number)];
+        if second.number != number || second.bad >= second.asked {
+            return None; // another has its place, or it was not recorded: the breaker was open
+        }
+        second.bad += 1;
         self.open_if_too_bad(now, settings)
     }
 
@@ -118,7 +125,7 @@ impl Breaker {
 
     fn second(&mut self, now: Instant) -> &mut Second {
         let number = self.number(now);
-        let second = &mut self.seconds[usize::try_from(number % WINDOW).unwrap_or(0)];
+        let second = &mut self.seconds[place(number)];
         if second.number != number {
             *second = Second { number, ..Second::default() };
         }
@@ -135,6 +142,10 @@ impl Breaker {
     fn number(&self, now: Instant) -> u64 {
         now.saturating_duration_since(self.began).as_secs()
     }
+}
+
+fn place(number: u64) -> usize {
+    usize::try_from(number % WINDOW).unwrap_or(0)
 }
 
 fn is_on(settings: &BreakerSettings) -> bool {
@@ -189,6 +200,38 @@ mod tests {
         assert_eq!(breaker.record(true, false, began + SECOND * 10, &settings), None, "the nine are forgotten");
         (0..8).for_each(|_| assert_eq!(breaker.record(true, false, began + SECOND * 19, &settings), None));
         assert_eq!(breaker.record(true, false, began + SECOND * 19, &settings), Some(Change::Opened), "and the one is not yet");
+    }
+
+    #[test]
+    fn a_broken_body_counts_where_its_head_did_and_not_beyond_the_window() {
+        let (settings, began) = (settings(1.0, 5), Instant::now());
+        let asked = |times: u32, at: Instant| {
+            let mut breaker = Breaker::new(began);
+            (0..times).for_each(|_| assert_eq!(breaker.record(false, false, at, &settings), None));
+            breaker
+        };
+        let mut breaker = asked(5, began);
+        (0..4).for_each(|_| assert_eq!(breaker.broke(began, began + SECOND * 9, &settings), None));
+        assert_eq!(breaker.broke(began, began + SECOND * 9, &settings), Some(Change::Opened), "all five, in their second");
+        let mut breaker = asked(5, began);
+        let late = began + SECOND * 60;
+        (0..5).for_each(|_| assert_eq!(breaker.record(false, false, late, &settings), None));
+        (0..9).for_each(|_| assert_eq!(breaker.broke(began, late, &settings), None, "streams of a minute ago"));
+        let mut breaker = asked(4, began);
+        (0..9).for_each(|_| assert_eq!(breaker.broke(began, began, &settings), None, "no more fail than were asked"));
+        assert_eq!(breaker.record(false, false, began, &settings), None);
+        assert_eq!(breaker.broke(began, began, &settings), Some(Change::Opened));
+    }
+
+    #[test]
+    fn the_body_of_a_probe_counts_and_those_of_before_it_do_not() {
+        let (settings, began) = (settings(1.0, 1), Instant::now());
+        let mut breaker = Breaker::new(began);
+        assert_eq!(breaker.record(true, false, began, &settings), Some(Change::Opened));
+        let back = began + SECOND * 5;
+        assert_eq!(breaker.record(false, true, back, &settings), Some(Change::Closed));
+        assert_eq!(breaker.broke(began, back, &settings), None);
+        assert_eq!(breaker.broke(back, back, &settings), Some(Change::Opened));
     }
 
     #[test]

@@ -37,8 +37,8 @@ struct Record {
 /// How one request ended, in the eyes of who judges origins.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum End {
-    /// A response head of this status came after this time.
-    Answered(StatusCode, Duration),
+    /// A response head of this status came.
+    Answered(StatusCode),
     /// The origin's fault: no connection, no head in time, none that is HTTP.
     Failed,
     /// Nobody's fault, or the client's.
@@ -50,15 +50,16 @@ pub(super) enum End {
 pub(super) struct Held {
     /// It counts as a failure, whatever comes of its body.
     failed: bool,
-    /// For its breaker.
-    bad: bool,
+    /// When its breaker has counted it, as good.
+    good: Option<Instant>,
     /// Failures came before it, which a whole body makes up for.
     owes: bool,
 }
 
-/// In which part a request was let through.
-#[derive(Clone, Copy, Debug, Default)]
+/// In which part a request was let through, and when.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Part {
+    pub(super) began: Instant,
     /// To see whether it is back.
     trial: bool,
     /// To see whether its breaker may close.
@@ -103,7 +104,7 @@ impl Member {
             record.bench.begin_trial(now);
         }
         drop(record);
-        Some(Part { trial, probe })
+        Some(Part { began: now, trial, probe })
     }
 
     /// What came of a request.
@@ -120,7 +121,8 @@ impl Member {
                 return Held::default();
             }
             End::Failed => (true, true),
-            End::Answered(status, took) => {
+            End::Answered(status) => {
+                let took = now.saturating_duration_since(part.began);
                 let failed = matches!(status.as_u16(), 502..=504);
                 let counted = settings.breaker.counted == Counted::ServerErrors && status.is_server_error();
                 (failed, failed || counted || is_slow(took, &settings.breaker))
@@ -128,7 +130,7 @@ impl Member {
         };
         let change = record.breaker.record(bad, part.probe, now, &settings.breaker);
         let ejected = if failed { record.bench.failed(part.trial, now, &settings.eject) } else { None };
-        let back = !failed && record.bench.answered(now);
+        let back = !failed && record.bench.answered(part.began, now);
         let owes = !failed && record.bench.has_failed();
         drop(record);
         if failed {
@@ -138,7 +140,7 @@ impl Member {
             tracing::warn!(origin = %self.name, "upstream is back");
         }
         self.tell(ejected, change, settings);
-        Held { failed, bad, owes }
+        Held { failed, good: (!bad).then_some(now), owes }
     }
 
     /// The body of an answer broke off, and not for its reader.
@@ -148,7 +150,7 @@ impl Member {
         }
         self.failures.fetch_add(1, Ordering::Relaxed);
         let mut record = self.record.lock();
-        let change = if held.bad { None } else { record.breaker.broke(now, &settings.breaker) };
+        let change = held.good.and_then(|then| record.breaker.broke(then, now, &settings.breaker));
         let ejected = record.bench.failed(false, now, &settings.eject);
         drop(record);
         self.tell(ejected, change, settings);

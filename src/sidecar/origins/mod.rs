@@ -69,7 +69,6 @@ pub(super) struct Attempt<'a> {
     member: Arc<Member>,
     settings: &'a UpstreamSettings,
     part: Part,
-    began: Instant,
     load: Option<Load>,
 }
 
@@ -147,7 +146,7 @@ impl Origins {
             let member = &members[at];
             if let Some(part) = member.begin(now, settings) {
                 let load = Some(Load::new(member.clone()));
-                return Ok(Attempt { member: member.clone(), settings, part, began: now, load });
+                return Ok(Attempt { member: member.clone(), settings, part, load });
             }
         }
         Err(self.refusal(now, settings).unwrap_or_else(|| circuit_open(None, now)))
@@ -187,13 +186,12 @@ impl Attempt<'_> {
 
     /// When it was chosen.
     pub(super) const fn began(&self) -> Instant {
-        self.began
+        self.part.began
     }
 
     /// A response head came; the request is under way there until what is returned is dropped.
     pub(super) fn answered(mut self, status: StatusCode, now: Instant) -> Option<Load> {
-        let end = End::Answered(status, now.saturating_duration_since(self.began));
-        let held = self.member.end(self.part, end, now, self.settings);
+        let held = self.member.end(self.part, End::Answered(status), now, self.settings);
         let mut load = self.load.take();
         load.iter_mut().for_each(|load| load.answered(held));
         load

@@ -3,6 +3,8 @@
 use super::collector::{Act, Collector, Seen};
 use super::{Api, House};
 use crate::process::{Folder, Running, ask, outcome};
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -93,6 +95,22 @@ fn a_request_without_a_trace_begins_one_that_log_origin_and_collector_agree_on()
     traces.sort();
     logged.sort();
     assert_eq!(logged, traces);
+}
+
+#[test]
+fn a_client_that_leaves_while_a_switch_is_pending_is_told_of_and_so_is_what_the_origin_was_asked() {
+    let collector = Collector::new(&[]);
+    let house = open("spans-switch", &[], &collector, &[]);
+    let mut gone = TcpStream::connect(house.data).unwrap();
+    gone.write_all(b"GET /late HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n").unwrap();
+    wait_until("it is asked for", || !house.api.field("/late", "upgrade").is_empty());
+    drop(gone);
+    let line = house.running.wait_for("/late");
+    assert!(line.contains("\"outcome\":\"abandoned\",\"reason\":\"upgrade\"") && !line.contains("\"status\""), "{line}");
+    let spans = collector.spans(2);
+    let served = spans.iter().find(|span| span.is_server()).unwrap();
+    let asked = spans.iter().find(|span| !span.is_server()).unwrap();
+    assert_eq!((served.says(&["warmfront.outcome"]), asked.parent()), ("abandoned".into(), served.id()));
 }
 
 #[test]
