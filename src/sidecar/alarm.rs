@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A timer that is only touched when it must ring *earlier* than it will: a deadline that moves on, as that of every request does, costs nothing.
@@ -25,7 +26,8 @@ impl Alarm {
                 self.sleep.as_mut().reset(due);
                 self.armed = true;
             }
-            match self.sleep.as_mut().poll(cx) {
+            // Without budget: where something else spends all of it in every turn, a deadline must be heard all the same.
+            match Pin::new(&mut unconstrained(self.sleep.as_mut())).poll(cx) {
                 Poll::Pending => return false,
                 Poll::Ready(()) => self.armed = false,
             }
@@ -49,6 +51,7 @@ mod tests {
     use std::future::poll_fn;
     use std::task::Poll;
     use std::time::Duration;
+    use tokio::task::coop::{has_budget_remaining, poll_proceed};
     use tokio::time::Instant;
 
     /// Asks with one deadline after the other, and then waits with the last. After how many seconds it rang.
@@ -65,6 +68,22 @@ mod tests {
         })
         .await;
         start.elapsed().as_secs()
+    }
+
+    #[tokio::test]
+    async fn it_rings_for_a_task_that_has_spent_its_budget() {
+        let (mut alarm, due) = (Alarm::new(), Instant::now() + Duration::from_millis(1));
+        assert!(!poll_fn(|cx| Poll::Ready(alarm.passed(cx, due))).await);
+        tokio::time::sleep_until(due + Duration::from_millis(1)).await;
+        poll_fn(|cx| {
+            while has_budget_remaining() {
+                let Poll::Ready(unit) = poll_proceed(cx) else { continue };
+                unit.made_progress();
+            }
+            assert!(alarm.passed(cx, due));
+            Poll::Ready(())
+        })
+        .await;
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,10 +2,13 @@
 
 use crate::origin::{Act, Origin, Then};
 use crate::rig::Rig;
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
+/// How long an origin that never ends does so at most.
+const BABBLE: Duration = Duration::from_secs(5);
 const LENGTH: &str = "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world";
 
 #[tokio::test]
@@ -228,4 +231,31 @@ async fn a_place_is_held_until_the_body_has_ended() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("the place of a client that left is never given back");
+}
+
+/// An origin that answers one request with `words`, over and over without a pause, and would do so for ever. It has a thread of its own: it must write
+/// faster than the sidecar reads.
+fn babbler(words: &'static str) -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_write_timeout(Some(BABBLE)).unwrap();
+        std::io::Read::read(&mut stream, &mut [0; 4096]).unwrap();
+        let (words, began) = (words.repeat(10_000), Instant::now());
+        while began.elapsed() < BABBLE && std::io::Write::write_all(&mut stream, words.as_bytes()).is_ok() {}
+    });
+    address
+}
+
+#[tokio::test]
+async fn interim_responses_without_a_pause_are_504_in_time() {
+    for request in ["GET / HTTP/1.1\r\nHost: h\r\n\r\n", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"] {
+        let origin = babbler("HTTP/1.1 102 Processing\r\n\r\n");
+        let rig = Rig::with(origin, |_, upstream| upstream.response_timeout = Duration::from_millis(200)).await;
+        let mut client = rig.client().await;
+        client.send(request).await;
+        let response = client.response().await.unwrap();
+        assert_eq!((response.status, response.text().contains("upstream.response_timeout (200ms)")), (504, true), "{request}");
+    }
 }

@@ -15,7 +15,7 @@ use pin_project_lite::pin_project;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
-use tokio::task::coop::unconstrained;
+use tokio::task::coop::{has_budget_remaining, unconstrained};
 use tokio::time::Instant;
 
 /// What hyper may read ahead of an upstream, and keep of an upload that the upstream does not take; also the largest response head.
@@ -68,12 +68,21 @@ impl Connection {
         Poll::Ready(())
     }
 
-    /// Drives it as far as it goes now, and lets it wake nobody.
+    /// Drives it as far as it goes now within the task's budget, and lets it wake nobody. An upstream that never pauses, as with interim responses, would
+    /// hold the worker otherwise: hyper reads on until the socket has nothing more.
+    fn glance(&mut self) -> Poll<()> {
+        let glanced = self.poll(&mut Context::from_waker(Waker::noop()));
+        self.quiet = has_budget_remaining(); // else it may have been the budget that had nothing more
+        glanced
+    }
+
+    /// The same where the first byte that comes is one too many, after which nothing more is read: so it needs no budget. TLS has words of its own, which
+    /// may never end.
     fn rest(&mut self) -> Poll<()> {
-        let mut resting = unconstrained(poll_fn(|cx| self.poll(cx)));
-        let rested = Pin::new(&mut resting).poll(&mut Context::from_waker(Waker::noop()));
-        self.quiet = true;
-        rested
+        if self.tls {
+            return self.glance();
+        }
+        Pin::new(&mut unconstrained(poll_fn(|_| self.glance()))).poll(&mut Context::from_waker(Waker::noop()))
     }
 
     /// Learns whether anything comes over it from now on.
@@ -94,7 +103,7 @@ impl Connection {
         if !(self.quiet && self.is_done()) && self.rest().is_ready() {
             return None;
         }
-        self.is_done().then_some(Settled(self))
+        (self.quiet && self.is_done()).then_some(Settled(self))
     }
 
     /// Sends `request` and drives the connection until there is a response head, or until `due`: then it comes to `None`. The body of the response may
@@ -160,10 +169,11 @@ impl<F: Future<Output = Result<Response<Incoming>, Unanswered>>> Future for Exch
         let Some(connection) = this.connection else { return Poll::Pending };
         // Only driving the connection brings the answer, so it need not wake anybody; its share of the task's budget it has had as well.
         let mut unheard = Context::from_waker(Waker::noop());
-        // Whoever is woken after the request went out expects the whole answer, after which the connection shall wake nobody.
+        // Whoever is woken after the request went out expects the whole answer, after which the connection shall wake nobody. Where the budget is spent,
+        // driving it again wakes the task.
         let mut answer = Poll::Pending;
         if std::mem::replace(this.sent, true) {
-            let _ = connection.rest();
+            let _ = connection.glance();
             answer = this.answer.as_mut().poll(&mut unheard);
         }
         if answer.is_pending() {
