@@ -34,6 +34,9 @@ use tokio::sync::watch;
 /// The target of what is said when spans begin to be lost, and when they go out again.
 const TARGET: &str = "warmfront::otel";
 
+/// Bytes of what the collector says that are told.
+const MOST_SAID: usize = 200;
+
 /// A handle to the thread that sends spans.
 #[derive(Debug)]
 pub struct Exporter {
@@ -52,7 +55,7 @@ impl Exporter {
         let (closing, closed) = watch::channel(false);
         let (end, ended) = mpsc::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let sender = Sender { incoming, closed, collector: Collector::new(settings.clone()), settings, lost: None };
+        let sender = Sender { incoming, closed, collector: Collector::new(settings.clone()), settings, lost: None, warns: false };
         std::thread::Builder::new().name("warmfront-otel".into()).spawn(move || {
             runtime.block_on(sender.run());
             runtime.shutdown_background();
@@ -83,6 +86,8 @@ struct Sender {
     settings: OtlpSettings,
     /// Spans that were lost since that was said; `None`: the last batch was taken.
     lost: Option<u64>,
+    /// With the last batch that it took whole, the collector had something to say.
+    warns: bool,
 }
 
 impl Sender {
@@ -141,12 +146,20 @@ impl Sender {
 
     fn taken(&mut self, count: u64, rejected: u64, why: &str) {
         self.incoming.count(count - rejected, rejected);
+        let why = why.get(..why.floor_char_boundary(MOST_SAID)).unwrap_or_default();
         if rejected > 0 {
-            return self.lose(rejected, &format!("it rejected spans: {}", why.get(..why.floor_char_boundary(200)).unwrap_or_default()));
+            return self.lose(rejected, &format!("it rejected spans: {why}"));
         }
         if let Some(lost) = self.lost.take() {
             tracing::warn!(target: TARGET, lost, "spans go out again");
         }
+        // None is rejected, and yet there is something to say: a warning (OTLP specification, "Partial Success"). One line for as long as it goes on.
+        let warns = !why.trim().is_empty();
+        if warns && !self.warns {
+            let collector = self.settings.origin.to_string();
+            tracing::warn!(target: TARGET, collector, why, "the collector takes the spans, and warns");
+        }
+        self.warns = warns;
     }
 
     /// One line for a whole time of trouble, however many batches it takes.

@@ -98,6 +98,8 @@ impl Place {
 pub(crate) enum Verb {
     Known(&'static str),
     Other(Box<str>),
+    /// The request was refused before it was read so far.
+    Unknown,
 }
 
 impl Verb {

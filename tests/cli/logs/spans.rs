@@ -173,6 +173,17 @@ fn failures_are_errors_by_the_words_of_the_log_and_secrets_stay_here() {
 }
 
 #[test]
+fn a_head_that_cannot_be_read_is_a_span_without_what_is_not_known() {
+    let collector = Collector::new(&[]);
+    let house = open("spans-unread", &[], &collector, &[]);
+    assert!(ask(house.data, "GET /a b", "").contains(" 400 "));
+    let spans = collector.spans(1);
+    assert_eq!((&*spans[0].0.name, spans[0].is_server()), ("HTTP", true));
+    assert_eq!(spans[0].says(&["http.request.method", "http.response.status_code", "warmfront.outcome"]), "_OTHER 400 refused");
+    assert_eq!(spans[0].says(&["url.path", "url.query", "url.scheme"]), "- - -");
+}
+
+#[test]
 fn a_collector_that_never_answers_costs_spans_and_no_request() {
     let collector = Collector::new(&[Act::Hang, Act::Hang]);
     let env = [("OTEL_BSP_MAX_QUEUE_SIZE", "4"), ("OTEL_EXPORTER_OTLP_TIMEOUT", "600000")];
@@ -209,6 +220,23 @@ fn trouble_is_told_when_it_begins_and_when_it_ends_however_many_batches_it_takes
     let lines: Vec<&String> = errors.iter().filter(|line| line.contains("warmfront::otel")).collect();
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines[0].contains("it answered 400 Bad Request") && lines[1].contains("\"lost\":4"), "{lines:?}");
+}
+
+#[test]
+fn what_a_collector_says_though_it_takes_all_is_told_once_for_as_long_as_it_says_it() {
+    let deprecated = Act::Warn("use the other port");
+    let collector = Collector::new(&[deprecated.clone(), deprecated.clone(), Act::Warn(" "), deprecated]);
+    let mut house = open("spans-warn", &[], &collector, &[]);
+    for sent in 1..=4 {
+        ask(house.data, "OPTIONS *", "Max-Forwards: 0\r\n");
+        wait_until("sent", || spans_total(&house, "sent") == sent);
+    }
+    assert_eq!(spans_total(&house, "failed"), 0);
+    house.running.signal("TERM");
+    assert_eq!(house.running.end(), Some(0));
+    let errors = house.running.errors();
+    let lines: Vec<&String> = errors.iter().filter(|line| line.contains("warmfront::otel")).collect();
+    assert!(lines.len() == 2 && lines.iter().all(|line| line.contains("use the other port")), "{lines:?}");
 }
 
 #[test]
