@@ -30,7 +30,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tower_layer::Layer as _;
 use tower_service::Service;
-use warmfront::bench::{Pieces, serve};
+use warmfront::bench::Pieces;
 use warmfront::layer::CacheService;
 use warmfront::sidecar::Sidecar;
 use warmfront::sidecar::settings::{ListenAddr, Origin, ServerSettings, UpstreamSettings};
@@ -311,37 +311,25 @@ fn plan(rounds: usize) -> Outcome<()> {
 
 /// Hits through a socket, from the first byte that is read to the last that is written; the client is another thread, and not counted.
 fn sidecar(rounds: usize) -> Outcome<()> {
-    let nowhere = UpstreamSettings::new(Origin::http("127.0.0.1:1".parse()?));
-    let stats = through_sockets(nowhere, |_| App, "/api/schools/primary?page=1&pageSize=20", rounds)?;
+    let stats = through_sockets("/api/schools/primary?page=1&pageSize=20", rounds)?;
     all(usize::try_from(stats.hits)?, rounds)
 }
 
 /// Passes through two sockets: to a client and to an origin, which are threads of their own and not counted.
 fn pass(rounds: usize) -> Outcome<()> {
+    let stats = through_sockets("/v1/chat/primary?page=1&pageSize=20", rounds)?;
+    all(usize::try_from(stats.passed)?, rounds + 1)
+}
+
+/// Asks a sidecar for `target`, once and then `rounds` times.
+fn through_sockets(target: &'static str, rounds: usize) -> Outcome<warmfront::layer::Stats> {
     let origin = std::net::TcpListener::bind("127.0.0.1:0")?;
-    let settings = UpstreamSettings::new(Origin::http(origin.local_addr()?.to_string().parse()?));
+    let upstream = UpstreamSettings::new(Origin::http(origin.local_addr()?.to_string().parse()?));
     std::thread::spawn(move || {
         for socket in origin.incoming().flatten() {
             std::thread::spawn(move || answer_all(socket));
         }
     });
-    let stats = through_sockets(settings, Sidecar::upstream, "/v1/chat/primary?page=1&pageSize=20", rounds)?;
-    all(usize::try_from(stats.passed)?, rounds + 1)
-}
-
-/// Asks a sidecar for `target`, once and then `rounds` times.
-fn through_sockets<S, B>(
-    upstream: UpstreamSettings,
-    app: fn(&Sidecar) -> S,
-    target: &'static str,
-    rounds: usize,
-) -> Outcome<warmfront::layer::Stats>
-where
-    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
-    S::Future: Send,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: std::fmt::Display + Into<warmfront::error::BoxError>,
-{
     let cache = cache()?;
     let server = ServerSettings { listen: vec![ListenAddr::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))], ..ServerSettings::default() };
     let runtime = runtime()?;
@@ -357,7 +345,8 @@ where
     let mut serving = Some((bound, stopped));
     counted_part(&mut || {
         if let Some((bound, stopped)) = serving.take() {
-            runtime.block_on(serve(bound, &cache, app(&sidecar), async { drop(stopped.await) }));
+            let service = CacheService::new(sidecar.upstream(), cache.clone());
+            runtime.block_on(bound.run_cached(service, async { drop(stopped.await) }));
         }
     });
     client.join().map_err(|_| "the client panicked")??;
@@ -369,7 +358,7 @@ fn answer_all(mut socket: TcpStream) -> std::io::Result<()> {
     let mut answer =
         b"HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Fri, 20 Nov 2026 09:16:00 GMT\r\nContent-Type: application/json\r\n\
         Content-Length: 1024\r\nLast-Modified: Fri, 20 Nov 2026 09:16:00 GMT\r\nConnection: keep-alive\r\nETag: \"6500-400\"\r\n\
-        Cache-Control: public, max-age=3600\r\nAccept-Ranges: bytes\r\n\r\n"
+        Cache-Control: public, max-age=315360000\r\nVary: accept-encoding\r\nAccept-Ranges: bytes\r\n\r\n"
             .to_vec();
     answer.resize(answer.len() + 1024, b'a');
     socket.set_nodelay(true)?;

@@ -90,7 +90,7 @@ fn spans(criterion: &mut Criterion) {
             "OTEL_BSP_MAX_EXPORT_BATCH_SIZE" => Some("8192".to_owned()),
             _ => None,
         };
-        let exporter = Exporter::start(OtlpSettings::from_env(read).expect("sound").expect("an endpoint")).expect("a thread");
+        let exporter = Exporter::start(OtlpSettings::from_env(read).expect("sound").0.expect("an endpoint")).expect("a thread");
         let log = RequestLog::new(&LogSettings::default());
         exporter.take_from(&log);
         told_by(criterion, name, log, false);

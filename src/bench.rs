@@ -1,21 +1,13 @@
 //! Private pieces of a hit, for `benches/pieces.rs` and `benches/instructions.rs`. No part of the interface.
 
-use crate::body::RequestBody;
-use crate::error::BoxError;
 use crate::flow::glance::Glance;
 use crate::flow::in_force::InForce;
 use crate::flow::shared::Shared;
 use crate::flow::visit::{self, Found};
-use crate::layer::{Cache, CacheService};
-use crate::sidecar::{Alone, Bound};
-use bytes::Bytes;
+use crate::layer::Cache;
+use http::Request;
 use http::request::Parts;
-use http::{Request, Response};
-use http_body::Body;
-use std::convert::Infallible;
-use std::fmt::Display;
 use std::sync::Arc;
-use tower_service::Service;
 
 /// A request on its way through the pieces of a lookup, each of which can be taken again and again.
 #[derive(Debug)]
@@ -73,7 +65,7 @@ impl Keyed {
         let glance = Glance::at(&self.pieces.parts.headers);
         let directives = visit::directives(&self.pieces.parts.headers, glance);
         let now = self.pieces.shared.clock.now();
-        matches!(visit::look_up(&self.pieces.shared, &self.key, &self.pieces.parts, &directives, now), Found::Fresh(_))
+        matches!(visit::look_up(&self.pieces.shared, &self.key, &self.pieces.parts, &directives, now, false), Found::Fresh(_))
     }
 }
 
@@ -81,15 +73,4 @@ impl std::fmt::Debug for Keyed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Keyed").field("pieces", &self.pieces).finish_non_exhaustive()
     }
-}
-
-/// Serves as `warmfront run` does: heads of hits go out as they are stored.
-pub async fn serve<S, B>(bound: Bound, cache: &Cache, app: S, shutdown: impl Future<Output = ()>)
-where
-    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
-    S::Future: Send,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Display + Into<BoxError>,
-{
-    bound.run_thin(CacheService::new(Alone(app), cache.clone()).with_thin_heads(), shutdown).await;
 }

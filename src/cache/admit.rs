@@ -33,6 +33,8 @@ pub enum NotStored {
     SetCookie,
     /// `Vary: *`.
     VaryStar,
+    /// It varies by a forwarding field that this request was given behind the cache only. The next ones are given theirs first.
+    VaryForwarded,
     /// The status is stored only with explicit freshness, and there is none.
     Status,
     /// `must-understand`, and the status is not understood (RFC 9111 section 5.2.2.3).
@@ -58,7 +60,7 @@ pub enum NotStored {
 
 impl NotStored {
     /// All reasons, in the order of their discriminants.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Method,
         Self::RequestNoStore,
         Self::NoStore,
@@ -66,6 +68,7 @@ impl NotStored {
         Self::Authorization,
         Self::SetCookie,
         Self::VaryStar,
+        Self::VaryForwarded,
         Self::Status,
         Self::MustUnderstand,
         Self::NoFreshness,
@@ -94,6 +97,7 @@ impl NotStored {
             Self::Authorization => "authorization",
             Self::SetCookie => "set-cookie",
             Self::VaryStar => "vary-star",
+            Self::VaryForwarded => "vary-forwarded",
             Self::Status => "status",
             Self::MustUnderstand => "must-understand",
             Self::NoFreshness => "no-freshness",

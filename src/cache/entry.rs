@@ -88,6 +88,11 @@ impl Head {
         self.selector.as_ref().is_none_or(|selector| selector.matches(request))
     }
 
+    /// Whether nothing can be said about its selection by who has not seen the request's forwarding fields.
+    pub(crate) fn reads_forwarding(&self) -> bool {
+        self.selector.as_ref().is_some_and(|selector| selector.reads_forwarding())
+    }
+
     /// Whether its request can be made again from what is stored: the values of its selecting fields are no credentials.
     pub(crate) fn is_replayable(&self) -> bool {
         self.selector.as_ref().is_none_or(|selector| !selector.fields().iter().any(|name| may_be_credentials(name.as_str())))

@@ -66,10 +66,10 @@ struct Ready {
 
 impl Ready {
     /// `None` if there are enough.
-    fn of(map: HeaderMap) -> Option<Self> {
+    fn of(map: &HeaderMap) -> Option<Self> {
         let bytes = size_of::<Self>() + map.capacity() * READY_LINE;
         let added = READY.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |all| Some(all + bytes).filter(|all| *all <= MOST_READY));
-        added.is_ok().then(|| Self { map, bytes }) // a Ready that was made counts
+        added.is_ok().then(|| Self { map: map.clone(), bytes }) // a Ready that was made counts
     }
 }
 
@@ -152,7 +152,7 @@ impl Fields {
             if !map.contains_key(&CACHE_STATUS) {
                 map.insert(&CACHE_STATUS, HeaderValue::from_static(""));
             }
-            if let Some(ready) = Ready::of(map.clone()) {
+            if let Some(ready) = Ready::of(&map) {
                 let _ = self.ready.set(Box::new(ready)); // another thread's is as good
             }
         }
@@ -248,7 +248,7 @@ mod tests {
         }
         assert!(fields.ready.get().is_some());
         // There is a bound on them all.
-        let large = || Ready::of(HeaderMap::with_capacity(24_000));
+        let large = || Ready::of(&HeaderMap::with_capacity(24_000));
         let first = large();
         assert!(first.is_some() && large().is_none(), "{}", 24_000 * READY_LINE);
         drop(first);

@@ -1,6 +1,7 @@
 //! Rules: what an operator knows about a part of the API. The first rule whose path matches a request decides.
 
 use crate::cache::settings::KeySettings;
+use crate::rfc::forwarding::is_written_by_a_proxy;
 use http::HeaderName;
 use std::fmt;
 use std::sync::Arc;
@@ -153,6 +154,11 @@ impl Rule {
     pub fn override_origin(mut self) -> Self {
         self.override_origin = true;
         self
+    }
+
+    /// Whether its identity is read from a field that [a proxy writes](crate::rfc::forwarding).
+    pub(crate) fn identifies_by_forwarding(&self) -> bool {
+        self.per_identity.as_ref().is_some_and(|identity| is_written_by_a_proxy(&identity.header))
     }
 
     /// Whether `path` (as sent, undecoded, without the query) matches.

@@ -7,7 +7,10 @@ use super::raw::Findings;
 pub(super) fn read(env: &[(String, String)], findings: &mut Findings) -> Option<crate::sidecar::otlp::OtlpSettings> {
     let of = |name: &str| env.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
     match crate::sidecar::otlp::OtlpSettings::from_env(of) {
-        Ok(settings) => settings,
+        Ok((settings, warnings)) => {
+            warnings.into_iter().for_each(|fault| findings.warn(&super::Place::Environment(fault.name), "", fault.found, fault.fix));
+            settings
+        }
         Err(faults) => {
             faults.into_iter().for_each(|fault| findings.fault(&super::Place::Environment(fault.name), "", fault.found, fault.fix));
             None
@@ -18,8 +21,9 @@ pub(super) fn read(env: &[(String, String)], findings: &mut Findings) -> Option<
 /// Warns of an endpoint that nothing will be sent to.
 #[cfg(not(feature = "otel"))]
 pub(super) fn warn(env: &[(String, String)], findings: &mut Findings) {
-    let endpoints = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
-    if let Some((name, _)) = env.iter().find(|(name, value)| endpoints.contains(&&**name) && !value.trim().is_empty()) {
+    if let Some((name, _)) =
+        env.iter().find(|(name, value)| crate::telemetry::span::ENDPOINTS.contains(&&**name) && !value.trim().is_empty())
+    {
         let found = "is set, but this warmfront was built without the feature `otel`: no span is sent";
         findings.warn(&super::Place::Environment(name.clone()), "", found, "build it with --features otel, or take the variable away");
     }

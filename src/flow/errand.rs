@@ -316,9 +316,11 @@ impl Errand {
             locates_itself: self.method == Method::POST && crate::flow::target::locates(&parts.headers, &self.uri, &self.asked),
         };
         let kept = admit(&asked, parts, timing, &self.settings)?;
-        if self.forwarded_later && kept.vary.iter().any(is_written_by_a_proxy) {
-            self.shared.forwarding.read(); // from the next request on
-            return Err(NotStored::VaryStar); // by what it was selected nobody here has seen
+        if kept.vary.iter().any(is_written_by_a_proxy) {
+            self.shared.forwarding.read(); // from the next request on, whoever has asked
+            if self.forwarded_later {
+                return Err(NotStored::VaryForwarded);
+            }
         }
         let groups = self.member.groups_with(&kept.tags, self.born, &self.shared.groups)?;
         Ok((kept, Lineage { born: self.born, groups, key: self.key.clone() }))

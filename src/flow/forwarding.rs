@@ -1,5 +1,6 @@
 //! Whether the cache must see the forwarding fields of requests.
 
+use crate::cache::rules::{Identity, Rule};
 use crate::cache::settings::Settings;
 use crate::rfc::forwarding::is_written_by_a_proxy;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,8 +18,14 @@ impl Forwarding {
 
     /// Follows rules: an identity may be read from one of them.
     pub(crate) fn follow(&self, settings: &Settings) {
-        let identities = settings.rules.iter().filter_map(|rule| rule.per_identity.as_ref());
-        if identities.into_iter().any(|identity| is_written_by_a_proxy(&identity.header)) {
+        if settings.rules.iter().any(Rule::identifies_by_forwarding) {
+            self.read();
+        }
+    }
+
+    /// Follows the warm-up of users: their identity may be read from one of them.
+    pub(crate) fn follow_user(&self, identity: Option<&Identity>) {
+        if identity.is_some_and(|identity| is_written_by_a_proxy(&identity.header)) {
             self.read();
         }
     }

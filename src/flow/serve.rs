@@ -184,6 +184,9 @@ impl<S, B> Visit<S, B> {
         if head.status == StatusCode::PARTIAL_CONTENT {
             return Boarding::Alone; // a part answers only requests for what is in it (RFC 9111 section 3.3)
         }
+        if self.forwarded_later && head.reads_forwarding() {
+            return Boarding::Alone; // by what it was selected is not known of this request
+        }
         if !head.is_selected_by(headers) {
             let fields = head.selector.as_ref().map_or(&[][..], |selector| selector.fields());
             return Boarding::OtherFlight(self.variant(fields));
@@ -357,6 +360,9 @@ where
     fn landed_meanwhile(&self) -> Option<Arc<Stored>> {
         let resource = self.shared.store.get_owned(&self.key)?;
         let stored = resource.select(self.request.headers(), |_, _| false)?;
+        if self.forwarded_later && stored.head.reads_forwarding() {
+            return None;
+        }
         let same = self.stored.as_ref().is_some_and(|old| Arc::ptr_eq(old, stored));
         let verdict = judge(&stored.head.life, stored.level(&self.shared.groups), &self.directives, self.shared.clock.now());
         let enough = self.intent.as_ref().is_none_or(|intent| intent.is_met_by(stored, self.shared.clock.now()));

@@ -200,6 +200,9 @@ fn learn_from_head<RB>(errand: &Errand, response: &Response<RB>, timing: Timing)
     let store = &errand.shared.store;
     let Some(resource) = store.get_owned(&errand.key) else { return };
     let Some(stored) = resource.select(&errand.asked, |_, _| false).filter(|stored| stored.head.status == StatusCode::OK) else { return };
+    if errand.forwarded_later && stored.head.reads_forwarding() {
+        return;
+    }
     match head_updates(&stored.head.fields.to_map(), response.headers(), Some(stored.body.len() as u64)) {
         HeadVerdict::Invalidate => stored.mark(Level::Invalid),
         // An invalidated response wants a validation of its own; a HEAD without validators is none (RFC 9111 section 4.4).

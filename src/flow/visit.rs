@@ -158,8 +158,20 @@ pub(crate) fn is_handed_on(method: &Method, directives: &RequestDirectives) -> b
 }
 
 /// Looks up what is stored and judges it.
-pub(crate) fn look_up(shared: &Shared, key: &KeyBuf, parts: &Parts, directives: &RequestDirectives, now: Stamp) -> Found {
+/// `forwarded_later`: the request has no forwarding fields yet, so that what is selected by those cannot be for it.
+pub(crate) fn look_up(
+    shared: &Shared,
+    key: &KeyBuf,
+    parts: &Parts,
+    directives: &RequestDirectives,
+    now: Stamp,
+    forwarded_later: bool,
+) -> Found {
     let stored = match choose(shared, key, parts) {
+        Ok(stored) if forwarded_later && stored.head.reads_forwarding() => {
+            shared.forwarding.read();
+            return Found::Ask { why: Forward::VaryMiss, stored: None };
+        }
         Ok(stored) => stored,
         Err(why) => return Found::Ask { why, stored: None },
     };

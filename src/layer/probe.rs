@@ -57,7 +57,7 @@ impl Cache {
         let obstacle = Obstacle::of(rule, &parts.headers);
         let found = look.then(|| {
             let key = visit::key_for(&self.shared, &settings, rule, &mut parts);
-            visit::look_up(&self.shared, &key, &parts, &RequestDirectives::default(), self.shared.clock.now())
+            visit::look_up(&self.shared, &key, &parts, &RequestDirectives::default(), self.shared.clock.now(), false)
         });
         Foreseen { obstacle, found }
     }

@@ -5,6 +5,7 @@ use crate::cache::entry::Stored;
 use crate::cache::fate::Fate;
 use crate::cache::intent::Intent;
 use crate::cache::key::KeyBuf;
+use crate::cache::rules::Rule;
 use crate::cache::settings::Settings;
 use crate::cache::wish::{Nominee, Wish};
 use crate::clock::{Moment, Stamp};
@@ -96,7 +97,11 @@ where
         let rule = visit::match_rule(&settings, parts.uri.path());
         let matched = rule.and_then(|rule| settings.rules.get(rule));
         let glance = Glance::at(&parts.headers);
-        if let Route::Pass(why, detail) = visit::route(&parts, glance, &settings, matched, !body.is_end_stream()) {
+        // The rule may have come into force since the request was begun: it has no identity yet.
+        let nobody = self.forwarded_later && matched.is_some_and(Rule::identifies_by_forwarding);
+        let route = visit::route(&parts, glance, &settings, matched, !body.is_end_stream());
+        let route = if nobody { Route::Pass(Forward::Bypass, Some("rule")) } else { route };
+        if let Route::Pass(why, detail) = route {
             if let Some(intent) = intent {
                 intent.settle(Fate::Uncacheable(NotStored::Pass));
                 return ResponseFuture::ready(Response::new(CacheBody::empty()));
@@ -110,7 +115,7 @@ where
         let key = visit::key_for(&self.shared, &settings, matched, &mut parts);
         let directives = visit::directives(&parts.headers, glance);
         let now = began.stamp();
-        let found = visit::look_up(&self.shared, &key, &parts, &directives, now);
+        let found = visit::look_up(&self.shared, &key, &parts, &directives, now, self.forwarded_later);
         if let Some(intent) = intent {
             return self.warm(&settings, Request::from_parts(parts, body), rule, &key, directives, found, intent);
         }

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use crate::rfc::forwarding::is_written_by_a_proxy;
 use http::header::{ACCEPT_LANGUAGE, HeaderMap, HeaderName, HeaderValue, VARY};
 use smallvec::SmallVec;
 
@@ -59,6 +60,7 @@ pub struct Selector {
     values: SmallVec<[Value; 1]>,
     fingerprint: Box<[u8]>,
     plain_language: bool,
+    forwarding: bool,
 }
 
 /// The value of one selecting field.
@@ -94,7 +96,19 @@ impl Selector {
             values.push(Value::read(name, request, &mut text));
         }
         let plain_language = *fields == [ACCEPT_LANGUAGE] && is_plain_language(request);
-        Self { fields: SmallVec::from(fields), values, fingerprint: text.as_slice().into(), plain_language }
+        Self {
+            fields: SmallVec::from(fields),
+            values,
+            fingerprint: text.as_slice().into(),
+            plain_language,
+            forwarding: fields.iter().any(is_written_by_a_proxy),
+        }
+    }
+
+    /// Whether a field that [a proxy writes](crate::rfc::forwarding) selects.
+    #[must_use]
+    pub const fn reads_forwarding(&self) -> bool {
+        self.forwarding
     }
 
     /// Whether nothing but Accept-Language selects, and the stored request's was a short list of nothing but language ranges: an answer to it can

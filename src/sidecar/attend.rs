@@ -13,8 +13,6 @@ use http_body::Body;
 use std::convert::Infallible;
 use std::fmt::Display;
 use std::sync::Arc;
-#[cfg(feature = "bench")]
-use std::task::{Context, Poll};
 use tower_service::Service;
 
 /// A service of the sidecar. What it cannot do is a response.
@@ -77,37 +75,5 @@ impl<S: Attend> Attend for UserWarmup<S> {
 
     fn reads_forwarding(&self) -> bool {
         self.inner().reads_forwarding()
-    }
-}
-
-/// An app that does not mind forwarding fields.
-#[cfg(feature = "bench")]
-#[derive(Clone)]
-pub(crate) struct Alone<S>(pub(crate) S);
-
-#[cfg(feature = "bench")]
-impl<S, Q> Service<Request<Q>> for Alone<S>
-where
-    S: Service<Request<Q>>,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<Q>) -> S::Future {
-        self.0.call(request)
-    }
-}
-
-#[cfg(feature = "bench")]
-impl<S> Attend for Alone<S> {
-    fn attend(&mut self, _: Option<&Arc<Peer>>) {}
-
-    fn reads_forwarding(&self) -> bool {
-        false
     }
 }

@@ -148,10 +148,16 @@ impl Chunks {
             return Ok(true);
         }
         let (name, _) = field(line).map_err(|_| Fault::Trailer)?;
-        // RFC 9110 section 6.5.1: framing and routing fields have no business in trailers.
-        let forbidden = [&b"content-length"[..], b"transfer-encoding", b"host"];
-        if forbidden.iter().any(|field| name.eq_ignore_ascii_case(field)) { Err(Fault::Trailer) } else { Ok(false) }
+        if may_trail(name) { Ok(false) } else { Err(Fault::Trailer) }
     }
+}
+
+/// RFC 9110 section 6.5.1: fields for framing, routing and authentication have no business in trailers. Whoever merges trailers into the head would believe
+/// them, and those by which a proxy vouches for its client as well.
+pub(super) fn may_trail(name: &[u8]) -> bool {
+    let forbidden = [&b"content-length"[..], b"transfer-encoding", b"host", b"authorization", b"cookie", b"forwarded"];
+    let forwarded = name.get(..12).is_some_and(|start| start.eq_ignore_ascii_case(b"x-forwarded-"));
+    !forwarded && !forbidden.iter().any(|field| name.eq_ignore_ascii_case(field))
 }
 
 #[cfg(test)]
@@ -208,7 +214,15 @@ mod tests {
         assert_eq!(read(&format!("1;{}\r\n", "a".repeat(1100))), Err(Fault::Chunk));
         assert_eq!(read(&format!("1;{}\r\nx\r\n", "a".repeat(1000)).repeat(16)), Err(Fault::Chunk), "in all chunks together too");
         assert_eq!(read(&format!("1;{}\r\nx\r\n", "a".repeat(1000)).repeat(15)), Ok(None));
-        for body in ["0\r\nx\r\n\r\n", "0\r\nX: 1\n\r\n", "0\r\n X: 1\r\n\r\n", "0\r\nContent-Length: 1\r\n\r\n", "0\r\n\n"] {
+        for body in [
+            "0\r\nx\r\n\r\n",
+            "0\r\nX: 1\n\r\n",
+            "0\r\n X: 1\r\n\r\n",
+            "0\r\nContent-Length: 1\r\n\r\n",
+            "0\r\nX-Forwarded-For: 1\r\n\r\n",
+            "0\r\nAuthorization: 1\r\n\r\n",
+            "0\r\n\n",
+        ] {
             assert_eq!(read(body), Err(Fault::Trailer), "{body:?}");
         }
         assert_eq!(read(&format!("0\r\nX: {}\r\n\r\n", "a".repeat(64))), Err(Fault::Trailer), "trailers are bounded");

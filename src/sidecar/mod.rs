@@ -67,8 +67,6 @@ mod upload;
 mod upstream;
 mod wire;
 
-#[cfg(feature = "bench")]
-pub(crate) use attend::Alone;
 pub use origins::OriginState;
 pub use serve::{Bound, Drained};
 pub use upstream::{Upstream, UpstreamBody};

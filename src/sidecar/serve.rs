@@ -114,7 +114,8 @@ impl Bound {
             tokio::select! {
                 biased;
                 () = &mut shutdown => {}
-                _ = accepting.join_next() => {}
+                Some(Err(fault)) = accepting.join_next() => if let Ok(panic) = fault.try_into_panic() { std::panic::resume_unwind(panic) },
+                else => {}
             }
         }
         accepting.shutdown().await;

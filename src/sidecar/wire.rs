@@ -334,7 +334,7 @@ impl<T: Socket> Wire<T> {
         let since = *self.stuck.get_or_insert_with(Instant::now);
         let settings = self.settings.load();
         let due = since + self.reading.left(settings.server.idle_timeout, settings.server.min_body_rate);
-        if !self.exchange.has_switched() && self.alarm.passed(cx, due) {
+        if !self.is_tunnel && self.alarm.passed(cx, due) {
             self.live.count(Refusal::StalledReader);
             self.exchange.break_off();
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));

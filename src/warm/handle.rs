@@ -109,6 +109,7 @@ impl Warmer {
     pub fn spawn(self) -> Result<Guard, PlanFault> {
         let Self { fetch, plan: Plan { cache, settings, default_host, clock } } = self;
         settings.check()?;
+        cache.shared().forwarding.follow_user(settings.user.as_ref().map(|user| &user.identity));
         let books = Books::new(settings);
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let (stop, stopped) = watch::channel(false);

@@ -453,6 +453,7 @@ impl Runner {
     /// Takes over other settings at once: what is switched off ends, schedules change, what runs goes on at the new pace.
     fn configure(&mut self, settings: Arc<WarmSettings>) {
         self.groups = settings.groups.iter().cloned().map(Arc::new).collect();
+        self.cache.shared().forwarding.follow_user(settings.user.as_ref().map(|user| &user.identity));
         self.books.settings.store(Arc::clone(&settings));
         self.books.keep(&self.groups);
         self.pace.configure(settings.concurrency, settings.max_rate);

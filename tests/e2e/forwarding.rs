@@ -3,10 +3,12 @@
 use crate::client::{Client, Response};
 use crate::house::{House, answer, request, status};
 use crate::origin::{Act, Origin, Received};
+use http_body_util::BodyExt as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 use tokio::net::TcpSocket;
-use warmfront::Rule;
+use tower::{Layer as _, Service as _};
+use warmfront::{CacheLayer, RequestBody, Rule};
 
 /// A GET from an address of this machine.
 async fn from(house: &House, last: u8, line: &str, fields: &[&str]) -> Response {
@@ -56,6 +58,42 @@ async fn a_validation_that_begins_to_vary_by_the_client_serves_no_other_one() {
     for _ in 0..2 {
         assert_eq!(from(&house, 2, "GET /", &[]).await.text(), "127.0.0.2");
     }
+}
+
+/// Asks as warming does: through the cache, and for no client.
+async fn for_nobody(house: &House, path: &str) -> String {
+    let mut service = CacheLayer::new(house.cache.clone()).layer(house.sidecar.upstream());
+    let request = http::Request::get(format!("http://h{path}")).body(RequestBody::default()).unwrap();
+    let body = service.call(request).await.unwrap().into_body();
+    String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn a_copy_that_was_made_for_nobody_is_given_to_no_client_whom_it_varies_by() {
+    let origin = Origin::start(|received, _| says_whom(received, "x-forwarded-for")).await;
+    let house = House::before(&origin).await;
+    assert_eq!(for_nobody(&house, "/whom").await, "");
+    house.stores(1).await;
+    for round in 0..2 {
+        for client in [1, 2] {
+            let response = from(&house, client, "GET /whom", &[]).await;
+            assert_eq!((response.text(), response.is_hit()), (&*format!("127.0.0.{client}"), round > 0));
+        }
+    }
+    assert_eq!(for_nobody(&house, "/whom").await, "");
+    assert_eq!(origin.requests().len(), 3, "each has a copy");
+}
+
+#[tokio::test]
+async fn a_fill_for_nobody_takes_no_client_on_whom_it_varies_by() {
+    let origin = Origin::start(|received, _| says_whom(received, "x-forwarded-for").after(Duration::from_millis(300))).await;
+    let house = House::before(&origin).await;
+    let reader = async {
+        crate::house::until("the fill is under way", || !origin.requests().is_empty()).await;
+        from(&house, 2, "GET /whom", &[]).await
+    };
+    let (nobody, response) = tokio::join!(for_nobody(&house, "/whom"), reader);
+    assert_eq!((&*nobody, response.text()), ("", "127.0.0.2"));
 }
 
 #[tokio::test]

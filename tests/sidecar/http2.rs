@@ -220,6 +220,19 @@ async fn trailers_of_the_client_reach_the_origin() {
 }
 
 #[tokio::test]
+async fn trailers_that_belong_into_the_head_end_the_request() {
+    let origin = Origin::always(Act::ok("x")).await;
+    let rig = Rig::before(&origin).await;
+    for name in ["host", "content-length", "authorization", "x-forwarded-for"] {
+        let trailers = HeaderMap::from_iter([(name.parse().unwrap(), "7".parse().unwrap())]);
+        let answer = Talk::to(rig.address).await.post(Request::post("http://h/").body(()).unwrap(), "abc", Some(trailers)).await;
+        let told = answer.map(|answer| answer.status.as_u16());
+        assert!(told.as_ref().is_ok_and(|status| *status == 400), "{name}: {told:?} {:?}", origin.requests());
+    }
+    assert_eq!(Talk::to(rig.address).await.get("/").await.status.as_u16(), 200);
+}
+
+#[tokio::test]
 async fn answers_without_a_body_have_none() {
     let origin = Origin::start(|received, _| match received.line() {
         line if line.starts_with("HEAD") => Act::send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", Then::Keep),

@@ -2,6 +2,7 @@
 
 use crate::error::BoxError;
 use crate::sidecar::alarm::Alarm;
+use crate::sidecar::chunk::may_trail;
 use crate::sidecar::http2::STREAM_WINDOW;
 use crate::sidecar::http2::line::Traffic;
 use crate::sidecar::limits::Pace;
@@ -94,7 +95,11 @@ impl Incoming {
                 None => self.only_trailers = true,
             }
         }
-        self.stream.poll_trailers(cx).map(|trailers| trailers.map(|trailers| trailers.map(Frame::trailers)).transpose())
+        let trailers = std::task::ready!(self.stream.poll_trailers(cx))?;
+        if trailers.as_ref().is_some_and(|trailers| trailers.keys().any(|name| !may_trail(name.as_str().as_bytes()))) {
+            return Poll::Ready(Some(Err(h2::Error::from(h2::Reason::PROTOCOL_ERROR)))); // RFC 9113 section 8.1.1
+        }
+        Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
     }
 }
 

@@ -15,6 +15,8 @@ use tokio::time::Instant;
 
 /// Bytes that a client may send beyond those of requests and uploads: settings, pings, priorities, resets, empty frames.
 const ALLOWANCE: i64 = 1 << 20;
+/// What may be saved up by requests and uploads: what a window of uploads needs, and the allowance.
+const MOST_CREDIT: i64 = 2 * ALLOWANCE;
 /// So many of them are forgiven in a second.
 const FORGIVEN: i64 = 4 << 10;
 /// For so many bytes that a client reads it may send one, to credit windows with.
@@ -26,6 +28,7 @@ const FRAMING: usize = 128;
 #[derive(Debug)]
 pub(super) struct Traffic {
     start: Instant,
+    /// Microseconds since the start: a pong can come within a millisecond of its ping.
     heard: AtomicU64,
     credit: AtomicI64,
     flooded: AtomicBool,
@@ -38,7 +41,12 @@ impl Traffic {
 
     /// When the last byte came.
     pub(super) fn heard(&self) -> Instant {
-        self.start + Duration::from_millis(self.heard.load(Ordering::Relaxed))
+        self.start + Duration::from_micros(self.heard.load(Ordering::Relaxed))
+    }
+
+    fn hear(&self, now: Instant) {
+        let since_start = now.saturating_duration_since(self.start).as_micros();
+        self.heard.store(u64::try_from(since_start).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// So many bytes of a request or an upload were of use.
@@ -52,7 +60,9 @@ impl Traffic {
     }
 
     fn add(&self, bytes: usize) {
-        self.credit.fetch_add(i64::try_from(bytes).unwrap_or(i64::MAX / 2), Ordering::Relaxed);
+        let bytes = i64::try_from(bytes).unwrap_or(ALLOWANCE);
+        let _ =
+            self.credit.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |credit| Some(credit.saturating_add(bytes).min(MOST_CREDIT)));
     }
 }
 
@@ -80,8 +90,7 @@ impl Line {
     /// `count` bytes came; whether that was too much.
     fn heard(&mut self, count: usize, cx: &Context<'_>) {
         let now = Instant::now();
-        let since_start = now.saturating_duration_since(self.traffic.start).as_millis();
-        self.traffic.heard.store(u64::try_from(since_start).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.traffic.hear(now);
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         let left = self.traffic.credit.fetch_sub(count, Ordering::Relaxed) - count;
         if left >= 0 {
@@ -161,5 +170,29 @@ impl AsyncWrite for Line {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ALLOWANCE, MOST_CREDIT, Traffic};
+    use std::sync::atomic::Ordering;
+    use std::time::Duration;
+    use tokio::time::Instant;
+
+    #[test]
+    fn a_pong_within_a_millisecond_of_its_ping_is_heard_after_it() {
+        let start = Instant::now();
+        let (traffic, ping) = (Traffic::new(start), start + Duration::from_micros(30_000_400));
+        traffic.hear(ping + Duration::from_micros(200));
+        assert!(traffic.heard() > ping);
+    }
+
+    #[test]
+    fn credit_cannot_be_saved_up_without_end() {
+        let traffic = Traffic::new(Instant::now());
+        (0..1000).for_each(|_| traffic.used(64 << 10));
+        assert_eq!(traffic.credit.load(Ordering::Relaxed), MOST_CREDIT);
+        assert_eq!(Traffic::new(Instant::now()).credit.load(Ordering::Relaxed), ALLOWANCE);
     }
 }

@@ -58,7 +58,7 @@ impl Vitals {
 
     /// `busy`: requests are under way; `heard`: when the last byte came.
     pub(super) fn due(&self, now: Instant, busy: bool, heard: Instant, header_timeout: Duration, idle_timeout: Duration) -> Due {
-        let (due, then) = match (busy, self.retired, self.pinged.filter(|&pinged| pinged >= heard)) {
+        let (due, then) = match (busy, self.retired, self.pinged.filter(|&pinged| pinged > heard)) {
             (false, Some(retired), _) => (retired.max(self.quiet_since) + LINGER, Due::GiveUp),
             (false, None, _) if self.served => (self.quiet_since + idle_timeout, Due::Retire),
             (false, None, _) => (self.accepted + header_timeout, Due::Retire),
@@ -106,6 +106,7 @@ mod tests {
         vitals.ping(asked);
         assert_eq!(due(&vitals, asked, start), Due::At(asked + PONG));
         assert_eq!(due(&vitals, asked + PONG, start), Due::GiveUp);
+        assert_eq!(due(&vitals, asked, asked), Due::At(asked + SILENCE), "a pong can come at once");
         let heard = asked + PONG / 2;
         assert_eq!(due(&vitals, asked + PONG, heard), Due::At(heard + SILENCE), "it lives");
     }

@@ -101,6 +101,7 @@ fn common(message: &mut Message, span: &Span) {
             text(message, ATTRIBUTES, "http.request.method", "_OTHER");
             text(message, ATTRIBUTES, "http.request.method_original", method);
         }
+        Verb::Unknown => text(message, ATTRIBUTES, "http.request.method", "_OTHER"),
     }
     if let Some(status) = span.status {
         number(message, "http.response.status_code", status.as_u16().into());
@@ -125,8 +126,11 @@ fn is_ours(served: &Served) -> bool {
 
 fn serve(message: &mut Message, served: &Served) {
     let (path, query) = served.target.split_once('?').map_or((&*served.target, None), |(path, query)| (path, Some(query)));
-    text(message, ATTRIBUTES, "url.path", path);
-    if let Some(query) = query {
+    // Of a head that could not be read nothing is known.
+    if !path.is_empty() {
+        text(message, ATTRIBUTES, "url.path", path);
+    }
+    if let Some(query) = query.filter(|query| !query.is_empty()) {
         text(message, ATTRIBUTES, "url.query", query);
     }
     if let Some(place) = &served.place {

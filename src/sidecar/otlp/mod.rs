@@ -5,16 +5,18 @@
 //! use warmfront::telemetry::log::{LogSettings, RequestLog};
 //!
 //! let env = |name: &str| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| "http://127.0.0.1:4318".to_owned());
-//! let settings = OtlpSettings::from_env(env).unwrap().unwrap();
-//! let exporter = Exporter::start(settings).unwrap();
+//! let (settings, _warnings) = OtlpSettings::from_env(env).unwrap();
+//! let exporter = Exporter::start(settings.unwrap()).unwrap();
 //! let log = RequestLog::new(&LogSettings::default()); // for Cache::builder().request_log and Sidecar::log_to
 //! exporter.take_from(&log);
 //! exporter.close(std::time::Duration::from_secs(1)); // sends what waits
 //! ```
 
 mod collector;
+mod list;
 mod message;
 mod protobuf;
+mod resource;
 mod settings;
 mod verdict;
 
@@ -31,6 +33,9 @@ use tokio::sync::watch;
 
 /// The target of what is said when spans begin to be lost, and when they go out again.
 const TARGET: &str = "warmfront::otel";
+
+/// Bytes of what the collector says that are told.
+const MOST_SAID: usize = 200;
 
 /// A handle to the thread that sends spans.
 #[derive(Debug)]
@@ -50,7 +55,7 @@ impl Exporter {
         let (closing, closed) = watch::channel(false);
         let (end, ended) = mpsc::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let sender = Sender { incoming, closed, collector: Collector::new(settings.clone()), settings, lost: None };
+        let sender = Sender { incoming, closed, collector: Collector::new(settings.clone()), settings, lost: None, warns: false };
         std::thread::Builder::new().name("warmfront-otel".into()).spawn(move || {
             runtime.block_on(sender.run());
             runtime.shutdown_background();
@@ -81,6 +86,8 @@ struct Sender {
     settings: OtlpSettings,
     /// Spans that were lost since that was said; `None`: the last batch was taken.
     lost: Option<u64>,
+    /// With the last batch that it took whole, the collector had something to say.
+    warns: bool,
 }
 
 impl Sender {
@@ -139,12 +146,20 @@ impl Sender {
 
     fn taken(&mut self, count: u64, rejected: u64, why: &str) {
         self.incoming.count(count - rejected, rejected);
+        let why = why.get(..why.floor_char_boundary(MOST_SAID)).unwrap_or_default();
         if rejected > 0 {
-            return self.lose(rejected, &format!("it rejected spans: {}", why.get(..why.floor_char_boundary(200)).unwrap_or_default()));
+            return self.lose(rejected, &format!("it rejected spans: {why}"));
         }
         if let Some(lost) = self.lost.take() {
             tracing::warn!(target: TARGET, lost, "spans go out again");
         }
+        // None is rejected, and yet there is something to say: a warning (OTLP specification, "Partial Success"). One line for as long as it goes on.
+        let warns = !why.trim().is_empty();
+        if warns && !self.warns {
+            let collector = self.settings.origin.to_string();
+            tracing::warn!(target: TARGET, collector, why, "the collector takes the spans, and warns");
+        }
+        self.warns = warns;
     }
 
     /// One line for a whole time of trouble, however many batches it takes.

@@ -1,9 +1,11 @@
 //! What the standard environment variables of OpenTelemetry say (specification, "Environment Variable Specification" and "OTLP Exporter").
 
+use crate::sidecar::otlp::list::{entries, items, ordinal};
+use crate::sidecar::otlp::resource::resource;
 use crate::sidecar::settings::{Origin, TlsFault, UpstreamTls};
+use crate::telemetry::span::ENDPOINTS;
 use http::header::{HeaderName, HeaderValue};
 use http::uri::{PathAndQuery, Uri};
-use percent_encoding::percent_decode_str;
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -46,23 +48,23 @@ pub struct EnvFault {
     pub fix: String,
 }
 
-/// The variables that say where spans go: without one of them nothing is sent.
-pub(crate) const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 const SIGNAL_PATH: &str = "/v1/traces";
 /// Milliseconds at most, of a time-out and of a delay.
 const MOST_MILLIS: u64 = 600_000;
 const MOST_QUEUE: u64 = 65_536;
 
 impl OtlpSettings {
-    /// What the environment says, which `read` knows by name. `None`: no span is sent, because no endpoint is named, `OTEL_SDK_DISABLED` is `true`, or
-    /// `OTEL_TRACES_EXPORTER` is `none`. An empty variable counts as none.
+    /// What the environment says, which `read` knows by name; and what of it does not count, though somebody has said it. `None`: no span is sent, because
+    /// no endpoint is named (then nothing else is looked at), `OTEL_SDK_DISABLED` is `true`, or `OTEL_TRACES_EXPORTER` names others, or `none`. An empty
+    /// variable counts as none.
     ///
     /// # Errors
-    /// All that is wrong with the variables that count.
-    pub fn from_env(read: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, Vec<EnvFault>> {
-        let mut env = Env { read: &read, faults: Vec::new() };
+    /// What is wrong with the variables that say to whom spans go and how: with any other value in its place they would not arrive. All others that are wrong
+    /// do not count, as the specification has it.
+    pub fn from_env(read: impl Fn(&str) -> Option<String>) -> Result<(Option<Self>, Vec<EnvFault>), Vec<EnvFault>> {
+        let mut env = Env { read: &read, faults: Vec::new(), warnings: Vec::new() };
         let settings = env.settings();
-        if env.faults.is_empty() { Ok(settings) } else { Err(env.faults) }
+        if env.faults.is_empty() { Ok((settings, env.warnings)) } else { Err(env.faults) }
     }
 
     /// `http://collector:4318/v1/traces`
@@ -74,7 +76,10 @@ impl OtlpSettings {
 
 struct Env<'a> {
     read: &'a dyn Fn(&str) -> Option<String>,
+    /// Of these the start is stopped.
     faults: Vec<EnvFault>,
+    /// These do not count.
+    warnings: Vec<EnvFault>,
 }
 
 impl Env<'_> {
@@ -94,12 +99,18 @@ impl Env<'_> {
         self.faults.push(EnvFault { name: name.to_owned(), found: found.into(), fix: fix.into() });
     }
 
+    fn ignore(&mut self, name: &str, found: impl Into<String>, fix: impl Into<String>) {
+        self.warnings.push(EnvFault { name: name.to_owned(), found: found.into(), fix: fix.into() });
+    }
+
     fn settings(&mut self) -> Option<OtlpSettings> {
+        // The default of the specification (http://localhost:4318) is not ours: a proxy must not send what its readers ask for to whoever listens there.
+        // Before all else, since where nothing would be sent nothing can be wrong.
+        let named = self.either("ENDPOINT")?;
         if self.is_disabled() || self.exports_elsewhere() {
             return None;
         }
-        // The default of the specification (http://localhost:4318) is not ours: a proxy must not send what its readers ask for to whoever listens there.
-        let (origin, path) = self.endpoint()?;
+        let (origin, path) = self.endpoint(&named);
         self.protocol();
         let headers = self.headers();
         let queue = self.number("OTEL_BSP_MAX_QUEUE_SIZE", 2048, 1..=MOST_QUEUE);
@@ -117,49 +128,51 @@ impl Env<'_> {
         })
     }
 
+    /// Only `true` is true (specification, "Boolean").
     fn is_disabled(&mut self) -> bool {
         const NAME: &str = "OTEL_SDK_DISABLED";
-        match self.get(NAME) {
-            Some(said) if said.eq_ignore_ascii_case("true") => true,
-            Some(said) if !said.eq_ignore_ascii_case("false") => {
-                self.fault(NAME, format!("{said:?} is neither true nor false"), "write true to send nothing, or false");
-                false
-            }
-            _ => false,
+        let Some(said) = self.get(NAME) else { return false };
+        let disabled = said.eq_ignore_ascii_case("true");
+        if !disabled && !said.eq_ignore_ascii_case("false") {
+            self.ignore(NAME, format!("{said:?} is neither true nor false, and counts as false"), "write true to send nothing, or false");
         }
+        disabled
     }
 
+    /// A list. Who names others alone does not want us to send.
     fn exports_elsewhere(&mut self) -> bool {
         const NAME: &str = "OTEL_TRACES_EXPORTER";
         let Some(said) = self.get(NAME) else { return false };
-        match &*said {
-            "otlp" => false,
-            "none" => true,
-            _ => {
-                self.fault(NAME, format!("{said:?} is not supported"), "write otlp, or none to send nothing");
-                false
-            }
+        let names = |name: &str| items(&said).any(|known| known.eq_ignore_ascii_case(name));
+        if names("none") {
+            return true;
         }
+        let elsewhere = !names("otlp");
+        let others: Vec<String> = items(&said).filter(|name| !name.eq_ignore_ascii_case("otlp")).map(|name| format!("{name:?}")).collect();
+        if elsewhere || !others.is_empty() {
+            let rest = if elsewhere { ": no span is sent" } else { ", and ignored" };
+            self.ignore(NAME, format!("{} is not supported{rest}", others.join(", ")), "write otlp, or none to send nothing");
+        }
+        elsewhere
     }
 
-    /// `None`: nobody names one. Within: it is none.
-    fn endpoint(&mut self) -> Option<(Option<Origin>, PathAndQuery)> {
-        let (name, text) = self.either("ENDPOINT")?;
+    /// What a variable of this name and value says; `None`: it is no endpoint.
+    fn endpoint(&mut self, (name, text): &(String, String)) -> (Option<Origin>, PathAndQuery) {
         let is_base = name == ENDPOINTS[1];
         let usual = PathAndQuery::from_static(SIGNAL_PATH);
         let fix = "write the URL of a collector that takes OTLP over HTTP: http://collector:4318";
         let Ok(uri) = text.parse::<Uri>() else {
             // Not shown: it may hold a password.
-            self.fault(&name, "is no URL", fix);
-            return Some((None, usual));
+            self.fault(name, "is no URL", fix);
+            return (None, usual);
         };
         let (Some("http" | "https"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            self.fault(&name, "is no http:// or https:// URL", fix);
-            return Some((None, usual));
+            self.fault(name, "is no http:// or https:// URL", fix);
+            return (None, usual);
         };
         if authority.as_str().contains('@') {
-            self.fault(&name, "has a user's name in it", "say who you are in OTEL_EXPORTER_OTLP_HEADERS: authorization=Basic%20...");
-            return Some((None, usual));
+            self.fault(name, "has a user's name in it", "say who you are in OTEL_EXPORTER_OTLP_HEADERS: authorization=Basic%20...");
+            return (None, usual);
         }
         let origin = if uri.scheme_str() == Some("https") { Origin::https(authority.clone()) } else { Origin::http(authority.clone()) };
         let path = if is_base {
@@ -167,20 +180,20 @@ impl Env<'_> {
         } else {
             uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"))
         };
-        Some((Some(origin), path))
+        (Some(origin), path)
     }
 
     fn protocol(&mut self) {
-        let Some((name, said)) = self.either("PROTOCOL").filter(|(_, said)| said != "http/protobuf") else { return };
+        let Some((name, said)) = self.either("PROTOCOL").filter(|(_, said)| !said.eq_ignore_ascii_case("http/protobuf")) else { return };
         let fix = "write http/protobuf, and name the collector's port for OTLP over HTTP (4318 as a rule, where that of gRPC is 4317)";
         self.fault(&name, format!("{said:?} is not supported"), fix);
     }
 
     fn compression(&mut self) -> bool {
         match self.either("COMPRESSION") {
-            Some((_, said)) if said == "gzip" => true,
-            Some((name, said)) if said != "none" => {
-                self.fault(&name, format!("{said:?} is not supported"), "write gzip or none");
+            Some((_, said)) if said.eq_ignore_ascii_case("gzip") => true,
+            Some((name, said)) if !said.eq_ignore_ascii_case("none") => {
+                self.ignore(&name, format!("{said:?} is not supported, and ignored"), "write gzip or none");
                 false
             }
             _ => false,
@@ -189,7 +202,10 @@ impl Env<'_> {
 
     fn timeout(&mut self) -> Duration {
         let name = self.either("TIMEOUT").map_or_else(|| "OTEL_EXPORTER_OTLP_TIMEOUT".to_owned(), |(name, _)| name);
-        Duration::from_millis(self.number(&name, 10_000, 1..=MOST_MILLIS))
+        match self.number(&name, 10_000, 0..=MOST_MILLIS) {
+            0 => Duration::from_millis(MOST_MILLIS), // "no limit" by the specification; but some day the next batch has its turn
+            millis => Duration::from_millis(millis),
+        }
     }
 
     fn number(&mut self, name: &str, usual: u64, range: std::ops::RangeInclusive<u64>) -> u64 {
@@ -198,7 +214,8 @@ impl Env<'_> {
             Ok(number) if range.contains(&number) => number,
             _ => {
                 let what = if name.ends_with("SIZE") { "a number" } else { "milliseconds" };
-                self.fault(name, format!("{said:?} is out of place"), format!("write {what} from {} to {}", range.start(), range.end()));
+                let fix = format!("write {what} from {} to {}", range.start(), range.end());
+                self.ignore(name, format!("{said:?} is out of place: {usual} it is"), fix);
                 usual
             }
         }
@@ -208,7 +225,7 @@ impl Env<'_> {
     fn headers(&mut self) -> Vec<(HeaderName, HeaderValue)> {
         let Some((name, said)) = self.either("HEADERS") else { return Vec::new() };
         let mut headers = Vec::new();
-        for (at, (key, value)) in pairs(&said).enumerate() {
+        for (at, (key, value)) in entries(&said).enumerate() {
             let field = key.parse::<HeaderName>().ok().zip(value.and_then(|value| HeaderValue::try_from(value).ok()));
             match field {
                 Some((key, mut value)) => {
@@ -251,41 +268,12 @@ impl Env<'_> {
         }
     }
 
-    /// The service's name, what the user says, and what speaks. The name of the service counts by its own variable first.
     fn resource(&mut self) -> Vec<(String, String)> {
         const NAME: &str = "OTEL_RESOURCE_ATTRIBUTES";
-        let mut resource = vec![
-            ("telemetry.sdk.name".to_owned(), "warmfront".to_owned()),
-            ("telemetry.sdk.language".to_owned(), "rust".to_owned()),
-            ("telemetry.sdk.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-        ];
-        let mut service = self.get("OTEL_SERVICE_NAME");
-        for (at, (key, value)) in pairs(&self.get(NAME).unwrap_or_default()).enumerate() {
-            match value {
-                Some(value) if key == "service.name" => service = service.or(Some(value)),
-                Some(value) if !key.is_empty() => resource.push((key, value)),
-                _ => self.fault(NAME, format!("its {} entry has no name or no =", ordinal(at + 1)), "write key=value,key=value"),
-            }
+        let (resource, wrong) = resource(self.get("OTEL_SERVICE_NAME"), &self.get(NAME).unwrap_or_default());
+        if let Some(at) = wrong {
+            self.ignore(NAME, format!("its {} entry has no name or no =: all are ignored", ordinal(at)), "write key=value,key=value");
         }
-        resource.push(("service.name".to_owned(), service.unwrap_or_else(|| "warmfront".to_owned())));
         resource
-    }
-}
-
-/// The entries of a list, percent-decoded; the value is `None` where there is none, or it is no text.
-fn pairs(list: &str) -> impl Iterator<Item = (String, Option<String>)> {
-    list.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(|entry| {
-        let decoded = |text: &str| percent_decode_str(text.trim()).decode_utf8().map(std::borrow::Cow::into_owned).ok();
-        let (key, value) = entry.split_once('=').map_or((entry, None), |(key, value)| (key, decoded(value)));
-        (key.trim().to_owned(), value)
-    })
-}
-
-fn ordinal(number: usize) -> String {
-    match number {
-        1 => "first".to_owned(),
-        2 => "second".to_owned(),
-        3 => "third".to_owned(),
-        _ => format!("{number}th"),
     }
 }

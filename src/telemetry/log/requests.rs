@@ -220,7 +220,7 @@ impl RequestLog {
             remote: true,
             began: ended.saturating_sub(facts.total),
             ended,
-            method: method.map_or(Verb::Known("_OTHER"), Verb::of),
+            method: method.map_or(Verb::Unknown, Verb::of),
             status: facts.status,
             reason: facts.reason,
             side: Side::Served(Box::new(served)),

@@ -10,8 +10,10 @@ pub(crate) static TRACESTATE: HeaderName = HeaderName::from_static("tracestate")
 
 /// Bytes of a `traceparent` of version 00.
 const LENGTH: usize = 55;
-/// The only flag of version 00: whoever made it records the trace.
+/// Whoever made it records the trace: the only flag that every version has.
 const SAMPLED: u8 = 1;
+/// Its number was drawn at random, so that its last bits spread evenly (W3C Trace Context level 2).
+const RANDOM: u8 = 2;
 
 /// A trace. The request that the cache hands on has it among its extensions if its client named none, so that a service behind the cache may
 /// go on with it.
@@ -58,7 +60,9 @@ impl Trace {
         }
         let flags = byte(&value[53..55])?;
         let nonzero = id != [0; 16] && parent != 0;
-        nonzero.then_some(Self { id, flags: if version == 0 { flags } else { flags & SAMPLED }, parent })
+        // Who passes it on sets the bits that it does not know to zero ("Other Flags").
+        let known = if version == 0 { SAMPLED | RANDOM } else { SAMPLED };
+        nonzero.then_some(Self { id, flags: flags & known, parent })
     }
 
     /// Marked as recorded, or not.
@@ -191,6 +195,16 @@ mod tests {
             assert!(of(&[&good]).is_some(), "{good}");
         }
         assert_eq!(of(&[&format!("{later}x")]), None);
+    }
+
+    #[test]
+    fn flags_that_the_standard_does_not_know_go_no_further() {
+        for (given, goes_on) in [("00", "00"), ("01", "01"), ("02", "02"), ("ff", "03"), ("fc", "00")] {
+            let child = of(&[&format!("{}{given}", &GOOD[..53])]).unwrap().child().unwrap();
+            assert!(child.to_str().unwrap().ends_with(&format!("-{goes_on}")), "{given}: {child:?}");
+        }
+        let later = of(&[&format!("cc{}ff", &GOOD[2..53])]).unwrap().child().unwrap();
+        assert!(later.to_str().unwrap().ends_with("-01"), "{later:?}");
     }
 
     #[test]

@@ -79,9 +79,13 @@ mod tests {
     }
 
     fn question(log: &RequestLog, leg: &Leg) -> Box<Question> {
+        question_of(log, Some(leg), Source::Live)
+    }
+
+    fn question_of(log: &RequestLog, leg: Option<&Leg>, source: Source) -> Box<Question> {
         let mut parts = Request::get("http://a/b").body(()).unwrap().into_parts().0;
-        parts.extensions.insert(leg.clone());
-        Question::of(log, &parts, Source::Live).unwrap()
+        leg.map(|leg| parts.extensions.insert(leg.clone()));
+        Question::of(log, &parts, source).unwrap()
     }
 
     #[test]
@@ -101,6 +105,24 @@ mod tests {
             let seen: Vec<_> = spans.iter().map(|span| (span.id, span.parent == Some(leg.span()), span.reason)).collect();
             assert_eq!(seen, if kept { vec![(ids[0], true, None), (ids[1], true, Some("abandoned"))] } else { vec![] });
         }
+    }
+
+    #[test]
+    fn questions_that_no_request_waits_for_leave_half_of_the_places_to_those_that_one_does() {
+        let (log, mut incoming) = log();
+        let leg = log.leg(log.new_trace()).unwrap();
+        let put = |mut question: Box<Question>| {
+            question.sent_to(false, "origin", 80);
+            question.end(Ok(StatusCode::OK));
+        };
+        (0..6).for_each(|_| put(question_of(&log, None, Source::Warm)));
+        assert_eq!((incoming.waiting(), log.spans().unwrap().counts().dropped), (4, 2));
+        (0..5).for_each(|_| put(question(&log, &leg)));
+        leg.settle(true);
+        assert_eq!((incoming.waiting(), log.spans().unwrap().counts().dropped), (8, 3));
+        assert_eq!(incoming.take().len(), 8);
+        put(question_of(&log, None, Source::Refresh));
+        assert_eq!(incoming.take().len(), 1);
     }
 
     #[test]

@@ -17,6 +17,10 @@ use crate::telemetry::{Outcome, Source};
 use http::{Method, StatusCode, Uri, Version};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// The variables of the environment that say where spans go, the one that counts first: without one of them nothing is sent.
+#[cfg(feature = "sidecar")]
+pub(crate) const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+
 /// Bytes of a host and of a method that nobody knows at most; what comes behind is cut.
 const MOST_NAME: usize = 255;
 
@@ -94,6 +98,8 @@ impl Place {
 pub(crate) enum Verb {
     Known(&'static str),
     Other(Box<str>),
+    /// The request was refused before it was read so far.
+    Unknown,
 }
 
 impl Verb {

@@ -99,7 +99,8 @@ impl Drop for Question {
         };
         match (&self.leg, self.log.spans()) {
             (Some(leg), _) => leg.add(span),
-            (None, Some(spans)) => spans.push(|| span),
+            // Of a warm run, which asks more in a second than readers do, or of a refresh.
+            (None, Some(spans)) => spans.push_behind(|| span),
             (None, None) => {}
         }
     }

@@ -20,6 +20,8 @@ pub(super) enum Act {
     Say(&'static str),
     /// Takes all but so many.
     Reject(i64),
+    /// Takes all, and says something.
+    Warn(&'static str),
     Hang,
 }
 
@@ -81,23 +83,23 @@ impl Collector {
                 let mut state = self.state.0.lock().unwrap();
                 state.heads.push(lines.join("\n"));
                 let act = state.acts.pop_front().unwrap_or(Act::Take);
-                if matches!(act, Act::Take | Act::Reject(_)) {
+                if matches!(act, Act::Take | Act::Reject(_) | Act::Warn(_)) {
                     state.batches.push(batch);
                 }
                 act
             };
             self.state.1.notify_all();
-            let answer = |rejected: i64| {
-                let partial_success =
-                    (rejected > 0).then(|| ExportTracePartialSuccess { rejected_spans: rejected, error_message: "too old".into() });
+            let answer = |rejected_spans: i64, why: &str| {
+                let partial_success = (!why.is_empty()).then(|| ExportTracePartialSuccess { rejected_spans, error_message: why.into() });
                 let body = ExportTraceServiceResponse { partial_success }.encode_to_vec();
                 let mut text = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
                 text.extend(body);
                 text
             };
             let answer = match act {
-                Act::Take => answer(0),
-                Act::Reject(count) => answer(count),
+                Act::Take => answer(0, ""),
+                Act::Reject(count) => answer(count, "too old"),
+                Act::Warn(why) => answer(0, why),
                 Act::Say(text) => text.as_bytes().to_vec(),
                 Act::Hang => return std::thread::sleep(LONG),
             };

@@ -173,6 +173,17 @@ fn failures_are_errors_by_the_words_of_the_log_and_secrets_stay_here() {
 }
 
 #[test]
+fn a_head_that_cannot_be_read_is_a_span_without_what_is_not_known() {
+    let collector = Collector::new(&[]);
+    let house = open("spans-unread", &[], &collector, &[]);
+    assert!(ask(house.data, "GET /a b", "").contains(" 400 "));
+    let spans = collector.spans(1);
+    assert_eq!((&*spans[0].0.name, spans[0].is_server()), ("HTTP", true));
+    assert_eq!(spans[0].says(&["http.request.method", "http.response.status_code", "warmfront.outcome"]), "_OTHER 400 refused");
+    assert_eq!(spans[0].says(&["url.path", "url.query", "url.scheme"]), "- - -");
+}
+
+#[test]
 fn a_collector_that_never_answers_costs_spans_and_no_request() {
     let collector = Collector::new(&[Act::Hang, Act::Hang]);
     let env = [("OTEL_BSP_MAX_QUEUE_SIZE", "4"), ("OTEL_EXPORTER_OTLP_TIMEOUT", "600000")];
@@ -209,6 +220,23 @@ fn trouble_is_told_when_it_begins_and_when_it_ends_however_many_batches_it_takes
     let lines: Vec<&String> = errors.iter().filter(|line| line.contains("warmfront::otel")).collect();
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines[0].contains("it answered 400 Bad Request") && lines[1].contains("\"lost\":4"), "{lines:?}");
+}
+
+#[test]
+fn what_a_collector_says_though_it_takes_all_is_told_once_for_as_long_as_it_says_it() {
+    let deprecated = Act::Warn("use the other port");
+    let collector = Collector::new(&[deprecated.clone(), deprecated.clone(), Act::Warn(" "), deprecated]);
+    let mut house = open("spans-warn", &[], &collector, &[]);
+    for sent in 1..=4 {
+        ask(house.data, "OPTIONS *", "Max-Forwards: 0\r\n");
+        wait_until("sent", || spans_total(&house, "sent") == sent);
+    }
+    assert_eq!(spans_total(&house, "failed"), 0);
+    house.running.signal("TERM");
+    assert_eq!(house.running.end(), Some(0));
+    let errors = house.running.errors();
+    let lines: Vec<&String> = errors.iter().filter(|line| line.contains("warmfront::otel")).collect();
+    assert!(lines.len() == 2 && lines.iter().all(|line| line.contains("use the other port")), "{lines:?}");
 }
 
 #[test]
@@ -267,12 +295,13 @@ fn variables_say_who_sends_what_and_how() {
         ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20abc,x-tenant = t1"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
         ("OTEL_SERVICE_NAME", "front"),
-        ("OTEL_RESOURCE_ATTRIBUTES", "service.name=not,deployment.environment.name=te%73t"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "service.name=not,a=1,a=2,telemetry.sdk.name=x,deployment.environment.name=te%73t"),
     ];
     let house = open("spans-env", &[], &collector, &env);
     ask(house.data, "OPTIONS *", "Max-Forwards: 0\r\n");
     let resource = collector.resource();
     let has = |key: &str, value: &str| resource.iter().filter(|(known, _)| known == key).map(|(_, value)| value).eq([value]);
+    assert!(has("a", "2") && has("telemetry.sdk.name", "warmfront"), "{resource:?}");
     assert!(has("service.name", "front") && has("deployment.environment.name", "test"), "{resource:?}");
     let head = &collector.heads(1)[0];
     for line in ["POST /in/spans?x=1 HTTP/1.1", "authorization: Bearer abc", "x-tenant: t1", "content-type: application/x-protobuf"] {
@@ -283,7 +312,7 @@ fn variables_say_who_sends_what_and_how() {
 #[test]
 fn nothing_is_sent_unless_somebody_says_where_to() {
     let collector = Collector::new(&[]);
-    for env in [("OTEL_SDK_DISABLED", "TRUE"), ("OTEL_TRACES_EXPORTER", "none"), ("OTEL_EXPORTER_OTLP_ENDPOINT", " ")] {
+    for env in [("OTEL_SDK_DISABLED", "TRUE"), ("OTEL_TRACES_EXPORTER", "console,None"), ("OTEL_EXPORTER_OTLP_ENDPOINT", " ")] {
         let house = open("spans-off", &[], &collector, &[env]);
         let metrics = ask(house.admin, "GET /metrics", "");
         assert!(metrics.contains("warmfront_log_events_total") && !metrics.contains("otel"), "{env:?}");
@@ -306,23 +335,42 @@ fn check_names_each_variable_that_is_wrong_with_its_fix_and_shows_no_secret() {
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "\"grpc\" is not supported", "write http/protobuf"),
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", "\"http/json\" is not supported", "write http/protobuf"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "a=b,hunter2", "its second entry is no header field", "name=value"),
-        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "\"10s\" is out of place", "write milliseconds from 1 to 600000"),
-        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", "\"zstd\" is not supported", "write gzip or none"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "missing.pem", "missing.pem cannot be read", "in PEM"),
         ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "key.pem", "has no certificate", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"),
-        ("OTEL_TRACES_EXPORTER", "zipkin", "\"zipkin\" is not supported", "write otlp, or none"),
-        ("OTEL_SDK_DISABLED", "yes", "\"yes\" is neither true nor false", "write true"),
-        ("OTEL_RESOURCE_ATTRIBUTES", "a=b,,c", "its second entry has no name or no =", "key=value"),
-        ("OTEL_BSP_MAX_QUEUE_SIZE", "0", "\"0\" is out of place", "write a number from 1 to 65536"),
-        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4096", "\"4096\" is out of place", "write a number from 1 to 2048"),
     ] {
         let checked = check(&[(name, value)]);
         assert_eq!(checked.code, Some(1), "{name}={value}");
         assert!(checked.err.contains(&format!("environment {name}: {found}")), "{name}={value}: {}", checked.err);
         assert!(checked.err.contains("fix: ") && checked.err.contains(fix) && !checked.err.contains("hunter2"), "{}", checked.err);
     }
-    let disabled = check(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ("OTEL_SDK_DISABLED", "true")]);
-    assert_eq!(disabled.code, Some(0), "what is off cannot be wrong");
+    let wrong = [("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ("OTEL_TRACES_EXPORTER", "zipkin")];
+    for off in [("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_EXPORTER", "none"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "")] {
+        let checked = check(&[&wrong[..], &[off]].concat());
+        assert!(checked.code == Some(0) && !checked.out.contains("spans"), "{off:?}: {checked:?}");
+        assert!(!checked.err.contains("OTEL"), "what is off cannot be wrong, {off:?}: {}", checked.err);
+    }
+}
+
+#[test]
+fn what_decides_less_than_whether_spans_arrive_is_ignored_with_a_warning() {
+    let folder = Folder::new("spans-ignored");
+    for (name, value, found, fix, sends) in [
+        ("OTEL_TRACES_EXPORTER", "OTLP , console", "\"console\" is not supported, and ignored", "write otlp, or none", true),
+        ("OTEL_TRACES_EXPORTER", "zipkin", "\"zipkin\" is not supported: no span is sent", "write otlp, or none", false),
+        ("OTEL_SDK_DISABLED", "1", "\"1\" is neither true nor false, and counts as false", "write true", true),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", "\"zstd\" is not supported, and ignored", "write gzip or none", true),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "\"10s\" is out of place: 10000 it is", "write milliseconds from 0 to 600000", true),
+        ("OTEL_RESOURCE_ATTRIBUTES", "a=b,,c", "its second entry has no name or no =: all are ignored", "key=value", true),
+        ("OTEL_BSP_SCHEDULE_DELAY", "-1", "\"-1\" is out of place: 5000 it is", "write milliseconds from 1 to 600000", true),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "0", "\"0\" is out of place: 2048 it is", "write a number from 1 to 65536", true),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4096", "\"4096\" is out of place: 512 it is", "write a number from 1 to 2048", true),
+    ] {
+        let here = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"), ("WARMFRONT_UPSTREAM__URLS", "http://127.0.0.1:9")];
+        let checked = outcome(folder.path(), &["check"], &[&here[..], &[(name, value)]].concat());
+        assert_eq!((checked.code, checked.out.contains("spans     http://collector")), (Some(0), sends), "{name}={value}: {checked:?}");
+        assert!(checked.err.contains(&format!("environment {name}: {found}")), "{name}={value}: {}", checked.err);
+        assert!(checked.err.contains("fix: ") && checked.err.contains(fix), "{}", checked.err);
+    }
 }
 
 #[test]
