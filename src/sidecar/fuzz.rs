@@ -2,7 +2,7 @@
 
 use crate::sidecar::admission::admit;
 use crate::sidecar::chunk::Chunks;
-use crate::sidecar::forwarded::Peer;
+use crate::sidecar::forwarded::{Peer, complete};
 use crate::sidecar::live::Settings;
 use crate::sidecar::offer::part_offer;
 use crate::sidecar::proxy_header::{self, MAX_HEADER, Read};
@@ -114,7 +114,9 @@ pub(crate) fn admission(bytes: &[u8]) {
         let settings = Settings::after(None, server, upstream);
         let (mut parts, ()) = request.clone().into_parts();
         let ip = IpAddr::V4(Ipv4Addr::from(peer));
-        if admit(&mut parts, true, &settings, &Peer::new(Some(ip)), &Memory::default()).is_ok() {
+        let peer_at = Peer::new(Some(ip));
+        if admit(&mut parts, true, &settings, &peer_at, &Memory::default()).is_ok() {
+            complete(&mut parts, &peer_at, &settings.server, &settings.upstream);
             let named: Vec<_> = parts.headers.get_all("x-forwarded-for").iter().collect();
             assert_eq!(named.len(), 1);
             assert!(named[0].as_bytes().ends_with(ip.to_string().as_bytes()));
