@@ -60,11 +60,19 @@ pub(crate) fn match_rule(settings: &Settings, path: &str) -> Option<usize> {
     settings.rules.iter().position(|rule| rule.matches(path))
 }
 
-/// Decides about the cache's part in a request. `has_body`: it has content, which no key knows (a "fat GET").
-pub(crate) fn route(parts: &Parts, glance: Glance, settings: &Settings, rule: Option<&Rule>, has_body: bool) -> Route {
+/// Decides about the cache's part in a request. `has_body`: it has content, which no key knows (a "fat GET"). `forwarded_later`: it has no forwarding fields yet; a
+/// rule that reads an identity from one of them has come into force since it was begun.
+pub(crate) fn route(
+    parts: &Parts,
+    glance: Glance,
+    settings: &Settings,
+    rule: Option<&Rule>,
+    has_body: bool,
+    forwarded_later: bool,
+) -> Route {
     if !settings.enabled {
         Route::Pass(Forward::Bypass, Some("disabled"))
-    } else if rule.is_some_and(|rule| rule.pass) {
+    } else if rule.is_some_and(|rule| rule.pass || forwarded_later && rule.identifies_by_forwarding()) {
         Route::Pass(Forward::Bypass, Some("rule"))
     } else if !matches!(parts.method, Method::GET | Method::HEAD) {
         Route::Pass(Forward::Method, None)

@@ -5,7 +5,6 @@ use crate::cache::entry::Stored;
 use crate::cache::fate::Fate;
 use crate::cache::intent::Intent;
 use crate::cache::key::KeyBuf;
-use crate::cache::rules::Rule;
 use crate::cache::settings::Settings;
 use crate::cache::wish::{Nominee, Wish};
 use crate::clock::{Moment, Stamp};
@@ -97,10 +96,7 @@ where
         let rule = visit::match_rule(&settings, parts.uri.path());
         let matched = rule.and_then(|rule| settings.rules.get(rule));
         let glance = Glance::at(&parts.headers);
-        // The rule may have come into force since the request was begun: it has no identity yet.
-        let nobody = self.forwarded_later && matched.is_some_and(Rule::identifies_by_forwarding);
-        let route = visit::route(&parts, glance, &settings, matched, !body.is_end_stream());
-        let route = if nobody { Route::Pass(Forward::Bypass, Some("rule")) } else { route };
+        let route = visit::route(&parts, glance, &settings, matched, !body.is_end_stream(), self.forwarded_later);
         if let Route::Pass(why, detail) = route {
             if let Some(intent) = intent {
                 intent.settle(Fate::Uncacheable(NotStored::Pass));

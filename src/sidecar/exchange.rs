@@ -26,11 +26,35 @@ pub(super) struct Exchange {
     unfinished: AtomicBool,
     switched: AtomicBool,
     tunnel: Mutex<Option<Tunnel>>,
-    has_offer: AtomicBool,
-    offer: Mutex<Option<HeaderValue>>,
-    has_thin: AtomicBool,
-    thin: Mutex<Option<Thin>>,
+    offer: Slot<HeaderValue>,
+    thin: Slot<Thin>,
     overruled: Mutex<Option<Overruled>>,
+}
+
+/// What one end leaves for the other. Where nothing is left, taking it is a look at a flag.
+#[derive(Debug)]
+struct Slot<T> {
+    is_full: AtomicBool,
+    value: Mutex<Option<T>>,
+}
+
+impl<T> Slot<T> {
+    const fn new() -> Self {
+        Self { is_full: AtomicBool::new(false), value: Mutex::new(None) }
+    }
+
+    fn put(&self, value: T) {
+        *self.value.lock() = Some(value);
+        self.is_full.store(true, Ordering::Relaxed);
+    }
+
+    fn take(&self) -> Option<T> {
+        if !self.is_full.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.is_full.store(false, Ordering::Relaxed);
+        self.value.lock().take()
+    }
 }
 
 impl Exchange {
@@ -38,10 +62,9 @@ impl Exchange {
     pub(super) fn new() -> Self {
         let off = || AtomicBool::new(false);
         let (dozing, begun, done, broken, unfinished, switched) = (off(), off(), off(), off(), off(), off());
-        let (tunnel, has_offer, offer) = (Mutex::default(), off(), Mutex::default());
-        let (has_thin, thin, overruled) = (off(), Mutex::default(), Mutex::default());
+        let (tunnel, offer, thin, overruled) = (Mutex::default(), Slot::new(), Slot::new(), Mutex::default());
         let (born, idle) = (Instant::now(), AtomicU64::new(1));
-        Self { born, idle, dozing, begun, done, broken, unfinished, switched, tunnel, has_offer, offer, has_thin, thin, overruled }
+        Self { born, idle, dozing, begun, done, broken, unfinished, switched, tunnel, offer, thin, overruled }
     }
 
     /// The connection waits for the first byte of a request.
@@ -104,32 +127,22 @@ impl Exchange {
 
     /// The request that is about to come offers to switch to these protocols, of which hyper shall not know.
     pub(super) fn offer(&self, protocols: HeaderValue) {
-        *self.offer.lock() = Some(protocols);
-        self.has_offer.store(true, Ordering::Relaxed);
+        self.offer.put(protocols);
     }
 
     /// What the request that has come offers.
     pub(super) fn take_offer(&self) -> Option<HeaderValue> {
-        if !self.has_offer.load(Ordering::Relaxed) {
-            return None;
-        }
-        self.has_offer.store(false, Ordering::Relaxed);
-        self.offer.lock().take()
+        self.offer.take()
     }
 
     /// The response that is about to begin leaves these fields to the wire.
     pub(super) fn leave(&self, thin: Thin) {
-        *self.thin.lock() = Some(thin);
-        self.has_thin.store(true, Ordering::Relaxed);
+        self.thin.put(thin);
     }
 
     /// The fields that the wire must write into the head that comes next.
     pub(super) fn take_thin(&self) -> Option<Thin> {
-        if !self.has_thin.load(Ordering::Relaxed) {
-            return None;
-        }
-        self.has_thin.store(false, Ordering::Relaxed);
-        self.thin.lock().take()
+        self.thin.take()
     }
 
     /// Whether the response has begun.
