@@ -136,7 +136,7 @@ impl Connection {
             match ready!(self.inlet.poll_fill(&mut self.line, cx)) {
                 Ok(0) => return Poll::Ready(Err(self.failed.take().map_or(Broken::Closed, Broken::Io))),
                 Ok(_) => self.begun = true,
-                Err(error) => return Poll::Ready(Err(Broken::Io(self.failed.take().unwrap_or(error)))),
+                Err(error) => return Poll::Ready(Err(Broken::Io(error))),
             }
         }
     }
