@@ -267,17 +267,23 @@ impl Upstream {
         if parts.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Failure::new(Refusal::BadResponse, "the upstream switched protocols unasked"));
         }
-        settle_framing(&mut parts.headers, parts.status)?;
-        hop::strip_unstorable(&mut parts.headers);
-        // RFC 9110 section 6.6.1: a recipient with a clock dates a message that has no Date.
-        if !parts.headers.contains_key(DATE) {
-            let now = UNIX_EPOCH + Duration::from_secs(self.shared.live.clock.now().seconds());
-            if let Ok(now) = HeaderValue::try_from(httpdate::fmt_http_date(now)) {
-                parts.headers.insert(DATE, now);
-            }
+        if !body.is_settled() {
+            settle_framing(&mut parts.headers, parts.status)?;
+            hop::strip_unstorable(&mut parts.headers);
+            self.date(&mut parts.headers);
         }
         parts.extensions = Extensions::new();
         Ok(Response::from_parts(parts, UpstreamBody::arriving(body, settings.upstream.idle_body_timeout, answered.hold, &self.shared.live)))
+    }
+
+    /// RFC 9110 section 6.6.1: a recipient with a clock dates a message that has no Date.
+    fn date(&self, headers: &mut HeaderMap) {
+        if !headers.contains_key(DATE) {
+            let now = UNIX_EPOCH + Duration::from_secs(self.shared.live.clock.now().seconds());
+            if let Ok(now) = HeaderValue::try_from(httpdate::fmt_http_date(now)) {
+                headers.insert(DATE, now);
+            }
+        }
     }
 
     fn failed(&self, failure: &Failure, accept: Option<HeaderValue>) -> Response<UpstreamBody> {

@@ -13,7 +13,10 @@ use std::task::{Context, Poll, ready};
 
 /// The body of a response. At a clean end its connection goes back to the pool; dropped before, it is closed.
 #[derive(Debug)]
-pub(in crate::sidecar) struct Arriving(Source);
+pub(in crate::sidecar) struct Arriving {
+    source: Source,
+    is_settled: bool,
+}
 
 /// Where a body comes from.
 #[derive(Debug)]
@@ -45,7 +48,7 @@ impl Arriving {
         } else {
             Source::Early(Early::new(connection), home)
         };
-        let mut response = Response::new(Self(source));
+        let mut response = Response::new(Self { source, is_settled: head.is_settled });
         *response.status_mut() = head.status;
         *response.version_mut() = if head.old { Version::HTTP_10 } else { Version::HTTP_11 };
         *response.headers_mut() = head.fields;
@@ -54,17 +57,22 @@ impl Arriving {
 
     /// A body that comes over a stream.
     pub(super) fn streamed(stream: Stream, body: Incoming) -> Self {
-        Self(Source::Two(Box::new((body, stream))))
+        Self { source: Source::Two(Box::new((body, stream))), is_settled: false }
+    }
+
+    /// Whether the fields in front of it are as the rest of the house may see them.
+    pub(in crate::sidecar) const fn is_settled(&self) -> bool {
+        self.is_settled
     }
 
     /// The connection behind a 101.
     pub(in crate::sidecar) fn into_switched(self) -> Option<Switched> {
-        if let Source::Switched(connection) = self.0 { connection.switched() } else { None }
+        if let Source::Switched(connection) = self.source { connection.switched() } else { None }
     }
 
     /// The end is here: the connection goes home.
     fn settle(&mut self) {
-        let (connection, home) = match std::mem::replace(&mut self.0, Source::Here(None)) {
+        let (connection, home) = match std::mem::replace(&mut self.source, Source::Here(None)) {
             Source::One(connection, home) => (Some(connection), home),
             Source::Early(early, home) => (early.take(), home),
             _ => return,
@@ -81,7 +89,7 @@ impl Body for Arriving {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
-        let polled = match &mut this.0 {
+        let polled = match &mut this.source {
             Source::Here(body) => return Poll::Ready(body.take().map(|body| Ok(Frame::data(body)))),
             Source::Switched(_) => return Poll::Ready(None),
             Source::Two(body) => return Pin::new(&mut body.0).poll_frame(cx).map_err(Broken::Two),
@@ -89,7 +97,7 @@ impl Body for Arriving {
             Source::Early(early, _) => ready!(early.poll_frame(cx)),
         };
         match &polled {
-            Some(Err(_)) => this.0 = Source::Here(None),
+            Some(Err(_)) => this.source = Source::Here(None),
             Some(Ok(_)) if !this.is_end_stream() => {}
             Some(Ok(_)) | None => this.settle(),
         }
@@ -97,7 +105,7 @@ impl Body for Arriving {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
+        match &self.source {
             Source::Here(body) => body.is_none(),
             Source::One(connection, _) => connection.is_over(),
             Source::Early(early, _) => early.rest().0,
@@ -107,7 +115,7 @@ impl Body for Arriving {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match &self.source {
             Source::Here(body) => SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64)),
             Source::One(connection, _) => connection.size_hint(),
             Source::Early(early, _) => early.rest().1,

@@ -1,7 +1,9 @@
 //! How the body of a response is framed (RFC 9112 section 6.3), as a decision about what its head says.
 
+use crate::rfc::hop::ends_here;
 use crate::sidecar::pool::broken::Malformed;
-use http::StatusCode;
+use http::header::DATE;
+use http::{HeaderName, StatusCode};
 
 /// Where a body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +22,11 @@ pub(super) struct Said {
     coding: Option<Coding>,
     close: bool,
     keep_alive: bool,
+    /// Content-Length in more than one line, or with more than the digits it needs.
+    wordy: bool,
+    /// A field of this connection alone.
+    hop: bool,
+    dated: bool,
 }
 
 /// Transfer-Encoding, all lines together.
@@ -39,6 +46,7 @@ const MOST: u64 = i64::MAX as u64;
 impl Said {
     /// Hears a line of Content-Length. A number may be repeated, on a line or on lines, as some have always done; other numbers may not (rule 5).
     pub(super) fn content_length(&mut self, value: &[u8]) -> Result<(), Malformed> {
+        self.wordy |= self.length.is_some() || value.len() > 1 && !matches!(value[0], b'1'..=b'9') || value.contains(&b',');
         for number in value.split(|&byte| byte == b',') {
             let number = digits(number.trim_ascii()).ok_or(Malformed::ContentLength)?;
             if self.length.is_some_and(|length| length != number) {
@@ -66,12 +74,32 @@ impl Said {
         Ok(())
     }
 
-    /// Hears a line of Connection.
-    pub(super) fn connection(&mut self, value: &[u8]) {
+    /// Hears a line of Connection; whether it nominates anything that must go with it.
+    pub(super) fn connection(&mut self, value: &[u8]) -> bool {
+        let mut nominates = false;
         for option in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
-            self.close |= option.eq_ignore_ascii_case(b"close");
-            self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+            if option.eq_ignore_ascii_case(b"keep-alive") {
+                self.keep_alive = true;
+            } else if option.eq_ignore_ascii_case(b"close") {
+                self.close = true;
+            } else {
+                nominates |= !option.is_empty();
+            }
         }
+        self.hop |= nominates;
+        nominates
+    }
+
+    /// Hears any other field.
+    pub(super) fn field(&mut self, name: &HeaderName) {
+        self.dated |= *name == DATE;
+        self.hop |= ends_here(name, true);
+    }
+
+    /// Whether nothing need be done to the fields of a response before others see them: they are dated, have no field of the connection, and one framing in a
+    /// form of its own.
+    pub(super) fn is_settled(&self, status: StatusCode) -> bool {
+        self.dated && !self.hop && !self.wordy && self.coding.is_none() && status != StatusCode::NO_CONTENT
     }
 
     /// Where the body of a response ends: to a HEAD if `head`, in HTTP/1.0 if `old`.
@@ -106,7 +134,7 @@ fn digits(value: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::{Framing, Malformed, Said};
-    use http::StatusCode;
+    use http::{HeaderName, StatusCode};
 
     /// What a head says: `L` lines of Content-Length, `T` of Transfer-Encoding, `C` of Connection.
     fn said(lines: &[&str]) -> Result<Said, Malformed> {
@@ -116,7 +144,9 @@ mod tests {
             match kind {
                 "L" => said.content_length(value.as_bytes())?,
                 "T" => said.transfer_encoding(value.as_bytes())?,
-                _ => said.connection(value.as_bytes()),
+                _ => {
+                    said.connection(value.as_bytes());
+                }
             }
         }
         Ok(said)
@@ -181,6 +211,25 @@ mod tests {
             assert_eq!(framing, Ok(Framing::Length(length)), "{status}");
         }
         assert_eq!(said(&["Tchunked"]).unwrap().framing(false, StatusCode::NOT_MODIFIED, false), Ok(Framing::Length(0)));
+    }
+
+    #[test]
+    fn what_is_settled_needs_no_second_look() {
+        let settled = |lines: &[&str], names: &[&'static str], status: u16| {
+            let mut said = said(lines).unwrap();
+            names.iter().for_each(|name| said.field(&HeaderName::from_static(name)));
+            said.is_settled(StatusCode::from_u16(status).unwrap())
+        };
+        for lines in [&["L5"][..], &["L0"], &["L10", "Ckeep-alive"], &["Cclose"]] {
+            assert!(settled(lines, &["date", "x"], 200), "{lines:?}");
+        }
+        for lines in [&["L5, 5"][..], &["L5", "L5"], &["L05"], &["L00"], &["L 5"], &["Tchunked"], &["Ta"], &["Ckeep-alive, x"]] {
+            assert!(!settled(lines, &["date"], 200), "{lines:?}");
+        }
+        for names in [&[][..], &["date", "keep-alive"], &["date", "upgrade"], &["date", "proxy-authenticate"], &["date", "te"]] {
+            assert!(!settled(&["L5"], names, 200), "{names:?}");
+        }
+        assert!(!settled(&["L5"], &["date"], 204));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::sidecar::pool::broken::Malformed;
 use crate::sidecar::pool::one::answer::Answer;
 use crate::sidecar::pool::one::body::Next;
 use bytes::{Bytes, BytesMut};
+use http::header::CONNECTION;
 use http::{HeaderMap, Method, Request, Version};
 use http_body::Body as _;
 use http_body_util::Empty;
@@ -36,6 +37,7 @@ pub(in crate::sidecar) fn answer(bytes: &[u8]) {
         }
         let Some(ours) = seen else { continue };
         let mut theirs = hyper(&method, bytes, !ours.persists);
+        theirs.fields = without_options(&theirs.fields);
         let found = (ours.status, ours.old, &ours.fields);
         assert_eq!(found, (theirs.status, theirs.old, &theirs.fields), "{method}");
         if ours.whole {
@@ -43,6 +45,17 @@ pub(in crate::sidecar) fn answer(bytes: &[u8]) {
             assert_eq!(ours, theirs, "{method}");
         }
     }
+}
+
+/// All fields but for lines of Connection that nominate none.
+fn without_options(fields: &HeaderMap) -> HeaderMap {
+    let is_option = |option: &[u8]| matches!(&*option.trim_ascii().to_ascii_lowercase(), b"" | b"close" | b"keep-alive");
+    let nominates = |value: &[u8]| !value.split(|&byte| byte == b',').all(is_option);
+    let kept = fields.iter().filter(|(name, value)| *name != CONNECTION || nominates(value.as_bytes()));
+    kept.fold(HeaderMap::new(), |mut all, (name, value)| {
+        all.append(name, value.clone());
+        all
+    })
 }
 
 /// What we read, as it comes in pieces and then ends; an error if there is no head in it.

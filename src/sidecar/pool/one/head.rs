@@ -22,6 +22,8 @@ pub(in crate::sidecar::pool) struct Head {
     pub(in crate::sidecar::pool) old: bool,
     pub(in crate::sidecar::pool) fields: HeaderMap,
     pub(super) said: Said,
+    /// Nothing need be done to its fields.
+    pub(in crate::sidecar::pool) is_settled: bool,
 }
 
 /// The lines of a head that may still be coming: each byte is looked at once, however slowly they drip.
@@ -78,12 +80,14 @@ impl Lines {
             match name {
                 CONTENT_LENGTH => said.content_length(value.as_bytes())?,
                 TRANSFER_ENCODING => said.transfer_encoding(value.as_bytes())?,
-                CONNECTION => said.connection(value.as_bytes()),
-                _ => {}
+                // What was for us alone has been heard.
+                CONNECTION if !said.connection(value.as_bytes()) => continue,
+                _ => said.field(&name),
             }
             fields.append(name, value);
         }
-        Ok(Head { status, old, fields, said })
+        let is_settled = said.is_settled(status);
+        Ok(Head { status, old, fields, said, is_settled })
     }
 }
 
