@@ -69,10 +69,11 @@ impl KeySecrets {
     pub(crate) fn build(&self, parts: &KeyParts<'_>) -> KeyBuf {
         let mut bytes = SmallVec::new();
         bytes.push(u8::from(parts.https) | u8::from(parts.query.is_some()) << 1 | u8::from(parts.partition.is_some()) << 2);
-        field(&mut bytes, |bytes| bytes.extend(parts.authority.bytes().map(|byte| byte.to_ascii_lowercase())));
-        field(&mut bytes, |bytes| bytes.extend_from_slice(parts.path.as_bytes()));
+        let authority = field(&mut bytes, parts.authority);
+        bytes[authority..].make_ascii_lowercase();
+        field(&mut bytes, parts.path);
         if let Some(query) = parts.query {
-            field(&mut bytes, |bytes| bytes.extend_from_slice(query.as_bytes()));
+            field(&mut bytes, query);
         }
         if let Some(partition) = parts.partition {
             bytes.extend_from_slice(&partition);
@@ -86,14 +87,14 @@ impl KeySecrets {
     }
 }
 
-/// Appends a field behind its length.
-fn field(bytes: &mut SmallVec<[u8; 320]>, write: impl FnOnce(&mut SmallVec<[u8; 320]>)) {
-    let at = bytes.len();
-    bytes.extend_from_slice(&[0; 4]);
-    write(bytes);
+/// Appends a field behind its length; where it begins.
+fn field(bytes: &mut SmallVec<[u8; 320]>, text: &str) -> usize {
     // A field is part of a request head, which no server reads beyond some megabytes; a longer one would only make the prefix wrap.
-    let length = u32::try_from(bytes.len() - at - 4).unwrap_or(u32::MAX);
-    bytes[at..at + 4].copy_from_slice(&length.to_le_bytes());
+    let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+    bytes.extend_from_slice(&length.to_le_bytes());
+    let start = bytes.len();
+    bytes.extend_from_slice(text.as_bytes());
+    start
 }
 
 /// Scheme and authority of a request: those of an absolute target, else of Host. A default port is no difference (RFC 9110 section 4.2.3).

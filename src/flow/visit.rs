@@ -1,6 +1,6 @@
 //! The first look at a request: may the cache have a part in it, and what is stored for it?
 
-use crate::cache::entry::Stored;
+use crate::cache::entry::{Chosen, Stored};
 use crate::cache::key::{self, KeyBuf, KeyParts, normalise_target, origin_of};
 use crate::cache::policy::{Verdict, judge};
 use crate::cache::rules::Rule;
@@ -31,7 +31,7 @@ pub(crate) enum Route {
 #[derive(Debug)]
 pub(crate) enum Found {
     /// This answers it.
-    Fresh(Arc<Stored>),
+    Fresh(Chosen),
     /// This answers it although it is stale; with `true`, a refresh goes behind it.
     Stale(Arc<Stored>, bool),
     /// The origin has to be asked; what is stored can be validated, or stand in for an error.
@@ -113,10 +113,10 @@ pub(crate) fn directives(headers: &HeaderMap, glance: Glance) -> RequestDirectiv
 ///
 /// # Errors
 /// Why there is none.
-pub(crate) fn choose(shared: &Shared, key: &KeyBuf, parts: &Parts) -> Result<Arc<Stored>, Forward> {
+pub(crate) fn choose(shared: &Shared, key: &KeyBuf, parts: &Parts) -> Result<Chosen, Forward> {
     let resource = shared.store.get(key).ok_or(Forward::UriMiss)?;
     let headers = &parts.headers;
-    resource.select(headers, |head, part| part_answers(head, part, &parts.method, headers)).cloned().ok_or_else(|| {
+    resource.choose(headers, |head, part| part_answers(head, part, &parts.method, headers)).map_err(|resource| {
         let partial = resource.variants.iter().any(|stored| stored.range.is_some() && stored.head.is_selected_by(headers));
         if partial { Forward::Partial } else { Forward::VaryMiss }
     })
@@ -186,8 +186,8 @@ pub(crate) fn look_up(
     let verdict = judge(&stored.head.life, stored.level(&shared.groups), directives, now);
     match verdict {
         Verdict::Fresh => Found::Fresh(stored),
-        Verdict::Stale { refresh } => Found::Stale(stored, refresh),
-        Verdict::Validate(_) => Found::Ask { why: forward(verdict), stored: Some(stored) },
+        Verdict::Stale { refresh } => Found::Stale(Arc::clone(stored.stored()), refresh),
+        Verdict::Validate(_) => Found::Ask { why: forward(verdict), stored: Some(Arc::clone(stored.stored())) },
         Verdict::Gone => Found::Ask { why: forward(verdict), stored: None },
     }
 }

@@ -120,14 +120,16 @@ where
                 let hits = stored.touch(now);
                 self.shared.hosts.note_hit(hits, &stored.head.lineage.key);
                 if self.shared.wishes.wants(hits) {
-                    self.nominate(&key, &stored);
+                    self.nominate(&key, stored.stored());
                 }
-                let thin = (self.thin && parts.version != Version::HTTP_2)
-                    .then(|| Thin::of(&stored, &parts.method, glance, now, settings.cache_status))
-                    .flatten();
+                let thin = if self.thin && parts.version != Version::HTTP_2 {
+                    Thin::of(stored, &parts.method, glance, now, settings.cache_status)
+                } else {
+                    Err(stored)
+                };
                 let mut response = match thin {
-                    Some(thin) => answer::thin(&stored, thin),
-                    None => answer::from_stored(&stored, &client(&settings, &parts, glance, now, None)),
+                    Ok(thin) => answer::thin(thin),
+                    Err(stored) => answer::from_stored(&stored, &client(&settings, &parts, glance, now, None)),
                 };
                 let ending = (Outcome::Hit, None);
                 answered_at_once(&self.shared, &settings, rule, ending, began, (&parts, glance.traced), key.hash_value(), &mut response);
@@ -193,7 +195,8 @@ impl<S> CacheService<S> {
     {
         let (why, stored) = match found {
             Found::Ask { why, stored } => (why, stored),
-            Found::Fresh(stored) | Found::Stale(stored, _) => (Forward::Stale, Some(stored)),
+            Found::Fresh(stored) => (Forward::Stale, Some(Arc::clone(stored.stored()))),
+            Found::Stale(stored, _) => (Forward::Stale, Some(stored)),
         };
         Visit {
             shared: Arc::clone(&self.shared),
