@@ -5,6 +5,7 @@ use http::header::HOST;
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Method, Uri, Version};
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::net::Ipv6Addr;
 
@@ -70,8 +71,13 @@ pub(super) struct Memory {
     last: Option<Seen>,
 }
 
+thread_local! {
+    /// The last Host that was validated on this thread: most connections ask for the same.
+    static LATELY: RefCell<Memory> = const { RefCell::new(Memory { last: None }) };
+}
+
 /// A `Host` field, and whom it names.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Seen {
     https: bool,
     raw: HeaderValue,
@@ -82,13 +88,32 @@ struct Seen {
 
 impl Memory {
     fn host(&mut self, raw: &HeaderValue, https: bool) -> Option<&Seen> {
-        if !self.last.as_ref().is_some_and(|seen| seen.https == https && seen.raw == raw) {
-            let host = Host::parse(raw.as_bytes(), https)?;
-            // A value straight from hyper pins its whole read buffer: keep a copy.
-            let raw = HeaderValue::from_bytes(raw.as_bytes()).ok()?;
-            self.last = Some(Seen { https, is_normal: raw == host.value, raw, host });
+        if !self.knows(raw, https) {
+            self.last = LATELY.with_borrow_mut(|lately| {
+                if !lately.knows(raw, https) {
+                    lately.last = Some(Seen::read(raw, https)?);
+                }
+                lately.last.clone()
+            });
         }
-        self.last.as_ref()
+        self.last.as_ref().filter(|seen| seen.is(raw, https))
+    }
+
+    fn knows(&self, raw: &HeaderValue, https: bool) -> bool {
+        self.last.as_ref().is_some_and(|seen| seen.is(raw, https))
+    }
+}
+
+impl Seen {
+    fn read(raw: &HeaderValue, https: bool) -> Option<Self> {
+        let host = Host::parse(raw.as_bytes(), https)?;
+        // A value straight from hyper pins its whole read buffer: keep a copy.
+        let raw = HeaderValue::from_bytes(raw.as_bytes()).ok()?;
+        Some(Self { https, is_normal: raw == host.value, raw, host })
+    }
+
+    fn is(&self, raw: &HeaderValue, https: bool) -> bool {
+        self.https == https && self.raw == raw
     }
 }
 
