@@ -61,7 +61,7 @@ pub(crate) fn match_rule(settings: &Settings, path: &str) -> Option<usize> {
 }
 
 /// Decides about the cache's part in a request. `has_body`: it has content, which no key knows (a "fat GET"). `forwarded_later`: it has no forwarding fields yet; a
-/// rule that reads an identity from one of them has come into force since it was begun.
+/// rule that reads an identity from one of them has come into force since it was begun. `resolved`: its target and its `Host` are known to name one host.
 pub(crate) fn route(
     parts: &Parts,
     glance: Glance,
@@ -69,6 +69,7 @@ pub(crate) fn route(
     rule: Option<&Rule>,
     has_body: bool,
     forwarded_later: bool,
+    resolved: bool,
 ) -> Route {
     if !settings.enabled {
         Route::Pass(Forward::Bypass, Some("disabled"))
@@ -80,7 +81,7 @@ pub(crate) fn route(
         Route::Pass(Forward::Bypass, Some("request-body"))
     } else if glance.upgrade {
         Route::Pass(Forward::Bypass, Some("upgrade"))
-    } else if !names_one_host(parts) {
+    } else if !resolved && !names_one_host(parts) {
         Route::Pass(Forward::Bypass, Some("host"))
     } else if glance.overridden {
         Route::Pass(Forward::Bypass, Some("override-header"))

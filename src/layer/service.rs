@@ -39,7 +39,7 @@ use tower_service::Service;
 pub struct CacheService<S> {
     inner: S,
     shared: Arc<Shared>,
-    /// Whether hits leave the fields of their heads to whoever writes them.
+    /// Whether the sidecar is in front: hits leave the fields of their heads to it, and it has made the target and `Host` of each request agree.
     thin: bool,
     /// Whether requests get their forwarding fields behind us: what varies by those cannot be told apart here.
     forwarded_later: bool,
@@ -96,7 +96,7 @@ where
         let rule = visit::match_rule(&settings, parts.uri.path());
         let matched = rule.and_then(|rule| settings.rules.get(rule));
         let glance = Glance::at(&parts.headers);
-        let route = visit::route(&parts, glance, &settings, matched, !body.is_end_stream(), self.forwarded_later);
+        let route = visit::route(&parts, glance, &settings, matched, !body.is_end_stream(), self.forwarded_later, self.thin);
         if let Route::Pass(why, detail) = route {
             if let Some(intent) = intent {
                 intent.settle(Fate::Uncacheable(NotStored::Pass));
