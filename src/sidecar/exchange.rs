@@ -6,7 +6,6 @@ use crate::telemetry::Refusal;
 use crate::telemetry::log::Overruled;
 use http::HeaderValue;
 use parking_lot::Mutex;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -150,6 +149,11 @@ impl Exchange {
         self.begun.load(Ordering::Acquire)
     }
 
+    /// hyper has let go of the response body.
+    pub(super) fn end(&self) {
+        self.done.store(true, Ordering::Release);
+    }
+
     /// Whether hyper has let go of the response body: it is written, or will never be.
     pub(super) fn is_done(&self) -> bool {
         self.done.load(Ordering::Acquire)
@@ -189,15 +193,5 @@ impl Exchange {
     /// The tunnel that the connection becomes when hyper is done with it.
     pub(super) fn take_tunnel(&self) -> Option<Tunnel> {
         self.tunnel.lock().take()
-    }
-}
-
-/// Lives in the response body; hyper drops that when it is written.
-#[derive(Debug)]
-pub(super) struct UntilWritten(pub(super) Arc<Exchange>);
-
-impl Drop for UntilWritten {
-    fn drop(&mut self) {
-        self.0.done.store(true, Ordering::Release);
     }
 }

@@ -1,8 +1,8 @@
 //! The connections that are open, so that they can be told to finish, waited for, and cut.
 
 use crate::sidecar::exchange::Exchange;
+use foldhash::HashMap;
 use parking_lot::Mutex;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

@@ -17,7 +17,6 @@ use crate::sidecar::origins::keep_checking;
 use crate::sidecar::settings::ListenAddr;
 use crate::sidecar::stash::MAX_AGE;
 use crate::sidecar::stream::Stream;
-use crate::sidecar::target::Memory;
 use crate::sidecar::tls::{self, Stamp};
 use crate::sidecar::upstream::Upstream;
 use crate::sidecar::wire::Wire;
@@ -304,7 +303,6 @@ async fn converse<S: Serve<B> + Attend, B: Answer>(sidecar: Sidecar, arrival: Ar
         exchange: exchange.clone(),
         upstream: sidecar.upstream(),
         peer: Arc::new(Peer::new(opened.ip).over(opened.https)),
-        memory: Memory::default(),
         open: ticket.open().clone(),
     };
     let seat = Arc::new(seat);
