@@ -2,6 +2,7 @@
 
 use crate::flow::thin::Thin;
 use crate::sidecar::tunnel::Tunnel;
+use crate::sidecar::word::Ear;
 use crate::telemetry::Refusal;
 use crate::telemetry::log::Overruled;
 use http::HeaderValue;
@@ -24,6 +25,8 @@ pub(super) struct Exchange {
     broken: AtomicBool,
     unfinished: AtomicBool,
     switched: AtomicBool,
+    /// Where it is told to finish or to close.
+    pub(super) ear: Ear,
     tunnel: Mutex<Option<Tunnel>>,
     offer: Slot<HeaderValue>,
     thin: Slot<Thin>,
@@ -63,7 +66,8 @@ impl Exchange {
         let (dozing, begun, done, broken, unfinished, switched) = (off(), off(), off(), off(), off(), off());
         let (tunnel, offer, thin, overruled) = (Mutex::default(), Slot::new(), Slot::new(), Mutex::default());
         let (born, idle) = (Instant::now(), AtomicU64::new(1));
-        Self { born, idle, dozing, begun, done, broken, unfinished, switched, tunnel, offer, thin, overruled }
+        let ear = Ear::default();
+        Self { born, idle, dozing, begun, done, broken, unfinished, switched, ear, tunnel, offer, thin, overruled }
     }
 
     /// The connection waits for the first byte of a request.
