@@ -16,18 +16,19 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::Arc;
 
-/// An owned key. Cheap to clone.
+/// An owned key: its hash, then what it is made of. Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Key {
-    hash: u64,
-    bytes: Arc<[u8]>,
-}
+pub(crate) struct Key(Arc<[u8]>);
 
 /// A key that is only looked at: built on the stack, no allocation for ordinary targets.
 pub(crate) struct KeyBuf {
     hash: u64,
+    /// As in a [`Key`].
     bytes: SmallVec<[u8; 320]>,
 }
+
+/// Bytes of the hash before a key.
+const HASH: usize = size_of::<u64>();
 
 /// The secrets of one process: the seed of the hash and the keys under which identities are hashed.
 #[derive(Debug)]
@@ -68,7 +69,8 @@ impl KeySecrets {
 
     pub(crate) fn build(&self, parts: &KeyParts<'_>) -> KeyBuf {
         let mut bytes = SmallVec::new();
-        bytes.push(u8::from(parts.https) | u8::from(parts.query.is_some()) << 1 | u8::from(parts.partition.is_some()) << 2);
+        let flags = u8::from(parts.https) | u8::from(parts.query.is_some()) << 1 | u8::from(parts.partition.is_some()) << 2;
+        bytes.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0, flags]);
         field(&mut bytes, |bytes| bytes.extend(parts.authority.bytes().map(|byte| byte.to_ascii_lowercase())));
         field(&mut bytes, |bytes| bytes.extend_from_slice(parts.path.as_bytes()));
         if let Some(query) = parts.query {
@@ -77,7 +79,9 @@ impl KeySecrets {
         if let Some(partition) = parts.partition {
             bytes.extend_from_slice(&partition);
         }
-        KeyBuf { hash: self.seed.hash_one(bytes.as_slice()), bytes }
+        let hash = self.seed.hash_one(&bytes[HASH..]);
+        bytes[..HASH].copy_from_slice(&hash.to_ne_bytes());
+        KeyBuf { hash, bytes }
     }
 
     /// A hash of anything else that must not be predictable from outside.
@@ -157,23 +161,28 @@ impl KeyBuf {
     }
 
     pub(crate) fn to_key(&self) -> Key {
-        Key { hash: self.hash, bytes: Arc::from(self.bytes.as_slice()) }
+        Key(Arc::from(self.bytes.as_slice()))
     }
 }
 
 impl Key {
     /// Bytes of memory that the key itself takes.
     pub(crate) fn weight(&self) -> usize {
-        self.bytes.len() + size_of::<Self>() + 2 * size_of::<usize>()
+        self.0.len() + size_of::<Self>() + 2 * size_of::<usize>()
     }
 
     pub(crate) fn hash_value(&self) -> u64 {
-        self.hash
+        self.0.first_chunk().map_or(0, |hash| u64::from_ne_bytes(*hash))
+    }
+
+    /// What it is made of, without the hash.
+    fn bytes(&self) -> &[u8] {
+        self.0.get(HASH..).unwrap_or_default()
     }
 
     /// The key without its identity: what all partitions of a target share.
     pub(crate) fn target(&self) -> Vec<u8> {
-        let mut bytes = self.bytes.to_vec();
+        let mut bytes = self.bytes().to_vec();
         if let Some(flags) = bytes.first_mut().filter(|flags| **flags & 4 != 0) {
             *flags &= !4;
             bytes.truncate(bytes.len() - 16);
@@ -183,12 +192,12 @@ impl Key {
 
     /// Whether the key belongs to one identity.
     pub(crate) fn is_partitioned(&self) -> bool {
-        self.bytes.first().is_some_and(|flags| flags & 4 != 0)
+        self.bytes().first().is_some_and(|flags| flags & 4 != 0)
     }
 
     /// Whether the scheme is https.
     pub(crate) fn is_https(&self) -> bool {
-        self.bytes.first().is_some_and(|flags| flags & 1 != 0)
+        self.bytes().first().is_some_and(|flags| flags & 1 != 0)
     }
 
     /// The path that the key is about.
@@ -198,7 +207,7 @@ impl Key {
 
     /// The query, if there is one.
     pub(crate) fn query(&self) -> Option<&str> {
-        (self.bytes.first()? & 2 != 0).then(|| self.nth_field(2))
+        (self.bytes().first()? & 2 != 0).then(|| self.nth_field(2))
     }
 
     /// The authority.
@@ -207,7 +216,7 @@ impl Key {
     }
 
     fn nth_field(&self, n: usize) -> &str {
-        let mut rest = self.bytes.get(1..).unwrap_or_default();
+        let mut rest = self.bytes().get(1..).unwrap_or_default();
         for skip in (0..=n).rev() {
             let Some((length, tail)) = rest.split_first_chunk::<4>() else { return "" };
             let length = u32::from_le_bytes(*length) as usize;
@@ -234,7 +243,7 @@ impl fmt::Debug for Key {
 
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
+        state.write_u64(self.hash_value());
     }
 }
 
@@ -246,7 +255,7 @@ impl Hash for KeyBuf {
 
 impl equivalent::Equivalent<Key> for KeyBuf {
     fn equivalent(&self, key: &Key) -> bool {
-        self.hash == key.hash && *self.bytes == *key.bytes
+        *self.bytes == *key.0
     }
 }
 

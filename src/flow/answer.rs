@@ -1,6 +1,7 @@
 //! Turning something stored into a response: preconditions, ranges, HEAD, `Age` and `Cache-Status`. Pure, but for the bytes that it slices.
 
-use crate::cache::entry::{Head, Stored};
+use crate::cache::entry::Stored;
+use crate::cache::head::Head;
 use crate::clock::Stamp;
 use crate::flow::body::CacheBody;
 use crate::flow::spool::Reader;
@@ -9,7 +10,10 @@ use crate::rfc::cache_status::{CACHE_STATUS, CacheStatus};
 use crate::rfc::range::{self, ByteRange, ContentRange, RangeSet};
 use crate::rfc::{age, conditional};
 use bytes::Bytes;
-use http::header::{AGE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_RANGE, RANGE, TRAILER};
+use http::header::{
+    AGE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    RANGE, TRAILER,
+};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use std::collections::VecDeque;
 
@@ -56,7 +60,7 @@ pub(crate) fn from_stored<B>(stored: &Stored, client: &Client<'_>) -> Response<C
     if client.conditional
         && let Some(range) = client.range().filter(|_| range_applies(head, client.headers))
     {
-        match &stored.range {
+        match stored.range() {
             None => {
                 if let Some(response) = ranged(stored, range, client) {
                     return response;
@@ -72,7 +76,7 @@ pub(crate) fn from_stored<B>(stored: &Stored, client: &Client<'_>) -> Response<C
     }
     let mut response = with_head(head.status, head.fields.to_map_again(stored.hits() >= HOT), head, client);
     if client.wants_body() {
-        *response.body_mut() = CacheBody::stored(stored.body.clone(), stored.trailers.as_deref().cloned());
+        *response.body_mut() = CacheBody::stored(stored.body.clone(), stored.trailers().cloned());
     }
     response
 }
@@ -109,9 +113,14 @@ pub(crate) fn from_reader<B>(reader: Reader, client: &Client<'_>) -> Response<Ca
 
 /// Preconditions apply to what would otherwise be a 200 (RFC 9110 section 13.2.1).
 fn is_unmodified(head: &Head, client: &Client<'_>) -> bool {
-    let date = head.date.or(Some(head.life.received.seconds()));
-    matches!(head.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT)
-        && conditional::evaluate(client.headers, head.etag().as_ref(), head.last_modified, date)
+    if !matches!(head.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
+        return false;
+    }
+    // The dates are read where they count: without an entity tag in question (RFC 9110 section 13.2.2).
+    let dated = !client.headers.contains_key(IF_NONE_MATCH) && client.headers.contains_key(IF_MODIFIED_SINCE);
+    let last_modified = dated.then(|| head.last_modified()).flatten();
+    let date = dated.then(|| head.date().unwrap_or_else(|| head.life().received.seconds()));
+    conditional::evaluate(client.headers, head.etag().as_ref(), last_modified, date)
 }
 
 /// RFC 9110 section 15.4.5: what a 200 would have said, but for what describes the content.
@@ -127,9 +136,8 @@ fn not_modified<B>(head: &Head, client: &Client<'_>) -> Response<CacheBody<B>> {
 fn range_applies(head: &Head, request: &HeaderMap) -> bool {
     matches!(head.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT)
         && request.get(IF_RANGE).is_none_or(|if_range| {
-            let etag = head.etag();
-            let etag = etag.as_ref().map(HeaderValue::as_bytes);
-            conditional::if_range_holds(if_range.as_bytes(), etag, head.last_modified, head.date)
+            let etag = head.fields.bytes(&ETAG);
+            conditional::if_range_holds(if_range.as_bytes(), etag, head.last_modified(), head.date())
         })
 }
 
@@ -200,9 +208,9 @@ fn slice(body: &Bytes, wanted: ByteRange, offset: u64) -> Bytes {
 
 /// The head of an answer: RFC 9111 section 5.1 (Age) and RFC 9211. An empty line of either holds the place for a value.
 fn with_head<B>(status: StatusCode, mut headers: HeaderMap, head: &Head, client: &Client<'_>) -> Response<CacheBody<B>> {
-    headers.insert(AGE, age::value(head.life.age(client.now) / 1000));
+    headers.insert(AGE, age::value(head.life().age(client.now) / 1000));
     let cache_status = client.status.map(|status| {
-        let ttl = if status.hit { Some(head.life.left(client.now).div_euclid(1000)) } else { status.ttl };
+        let ttl = if status.hit { Some(head.life().left(client.now).div_euclid(1000)) } else { status.ttl };
         CacheStatus { ttl, ..status }.to_value()
     });
     match (cache_status, headers.get_mut(&CACHE_STATUS).filter(|line| line.is_empty())) {

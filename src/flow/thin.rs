@@ -3,7 +3,7 @@
 //! Whoever writes HTTP/1 itself, as the sidecar does, needs no map: the lines of a stored response are kept as they go onto the wire, and building a map
 //! from them, only to have a server take it apart again, is the larger part of what a hit costs. Everybody else gets the map.
 
-use crate::cache::entry::{Head, Stored};
+use crate::cache::entry::Stored;
 use crate::clock::Stamp;
 use crate::flow::glance::Glance;
 use crate::rfc::cache_status::CacheStatus;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// The head of a fresh hit with a body: the stored fields but for `Content-Length`, which whoever writes the body knows, and what is ours.
 #[derive(Debug)]
 pub(crate) struct Thin {
-    head: Arc<Head>,
+    stored: Arc<Stored>,
     /// Seconds.
     ttl: i64,
     /// Seconds.
@@ -25,19 +25,20 @@ pub(crate) struct Thin {
 
 impl Thin {
     /// The head for a plain GET that `stored` answers while it is fresh. `None` where the answer depends on more than that.
-    pub(crate) fn of(stored: &Stored, method: &Method, glance: Glance, now: Stamp, cache_status: bool) -> Option<Self> {
+    pub(crate) fn of(stored: &Arc<Stored>, method: &Method, glance: Glance, now: Stamp, cache_status: bool) -> Option<Self> {
         let head = &stored.head;
-        let plain = *method == Method::GET && !glance.conditional && stored.range.is_none();
-        if !plain || head.status != StatusCode::OK || stored.body.is_empty() || stored.trailers.is_some() {
+        let plain = *method == Method::GET && !glance.conditional && stored.is_plain();
+        if !plain || head.status != StatusCode::OK || stored.body.is_empty() {
             return None;
         }
-        let age = u32::try_from((head.life.age(now) / 1000).min(MAX_DELTA_SECONDS)).unwrap_or(u32::MAX);
-        Some(Self { head: Arc::clone(head), age, ttl: head.life.left(now).div_euclid(1000), cache_status })
+        let life = head.life();
+        let age = u32::try_from((life.age(now) / 1000).min(MAX_DELTA_SECONDS)).unwrap_or(u32::MAX);
+        Some(Self { stored: Arc::clone(stored), age, ttl: life.left(now).div_euclid(1000), cache_status })
     }
 
     /// Writes the lines as they go onto the wire, each with its CRLF.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.head.fields.lines());
+        out.extend_from_slice(self.stored.head.fields.lines());
         out.extend_from_slice(b"age: ");
         out.extend_from_slice(itoa::Buffer::new().format(self.age).as_bytes());
         out.extend_from_slice(b"\r\n");

@@ -117,7 +117,7 @@ pub(crate) fn choose(shared: &Shared, key: &KeyBuf, parts: &Parts) -> Result<Arc
     let resource = shared.store.get(key).ok_or(Forward::UriMiss)?;
     let headers = &parts.headers;
     resource.select(headers, |head, part| part_answers(head, part, &parts.method, headers)).cloned().ok_or_else(|| {
-        let partial = resource.variants.iter().any(|stored| stored.range.is_some() && stored.head.is_selected_by(headers));
+        let partial = resource.variants().iter().any(|stored| stored.range().is_some() && stored.head.is_selected_by(headers));
         if partial { Forward::Partial } else { Forward::VaryMiss }
     })
 }
@@ -183,7 +183,7 @@ pub(crate) fn look_up(
         Ok(stored) => stored,
         Err(why) => return Found::Ask { why, stored: None },
     };
-    let verdict = judge(&stored.head.life, stored.level(&shared.groups), directives, now);
+    let verdict = judge(&stored.head.life(), stored.level(&shared.groups), directives, now);
     match verdict {
         Verdict::Fresh => Found::Fresh(stored),
         Verdict::Stale { refresh } => Found::Stale(stored, refresh),
