@@ -8,6 +8,7 @@ use crate::cache::fields::Fields;
 use crate::cache::groups::{Groups, Level};
 use crate::cache::head::Head;
 use crate::cache::ledger::{Ledger, Warmth};
+use crate::cache::room::{room, shared_room};
 use crate::clock::Stamp;
 use crate::rfc::range::ContentRange;
 use bytes::Bytes;
@@ -15,9 +16,8 @@ use http::HeaderMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
-/// What a stored response costs beyond its lines and its body: these structs, the nodes of the map, what the allocator rounds up. By
-/// `benches/memory`: with it the count is what the process really grows by.
-const FIXED_WEIGHT: usize = 820;
+/// What the readers of a body share, beside its bytes.
+const SHARED_BODY: usize = 32;
 
 /// One stored response: one variant of a target.
 #[derive(Debug)]
@@ -133,7 +133,8 @@ impl Stored {
     /// Bytes that it takes: head, body, trailers, index.
     pub(crate) fn weight(&self) -> usize {
         let rare = self.rare.as_ref().map_or(0, |rare| rare.weight());
-        FIXED_WEIGHT + self.head.weight() + self.body.len() + rare
+        let body = if self.body.is_empty() { 0 } else { room(self.body.len()) + SHARED_BODY };
+        shared_room(size_of::<Self>()) + self.head.weight() + body + rare
     }
 
     /// What invalidations have brought it to. A ban that hits it is marked on it, as the sweep would.
@@ -203,7 +204,7 @@ impl Stored {
 impl Rare {
     fn weight(&self) -> usize {
         let trailers = self.trailers.iter().map(|trailers| Fields::compact(trailers).weight()).sum::<usize>();
-        size_of::<Self>() + trailers
+        room(size_of::<Self>()) + trailers
     }
 }
 

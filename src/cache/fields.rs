@@ -3,6 +3,7 @@
 //! A `HeaderMap` costs over a hundred bytes per line and keeps room to grow; what is stored never grows, and most of the time its lines go to the wire as
 //! they are. They are one text, and four bytes per line say how long its value is and what its name is.
 
+use crate::cache::room::room;
 use crate::rfc::cache_status::CACHE_STATUS;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -228,7 +229,7 @@ impl Fields {
 
     /// Bytes of memory.
     pub(crate) const fn weight(&self) -> usize {
-        self.block.len()
+        room(self.block.len())
     }
 }
 

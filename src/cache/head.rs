@@ -5,6 +5,7 @@ use crate::cache::freshness::Life;
 use crate::cache::groups::{Group, Groups, Level};
 use crate::cache::key::Key;
 use crate::cache::packed::{Packed, PackedLife};
+use crate::cache::room::{room, shared_room};
 use crate::cache::secret::may_be_credentials;
 use crate::rfc::date;
 use crate::rfc::vary::{self, Selector};
@@ -27,6 +28,9 @@ pub(crate) struct Head {
     born: Packed,
     pub(crate) status: StatusCode,
 }
+
+/// What the allocator rounds up of the pieces of a selector, beside its own class.
+const SELECTOR_PIECES: usize = 64;
 
 /// What not every response has.
 #[derive(Clone, Debug, Default)]
@@ -171,7 +175,7 @@ impl Head {
 
     /// Bytes beyond its own. The key is counted for each variant: after a refresh it is a copy of its own.
     pub(crate) fn weight(&self) -> usize {
-        let selector = self.selector.as_ref().map_or(0, |selector| selector.weight());
+        let selector = self.selector.as_ref().map_or(0, |selector| room(selector.weight()) + SELECTOR_PIECES);
         let ties = self.ties.as_ref().map_or(0, |ties| ties.weight());
         self.fields.weight() + self.key.weight() + selector + ties
     }
@@ -182,6 +186,6 @@ impl Ties {
     fn weight(&self) -> usize {
         let groups =
             self.groups.iter().flat_map(|groups| groups.iter()).map(|group| group.weight() + size_of::<Arc<Group>>()).sum::<usize>();
-        size_of::<Self>() + 2 * size_of::<usize>() + groups
+        room(size_of::<Self>()) + shared_room(0) + groups
     }
 }

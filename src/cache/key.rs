@@ -3,6 +3,7 @@
 //! Fields are length-prefixed, never joined, so that no two requests can share a key by construction. Keys are compared whole; the hash only
 //! finds them. It is seeded at random in every process.
 
+use crate::cache::room::shared_room;
 use crate::cache::rules::Identity;
 use crate::cache::settings::KeySettings;
 use foldhash::quality::RandomState as FastState;
@@ -168,7 +169,7 @@ impl KeyBuf {
 impl Key {
     /// Bytes of memory that the key itself takes.
     pub(crate) fn weight(&self) -> usize {
-        self.0.len() + size_of::<Self>() + 2 * size_of::<usize>()
+        shared_room(self.0.len())
     }
 
     pub(crate) fn hash_value(&self) -> u64 {

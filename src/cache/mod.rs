@@ -22,6 +22,7 @@ pub(crate) mod pins;
 pub(crate) mod policy;
 pub(crate) mod predictor;
 pub(crate) mod resource;
+pub(crate) mod room;
 pub mod rules;
 pub(crate) mod secret;
 pub mod settings;

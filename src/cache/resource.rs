@@ -3,6 +3,7 @@
 use crate::cache::entry::Stored;
 use crate::cache::groups::{Groups, Level};
 use crate::cache::head::Head;
+use crate::cache::room::shared_room;
 use crate::rfc::range::ContentRange;
 use http::{HeaderMap, HeaderName};
 use std::slice;
@@ -72,6 +73,10 @@ impl Resource {
     }
 
     pub(crate) fn weight(&self) -> usize {
-        self.variants().iter().map(|stored| stored.weight()).sum()
+        let list = match self {
+            Self::One(_) => 0,
+            Self::Several(variants) => shared_room(size_of_val(&**variants)),
+        };
+        list + self.variants().iter().map(|stored| stored.weight()).sum::<usize>()
     }
 }

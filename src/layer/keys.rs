@@ -3,6 +3,7 @@
 use crate::cache::groups::Level;
 use crate::cache::key::Key;
 use crate::cache::resource::Resource;
+use crate::cache::store;
 use crate::clock::Stamp;
 use crate::flow::shared::Shared;
 use crate::layer::Cache;
@@ -172,7 +173,7 @@ fn hits(resource: &Resource) -> u64 {
 }
 
 fn bytes(key: &Key, resource: &Resource) -> u64 {
-    (key.weight() + resource.weight()) as u64
+    store::weight(key, resource) as u64
 }
 
 /// As one word without meaning to anybody else: `hits-2a-9f3c`.
