@@ -46,7 +46,7 @@ impl From<Life> for PackedLife {
             lifetime: Packed::new(life.lifetime),
             stale_while_revalidate: Packed::new(life.stale_while_revalidate),
             stale_if_error: Packed::new(life.stale_if_error),
-            marks: life.source as u8 | u8::from(life.must_revalidate) * MUST_REVALIDATE | u8::from(life.no_cache) * NO_CACHE,
+            marks: life.source as u8 + u8::from(life.must_revalidate) * MUST_REVALIDATE + u8::from(life.no_cache) * NO_CACHE,
         }
     }
 }

@@ -285,6 +285,7 @@ where
 /// The wire and the service of a hyper that is idle, and nothing else of it. By a function, for its end is where the box is freed and the buffer that hyper gives back.
 ///
 /// Nothing that the wire let through is left in an idle hyper; if it were, it could not be given to the next: `None`.
+#[expect(clippy::boxed_local, reason = "here the box ends")]
 fn part<S, B>(connection: Box<http1::Connection<TokioIo<Box<Wire<Stream>>>, S>>) -> Option<(Box<Wire<Stream>>, S)>
 where
     S: HttpService<Incoming, ResBody = B>,
