@@ -3,7 +3,8 @@
 //!     cargo bench --bench warm
 //!
 //! 1. Over real sockets, origin 300 ms, a start-up plan of 200 items: how long the first requests take afterwards.
-//! 2. A run of 2,000 items (origin 10 ms, 64 at a time) against the arithmetic limit.
+//! 2. A run of 2,000 items (origin 10 ms, 64 at a time) against the arithmetic limit, and 64 plain clients that ask for as much. This origin is punctual: tokio's
+//!    timers would make of 10 ms what is left of a millisecond more, and wake all at once.
 //! 3. Readers' hits and live misses while such a run goes on, against quiet rounds, in turn.
 //! 4. In process, origin at once: what the runner costs per item beyond the fill, against the same requests from a plain loop, in turn.
 //!
@@ -51,6 +52,37 @@ async fn answer(mut socket: TcpStream, delay: Duration) -> std::io::Result<()> {
             tokio::time::sleep(delay).await;
             let head = "HTTP/1.1 200 OK\r\ncache-control: max-age=3600\r\ncontent-length: 1024\r\n\r\n";
             socket.write_all(&[head.as_bytes(), &[b'a'; 1024]].concat()).await?;
+        }
+    }
+}
+
+/// An origin that answers every request after `delay`, to some 60 us: a thread for each connection.
+fn punctual_origin(delay: Duration) -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    std::thread::spawn(move || {
+        for socket in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || answer_punctually(socket, delay));
+        }
+    });
+    address
+}
+
+fn answer_punctually(mut socket: std::net::TcpStream, delay: Duration) -> std::io::Result<()> {
+    use std::io::{Read as _, Write as _};
+    socket.set_nodelay(true)?;
+    let answer = [&b"HTTP/1.1 200 OK\r\ncache-control: max-age=3600\r\ncontent-length: 1024\r\n\r\n"[..], &[b'a'; 1024]].concat();
+    let (mut seen, mut buffer) = (Vec::new(), [0; 4096]);
+    loop {
+        let count = socket.read(&mut buffer)?;
+        seen.extend_from_slice(&buffer[..count]);
+        if count == 0 {
+            return Ok(());
+        }
+        if seen.ends_with(b"\r\n\r\n") {
+            seen.clear();
+            std::thread::sleep(delay);
+            socket.write_all(&answer)?;
         }
     }
 }
@@ -140,7 +172,7 @@ fn after_start_up(outside: &Runtime, inside: &Runtime) {
 }
 
 fn against_the_limit(outside: &Runtime, inside: &Runtime) {
-    let upstream = origin(outside, Duration::from_millis(10));
+    let upstream = punctual_origin(Duration::from_millis(10));
     let settings =
         WarmSettings { max_rate: 0, concurrency: 64, groups: vec![pages("g", 2000).only_on_demand()], ..WarmSettings::default() };
     let (_, guard) = sidecar(inside, upstream, settings);
@@ -155,6 +187,28 @@ fn against_the_limit(outside: &Runtime, inside: &Runtime) {
     }
     ratios.sort_by(f64::total_cmp);
     println!("2. 2,000 items, origin 10 ms, 64 at a time: limit {limit:?}, run / limit: median {:.2}, all {ratios:.2?}", ratios[2]);
+    let mut plain: Vec<f64> = (0..5).map(|_| inside.block_on(plain_clients(upstream)).as_secs_f64() / limit.as_secs_f64()).collect();
+    plain.sort_by(f64::total_cmp);
+    println!("   64 plain clients with the same origin, plain / limit: median {:.2}, all {plain:.2?}", plain[2]);
+}
+
+/// How long 64 clients take for 2,000 requests, each with a connection that is open.
+async fn plain_clients(upstream: SocketAddr) -> Duration {
+    let mut clients = Vec::new();
+    for _ in 0..64 {
+        clients.push(Client::new(upstream).await);
+    }
+    let start = Instant::now();
+    let mut asking = tokio::task::JoinSet::new();
+    for (number, mut client) in clients.into_iter().enumerate() {
+        asking.spawn(async move {
+            for _ in (number..2000).step_by(64) {
+                client.get("/p").await;
+            }
+        });
+    }
+    asking.join_all().await;
+    start.elapsed()
 }
 
 fn beside_readers(outside: &Runtime, inside: &Runtime, max_rate: u32) {

@@ -4,7 +4,8 @@
 //! they are. They are one text, and four bytes per line say how long its value is and what its name is.
 
 use crate::cache::room::room;
-use crate::rfc::cache_status::CACHE_STATUS;
+use crate::rfc::age;
+use crate::rfc::cache_status::{CACHE_STATUS, CacheStatus};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use foldhash::HashMap;
@@ -33,6 +34,25 @@ pub(crate) struct Fields {
 /// Bytes before the marks of the lines.
 const LEAD: usize = 6;
 
+/// What an answer says beside what is stored. It changes twice a second, with the age and with the lifetime that is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// Seconds.
+    pub(crate) age: u64,
+    /// `None`: nothing, `Cache-Status` is switched off.
+    pub(crate) status: Option<CacheStatus>,
+}
+
+impl Said {
+    /// Adds it: RFC 9111 section 5.1 (Age), and RFC 9211 behind what other caches have said.
+    pub(crate) fn add_to(&self, map: &mut HeaderMap) {
+        map.insert(AGE, age::value(self.age));
+        if let Some(status) = self.status {
+            map.append(&CACHE_STATUS, status.to_value());
+        }
+    }
+}
+
 /// What is kept of a line beside its text.
 #[derive(Clone, Copy, Debug)]
 struct Line {
@@ -53,7 +73,7 @@ static NAMES: LazyLock<Names> = LazyLock::new(Names::default);
 const MOST_NAMES: usize = 1024;
 const LONGEST_NAME: usize = 64;
 
-/// Bytes of ready maps, of all caches of the process.
+/// Bytes of answers' maps that are kept, of all caches of the process.
 static READY: AtomicUsize = AtomicUsize::new(0);
 /// So many there are at most: with a usual head, of the two thousand responses that are asked for most in process or over HTTP/2.
 const MOST_READY: usize = 4 << 20;
@@ -62,19 +82,19 @@ const READY_LINE: usize = 144;
 /// What the text of a map takes beside its bytes: that its values share it.
 const READY_TEXT: usize = 32;
 
-/// A map, and the bytes that it counts for.
+/// The head of the last answer, which is the next one's too while it says the same, and the bytes that it counts for.
 #[derive(Debug)]
 struct Ready {
-    map: HeaderMap,
+    last: ArcSwap<(Said, HeaderMap)>,
     bytes: usize,
 }
 
 impl Ready {
-    /// A map whose values are parts of a `text` of so many bytes; `None` if there are enough.
-    fn of(map: &HeaderMap, text: usize) -> Option<Self> {
-        let bytes = size_of::<Self>() + map.capacity() * READY_LINE + text + READY_TEXT;
+    /// An answer whose values are parts of a `text` of so many bytes; `None` if there are enough.
+    fn of(said: Said, map: &HeaderMap, text: usize) -> Option<Self> {
+        let bytes = size_of::<Self>() + size_of::<(Said, HeaderMap)>() + map.capacity() * READY_LINE + text + READY_TEXT;
         let added = READY.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |all| Some(all + bytes).filter(|all| *all <= MOST_READY));
-        added.is_ok().then(|| Self { map: map.clone(), bytes }) // a Ready that was made counts
+        added.is_ok().then(|| Self { last: ArcSwap::from_pointee((said, map.clone())), bytes }) // a Ready that was made counts
     }
 }
 
@@ -192,21 +212,26 @@ impl Fields {
         self.find(name).is_some()
     }
 
-    /// The same as [`to_map`](Self::to_map), for a response that is `hot`: its map is kept, if there is room. It may have an empty `Age` and an empty `Cache-Status`.
-    pub(crate) fn to_map_again(&self, hot: bool) -> HeaderMap {
-        if let Some(ready) = self.ready.get() {
-            return ready.map.clone();
+    /// All lines as a map, with what is `said` beside them. For a response that is `hot` the map is kept, if there is room: most answers of one second say
+    /// the same.
+    pub(crate) fn to_answer(&self, said: Said, hot: bool) -> HeaderMap {
+        let ready = self.ready.get();
+        if let Some(ready) = ready {
+            let last = ready.last.load();
+            if last.0 == said {
+                return last.1.clone();
+            }
         }
         let mut map = self.to_map();
-        if hot {
-            // A clone has no room to grow: it brings the places of what each answer gets of its own.
-            map.insert(AGE, HeaderValue::from_static(""));
-            if !map.contains_key(&CACHE_STATUS) {
-                map.insert(&CACHE_STATUS, HeaderValue::from_static(""));
+        said.add_to(&mut map);
+        match ready {
+            Some(ready) => ready.last.store(Arc::new((said, map.clone()))), // it has as many lines as before, give or take one
+            None if hot => {
+                if let Some(ready) = Ready::of(said, &map, self.text().len()) {
+                    let _ = self.ready.set(Box::new(ready)); // another thread's is as good
+                }
             }
-            if let Some(ready) = Ready::of(&map, self.text().len()) {
-                let _ = self.ready.set(Box::new(ready)); // another thread's is as good
-            }
+            None => {}
         }
         map
     }
@@ -269,7 +294,8 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fields, LONGEST_NAME, READY_LINE, Ready};
+    use super::{Fields, LONGEST_NAME, READY_LINE, Ready, Said};
+    use crate::rfc::cache_status::CacheStatus;
     use http::{HeaderMap, HeaderName, HeaderValue};
 
     #[test]
@@ -291,24 +317,34 @@ mod tests {
     }
 
     #[test]
-    fn a_map_at_hand_has_the_same_lines_and_places_for_two_more() {
+    fn an_answer_says_what_is_stored_and_what_is_true_now() {
         let mut map = HeaderMap::new();
-        for (name, value) in [("b", "1"), ("a", "2"), ("b", "3")] {
+        for (name, value) in [("b", "1"), ("cache-status", "other; hit"), ("b", "3")] {
             map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         let fields = Fields::compact(&map);
-        assert_eq!(fields.to_map_again(false), map, "nothing is kept of what is not hot");
-        for _ in 0..3 {
-            let mut again = fields.to_map_again(true);
-            assert_eq!(
-                (again.remove("age").unwrap(), again.remove("cache-status").unwrap()),
-                (HeaderValue::from_static(""), HeaderValue::from_static(""))
-            );
-            assert_eq!(again, map);
+        let said = |age, ttl| Said { age, status: Some(CacheStatus { name: "w", hit: true, ttl: Some(ttl), ..CacheStatus::default() }) };
+        for hot in [false, true] {
+            for (said, age, status) in [
+                (said(1, 9), "1", vec!["other; hit", "w; hit; ttl=9"]),
+                (said(1, 9), "1", vec!["other; hit", "w; hit; ttl=9"]),
+                (said(2, 8), "2", vec!["other; hit", "w; hit; ttl=8"]),
+                (Said { status: None, ..said(2, 8) }, "2", vec!["other; hit"]),
+            ] {
+                let mut answer = fields.to_answer(said, hot);
+                assert_eq!(answer.get_all("cache-status").iter().collect::<Vec<_>>(), status);
+                assert_eq!(answer.remove("age").unwrap(), age);
+                answer.insert("cache-status", HeaderValue::from_static("other; hit"));
+                assert_eq!(answer, map);
+            }
+            assert_eq!(fields.ready.get().is_some(), hot, "nothing is kept of what is not hot");
         }
-        assert!(fields.ready.get().is_some());
-        // There is a bound on them all.
-        let large = || Ready::of(&HeaderMap::with_capacity(24_000), 0);
+    }
+
+    #[test]
+    fn there_is_a_bound_on_all_answers_that_are_kept() {
+        let said = Said { age: 0, status: None };
+        let large = || Ready::of(said, &HeaderMap::with_capacity(24_000), 0);
         let first = large();
         assert!(first.is_some() && large().is_none(), "{}", 24_000 * READY_LINE);
         drop(first);

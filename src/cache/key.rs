@@ -17,6 +17,9 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::Arc;
 
+/// Keys up to this size are built without an allocation.
+const ON_STACK: usize = 320;
+
 /// An owned key: its hash, then what it is made of. Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Key(Arc<[u8]>);
@@ -25,7 +28,7 @@ pub(crate) struct Key(Arc<[u8]>);
 pub(crate) struct KeyBuf {
     hash: u64,
     /// As in a [`Key`].
-    bytes: SmallVec<[u8; 320]>,
+    bytes: SmallVec<[u8; ON_STACK]>,
 }
 
 /// Bytes of the hash before a key.
@@ -69,17 +72,18 @@ impl KeySecrets {
     }
 
     pub(crate) fn build(&self, parts: &KeyParts<'_>) -> KeyBuf {
-        let mut bytes = SmallVec::new();
-        let flags = u8::from(parts.https) | u8::from(parts.query.is_some()) << 1 | u8::from(parts.partition.is_some()) << 2;
-        bytes.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0, flags]);
-        field(&mut bytes, |bytes| bytes.extend(parts.authority.bytes().map(|byte| byte.to_ascii_lowercase())));
-        field(&mut bytes, |bytes| bytes.extend_from_slice(parts.path.as_bytes()));
+        let partition: &[u8] = parts.partition.as_ref().map_or(&[], |partition| partition);
+        let query = parts.query.map_or(0, |query| query.len() + 4);
+        let mut bytes = room(HASH + 1 + parts.authority.len() + 4 + parts.path.len() + 4 + query + partition.len());
+        let (flags, rest) = bytes[HASH..].split_at_mut(1);
+        flags[0] = u8::from(parts.https) | u8::from(parts.query.is_some()) << 1 | u8::from(parts.partition.is_some()) << 2;
+        let (authority, mut rest) = put_field(rest, parts.authority);
+        authority.make_ascii_lowercase();
+        (_, rest) = put_field(rest, parts.path);
         if let Some(query) = parts.query {
-            field(&mut bytes, |bytes| bytes.extend_from_slice(query.as_bytes()));
+            (_, rest) = put_field(rest, query);
         }
-        if let Some(partition) = parts.partition {
-            bytes.extend_from_slice(&partition);
-        }
+        rest.copy_from_slice(partition);
         let hash = self.seed.hash_one(&bytes[HASH..]);
         bytes[..HASH].copy_from_slice(&hash.to_ne_bytes());
         KeyBuf { hash, bytes }
@@ -91,14 +95,19 @@ impl KeySecrets {
     }
 }
 
-/// Appends a field behind its length.
-fn field(bytes: &mut SmallVec<[u8; 320]>, write: impl FnOnce(&mut SmallVec<[u8; 320]>)) {
-    let at = bytes.len();
-    bytes.extend_from_slice(&[0; 4]);
-    write(bytes);
+/// So many zeros.
+fn room(length: usize) -> SmallVec<[u8; ON_STACK]> {
+    if length <= ON_STACK { SmallVec::from_buf_and_len([0; ON_STACK], length) } else { SmallVec::from_vec(vec![0; length]) }
+}
+
+/// Writes a field behind its length; the field, and what is left of the room.
+fn put_field<'a>(room: &'a mut [u8], text: &str) -> (&'a mut [u8], &'a mut [u8]) {
+    let (prefix, rest) = room.split_at_mut(4);
     // A field is part of a request head, which no server reads beyond some megabytes; a longer one would only make the prefix wrap.
-    let length = u32::try_from(bytes.len() - at - 4).unwrap_or(u32::MAX);
-    bytes[at..at + 4].copy_from_slice(&length.to_le_bytes());
+    prefix.copy_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
+    let (field, rest) = rest.split_at_mut(text.len());
+    field.copy_from_slice(text.as_bytes());
+    (field, rest)
 }
 
 /// Scheme and authority of a request: those of an absolute target, else of Host. A default port is no difference (RFC 9110 section 4.2.3).

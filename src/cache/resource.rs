@@ -6,6 +6,7 @@ use crate::cache::head::Head;
 use crate::cache::room::shared_room;
 use crate::rfc::range::ContentRange;
 use http::{HeaderMap, HeaderName};
+use std::ops::Deref;
 use std::slice;
 use std::sync::Arc;
 
@@ -43,13 +44,29 @@ impl Resource {
 
     /// The stored response that `request` selects; whole ones before parts, newer ones before older ones. `part` decides whether a stored part will do.
     pub(crate) fn select(&self, request: &HeaderMap, part: impl Fn(&Head, &ContentRange) -> bool) -> Option<&Arc<Stored>> {
-        let fits = |stored: &&Arc<Stored>| stored.range().is_none_or(|range| part(&stored.head, &range));
+        self.place_of(request, part).map(|at| &self.variants()[at])
+    }
+
+    /// The same, held by all this.
+    ///
+    /// # Errors
+    /// None is selected.
+    pub(crate) fn choose(self, request: &HeaderMap, part: impl Fn(&Head, &ContentRange) -> bool) -> Result<Chosen, Self> {
+        match self.place_of(request, part) {
+            Some(at) => Ok(Chosen { resource: self, at }),
+            None => Err(self),
+        }
+    }
+
+    fn place_of(&self, request: &HeaderMap, part: impl Fn(&Head, &ContentRange) -> bool) -> Option<usize> {
+        let fits = |stored: &Stored| stored.range().is_none_or(|range| part(&stored.head, &range));
         let selected = |whole: bool| {
-            self.variants().iter().filter(fits).find(|stored| stored.range().is_none() == whole && stored.head.is_selected_by(request))
+            let mut variants = self.variants().iter();
+            variants.position(|stored| stored.range().is_none() == whole && fits(stored) && stored.head.is_selected_by(request))
         };
         selected(true)
             .or_else(|| selected(false))
-            .or_else(|| self.variants().iter().filter(fits).find(|stored| stored.head.is_preferred_by(request)))
+            .or_else(|| self.variants().iter().position(|stored| fits(stored) && stored.head.is_preferred_by(request)))
     }
 
     /// The selecting fields of the newest variant.
@@ -78,5 +95,27 @@ impl Resource {
             Self::Several(variants) => shared_room(size_of_val(&**variants)),
         };
         list + self.variants().iter().map(|stored| stored.weight()).sum::<usize>()
+    }
+}
+
+/// One variant, held by the resource that it belongs to: what all readers share is counted once for a hit, not once for each.
+#[derive(Clone, Debug)]
+pub(crate) struct Chosen {
+    resource: Resource,
+    at: usize,
+}
+
+impl Chosen {
+    /// The variant by itself.
+    pub(crate) fn stored(&self) -> &Arc<Stored> {
+        &self.resource.variants()[self.at]
+    }
+}
+
+impl Deref for Chosen {
+    type Target = Stored;
+
+    fn deref(&self) -> &Stored {
+        self.stored()
     }
 }

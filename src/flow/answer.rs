@@ -1,17 +1,18 @@
 //! Turning something stored into a response: preconditions, ranges, HEAD, `Age` and `Cache-Status`. Pure, but for the bytes that it slices.
 
 use crate::cache::entry::Stored;
+use crate::cache::fields::Said;
 use crate::cache::head::Head;
 use crate::clock::Stamp;
 use crate::flow::body::CacheBody;
 use crate::flow::spool::Reader;
 use crate::flow::thin::Thin;
-use crate::rfc::cache_status::{CACHE_STATUS, CacheStatus};
+use crate::rfc::cache_status::CacheStatus;
+use crate::rfc::conditional;
 use crate::rfc::range::{self, ByteRange, ContentRange, RangeSet};
-use crate::rfc::{age, conditional};
 use bytes::Bytes;
 use http::header::{
-    AGE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
     RANGE, TRAILER,
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
@@ -20,7 +21,7 @@ use std::collections::VecDeque;
 /// More ranges than this in one request are ignored and answered with the whole.
 const MAX_RANGES: usize = 16;
 
-/// After so many hits a response keeps a map of its fields ready.
+/// After so many hits a response keeps the head of its last answer.
 const HOT: u64 = 8;
 
 /// Who is answered.
@@ -74,7 +75,7 @@ pub(crate) fn from_stored<B>(stored: &Stored, client: &Client<'_>) -> Response<C
             }
         }
     }
-    let mut response = with_head(head.status, head.fields.to_map_again(stored.hits() >= HOT), head, client);
+    let mut response = bare(head.status, head.fields.to_answer(said(head, client), stored.hits() >= HOT));
     if client.wants_body() {
         *response.body_mut() = CacheBody::stored(stored.body.clone(), stored.trailers().cloned());
     }
@@ -82,9 +83,10 @@ pub(crate) fn from_stored<B>(stored: &Stored, client: &Client<'_>) -> Response<C
 }
 
 /// The answer of a hit that leaves its fields to whoever writes them.
-pub(crate) fn thin<B>(stored: &Stored, thin: Thin) -> Response<CacheBody<B>> {
-    let mut response = Response::new(CacheBody::thin(stored.body.clone(), thin));
-    *response.status_mut() = stored.head.status;
+pub(crate) fn thin<B>(thin: Thin) -> Response<CacheBody<B>> {
+    let (status, body) = (thin.stored().head.status, thin.stored().body.clone());
+    let mut response = Response::new(CacheBody::thin(body, thin));
+    *response.status_mut() = status;
     response
 }
 
@@ -206,19 +208,23 @@ fn slice(body: &Bytes, wanted: ByteRange, offset: u64) -> Bytes {
     body.slice(start.min(end)..end)
 }
 
-/// The head of an answer: RFC 9111 section 5.1 (Age) and RFC 9211. An empty line of either holds the place for a value.
-fn with_head<B>(status: StatusCode, mut headers: HeaderMap, head: &Head, client: &Client<'_>) -> Response<CacheBody<B>> {
-    headers.insert(AGE, age::value(head.life().age(client.now) / 1000));
-    let cache_status = client.status.map(|status| {
+/// What is true of an answer now.
+fn said(head: &Head, client: &Client<'_>) -> Said {
+    let status = client.status.map(|status| {
         let ttl = if status.hit { Some(head.life().left(client.now).div_euclid(1000)) } else { status.ttl };
-        CacheStatus { ttl, ..status }.to_value()
+        CacheStatus { ttl, ..status }
     });
-    match (cache_status, headers.get_mut(&CACHE_STATUS).filter(|line| line.is_empty())) {
-        (Some(value), Some(place)) => *place = value,
-        (Some(value), None) => drop(headers.append(&CACHE_STATUS, value)),
-        (None, Some(_)) => drop(headers.remove(&CACHE_STATUS)),
-        (None, None) => {}
-    }
+    Said { age: head.life().age(client.now) / 1000, status }
+}
+
+/// An answer with these headers, and with what is true of it now.
+fn with_head<B>(status: StatusCode, mut headers: HeaderMap, head: &Head, client: &Client<'_>) -> Response<CacheBody<B>> {
+    said(head, client).add_to(&mut headers);
+    bare(status, headers)
+}
+
+/// An answer without a body.
+fn bare<B>(status: StatusCode, headers: HeaderMap) -> Response<CacheBody<B>> {
     let mut response = Response::new(CacheBody::empty());
     *response.status_mut() = status;
     *response.headers_mut() = headers;

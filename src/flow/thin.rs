@@ -4,17 +4,17 @@
 //! from them, only to have a server take it apart again, is the larger part of what a hit costs. Everybody else gets the map.
 
 use crate::cache::entry::Stored;
+use crate::cache::resource::Chosen;
 use crate::clock::Stamp;
 use crate::flow::glance::Glance;
 use crate::rfc::cache_status::CacheStatus;
 use crate::rfc::number::MAX_DELTA_SECONDS;
 use http::{Method, StatusCode};
-use std::sync::Arc;
 
 /// The head of a fresh hit with a body: the stored fields but for `Content-Length`, which whoever writes the body knows, and what is ours.
 #[derive(Debug)]
 pub(crate) struct Thin {
-    stored: Arc<Stored>,
+    stored: Chosen,
     /// Seconds.
     ttl: i64,
     /// Seconds.
@@ -24,16 +24,24 @@ pub(crate) struct Thin {
 }
 
 impl Thin {
-    /// The head for a plain GET that `stored` answers while it is fresh. `None` where the answer depends on more than that.
-    pub(crate) fn of(stored: &Arc<Stored>, method: &Method, glance: Glance, now: Stamp, cache_status: bool) -> Option<Self> {
+    /// The head for a plain GET that `stored` answers while it is fresh.
+    ///
+    /// # Errors
+    /// The answer depends on more than that.
+    pub(crate) fn of(stored: Chosen, method: &Method, glance: Glance, now: Stamp, cache_status: bool) -> Result<Self, Chosen> {
         let head = &stored.head;
         let plain = *method == Method::GET && !glance.conditional && stored.is_plain();
         if !plain || head.status != StatusCode::OK || stored.body.is_empty() {
-            return None;
+            return Err(stored);
         }
         let life = head.life();
         let age = u32::try_from((life.age(now) / 1000).min(MAX_DELTA_SECONDS)).unwrap_or(u32::MAX);
-        Some(Self { stored: Arc::clone(stored), age, ttl: life.left(now).div_euclid(1000), cache_status })
+        Ok(Self { age, ttl: life.left(now).div_euclid(1000), cache_status, stored })
+    }
+
+    /// What it is the head of.
+    pub(crate) fn stored(&self) -> &Stored {
+        &self.stored
     }
 
     /// Writes the lines as they go onto the wire, each with its CRLF.

@@ -3,6 +3,7 @@
 use crate::cache::entry::Stored;
 use crate::cache::key::{self, KeyBuf, KeyParts, normalise_target, origin_of};
 use crate::cache::policy::{Verdict, judge};
+use crate::cache::resource::Chosen;
 use crate::cache::rules::Rule;
 use crate::cache::settings::Settings;
 use crate::clock::Stamp;
@@ -31,7 +32,7 @@ pub(crate) enum Route {
 #[derive(Debug)]
 pub(crate) enum Found {
     /// This answers it.
-    Fresh(Arc<Stored>),
+    Fresh(Chosen),
     /// This answers it although it is stale; with `true`, a refresh goes behind it.
     Stale(Arc<Stored>, bool),
     /// The origin has to be asked; what is stored can be validated, or stand in for an error.
@@ -61,7 +62,7 @@ pub(crate) fn match_rule(settings: &Settings, path: &str) -> Option<usize> {
 }
 
 /// Decides about the cache's part in a request. `has_body`: it has content, which no key knows (a "fat GET"). `forwarded_later`: it has no forwarding fields yet; a
-/// rule that reads an identity from one of them has come into force since it was begun.
+/// rule that reads an identity from one of them has come into force since it was begun. `resolved`: its target and its `Host` are known to name one host.
 pub(crate) fn route(
     parts: &Parts,
     glance: Glance,
@@ -69,6 +70,7 @@ pub(crate) fn route(
     rule: Option<&Rule>,
     has_body: bool,
     forwarded_later: bool,
+    resolved: bool,
 ) -> Route {
     if !settings.enabled {
         Route::Pass(Forward::Bypass, Some("disabled"))
@@ -80,7 +82,7 @@ pub(crate) fn route(
         Route::Pass(Forward::Bypass, Some("request-body"))
     } else if glance.upgrade {
         Route::Pass(Forward::Bypass, Some("upgrade"))
-    } else if !names_one_host(parts) {
+    } else if !resolved && !names_one_host(parts) {
         Route::Pass(Forward::Bypass, Some("host"))
     } else if glance.overridden {
         Route::Pass(Forward::Bypass, Some("override-header"))
@@ -113,10 +115,10 @@ pub(crate) fn directives(headers: &HeaderMap, glance: Glance) -> RequestDirectiv
 ///
 /// # Errors
 /// Why there is none.
-pub(crate) fn choose(shared: &Shared, key: &KeyBuf, parts: &Parts) -> Result<Arc<Stored>, Forward> {
+pub(crate) fn choose(shared: &Shared, key: &KeyBuf, parts: &Parts) -> Result<Chosen, Forward> {
     let resource = shared.store.get(key).ok_or(Forward::UriMiss)?;
     let headers = &parts.headers;
-    resource.select(headers, |head, part| part_answers(head, part, &parts.method, headers)).cloned().ok_or_else(|| {
+    resource.choose(headers, |head, part| part_answers(head, part, &parts.method, headers)).map_err(|resource| {
         let partial = resource.variants().iter().any(|stored| stored.range().is_some() && stored.head.is_selected_by(headers));
         if partial { Forward::Partial } else { Forward::VaryMiss }
     })
@@ -186,8 +188,8 @@ pub(crate) fn look_up(
     let verdict = judge(&stored.head.life(), stored.level(&shared.groups), directives, now);
     match verdict {
         Verdict::Fresh => Found::Fresh(stored),
-        Verdict::Stale { refresh } => Found::Stale(stored, refresh),
-        Verdict::Validate(_) => Found::Ask { why: forward(verdict), stored: Some(stored) },
+        Verdict::Stale { refresh } => Found::Stale(Arc::clone(stored.stored()), refresh),
+        Verdict::Validate(_) => Found::Ask { why: forward(verdict), stored: Some(Arc::clone(stored.stored())) },
         Verdict::Gone => Found::Ask { why: forward(verdict), stored: None },
     }
 }

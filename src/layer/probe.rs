@@ -50,7 +50,7 @@ impl Cache {
         let settings = self.shared.settings.load();
         let (mut parts, ()) = request.into_parts();
         let rule = visit::match_rule(&settings, parts.uri.path()).and_then(|rule| settings.rules.get(rule));
-        if let Route::Pass(_, why) = visit::route(&parts, Glance::at(&parts.headers), &settings, rule, false, false) {
+        if let Route::Pass(_, why) = visit::route(&parts, Glance::at(&parts.headers), &settings, rule, false, false, false) {
             let pass = rule.filter(|rule| rule.pass).map(|rule| Obstacle::Pass { rule: Arc::clone(&rule.name) });
             return Foreseen { obstacle: pass.or(Some(Obstacle::Bypass(why.unwrap_or("method")))), found: None };
         }

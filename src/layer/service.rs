@@ -39,7 +39,7 @@ use tower_service::Service;
 pub struct CacheService<S> {
     inner: S,
     shared: Arc<Shared>,
-    /// Whether hits leave the fields of their heads to whoever writes them.
+    /// Whether the sidecar is in front: hits leave the fields of their heads to it, and it has made the target and `Host` of each request agree.
     thin: bool,
     /// Whether requests get their forwarding fields behind us: what varies by those cannot be told apart here.
     forwarded_later: bool,
@@ -96,7 +96,7 @@ where
         let rule = visit::match_rule(&settings, parts.uri.path());
         let matched = rule.and_then(|rule| settings.rules.get(rule));
         let glance = Glance::at(&parts.headers);
-        let route = visit::route(&parts, glance, &settings, matched, !body.is_end_stream(), self.forwarded_later);
+        let route = visit::route(&parts, glance, &settings, matched, !body.is_end_stream(), self.forwarded_later, self.thin);
         if let Route::Pass(why, detail) = route {
             if let Some(intent) = intent {
                 intent.settle(Fate::Uncacheable(NotStored::Pass));
@@ -120,14 +120,16 @@ where
                 let hits = stored.touch(now);
                 self.shared.hosts.note_hit(hits, &stored.head.key);
                 if self.shared.wishes.wants(hits) {
-                    self.nominate(&key, &stored);
+                    self.nominate(&key, stored.stored());
                 }
-                let thin = (self.thin && parts.version != Version::HTTP_2)
-                    .then(|| Thin::of(&stored, &parts.method, glance, now, settings.cache_status))
-                    .flatten();
+                let thin = if self.thin && parts.version != Version::HTTP_2 {
+                    Thin::of(stored, &parts.method, glance, now, settings.cache_status)
+                } else {
+                    Err(stored)
+                };
                 let mut response = match thin {
-                    Some(thin) => answer::thin(&stored, thin),
-                    None => answer::from_stored(&stored, &client(&settings, &parts, glance, now, None)),
+                    Ok(thin) => answer::thin(thin),
+                    Err(stored) => answer::from_stored(&stored, &client(&settings, &parts, glance, now, None)),
                 };
                 let ending = (Outcome::Hit, None);
                 answered_at_once(&self.shared, &settings, rule, ending, began, (&parts, glance.traced), key.hash_value(), &mut response);
@@ -193,7 +195,8 @@ impl<S> CacheService<S> {
     {
         let (why, stored) = match found {
             Found::Ask { why, stored } => (why, stored),
-            Found::Fresh(stored) | Found::Stale(stored, _) => (Forward::Stale, Some(stored)),
+            Found::Fresh(stored) => (Forward::Stale, Some(Arc::clone(stored.stored()))),
+            Found::Stale(stored, _) => (Forward::Stale, Some(stored)),
         };
         Visit {
             shared: Arc::clone(&self.shared),

@@ -35,7 +35,7 @@ pub(super) enum Stop {
 
 /// Checks a request and makes it fit for the service: an absolute target, a Host that agrees with it, no field that ends here, and nothing that its sender may not
 /// say. `empty` says that it has no body. Our own fields are still missing: [`complete`](forwarded::complete) puts them on.
-pub(super) fn admit(parts: &mut Parts, empty: bool, settings: &Settings, peer: &Peer, memory: &Memory) -> Result<Way, Stop> {
+pub(super) fn admit(parts: &mut Parts, empty: bool, settings: &Settings, peer: &Peer, memory: &mut Memory) -> Result<Way, Stop> {
     let notable = Notable::of(&parts.headers);
     if let Some(limits) = &settings.limits {
         limits.check(parts.uri.path(), &parts.headers, peer, &settings.server).map_err(Stop::Wait)?;
@@ -186,7 +186,7 @@ mod tests {
         let mut parts = request.body(()).unwrap().into_parts().0;
         let upstream = UpstreamSettings::new(Origin::http(Authority::from_static("o:1")));
         let settings = Settings::after(None, ServerSettings { max_request_body: 100, ..ServerSettings::default() }, upstream);
-        let way = admit(&mut parts, empty, &settings, &Peer::new(None), &Memory::default())?;
+        let way = admit(&mut parts, empty, &settings, &Peer::new(None), &mut Memory::default())?;
         Ok((way, parts))
     }
 

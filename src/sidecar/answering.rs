@@ -15,7 +15,8 @@ pin_project! {
     pub(super) struct Answering<F, B> {
         #[pin]
         way: Way<F, B>,
-        seat: Arc<Seat>,
+        // The answer takes it along.
+        seat: Option<Arc<Seat>>,
     }
 }
 
@@ -32,12 +33,12 @@ pin_project! {
 impl<F, B: Answer> Answering<F, B> {
     /// The service is answering.
     pub(super) fn called(seat: &Arc<Seat>, answering: F, asked: Asked, upload: Option<Box<Upload>>) -> Self {
-        Self { way: Way::Called { answering, asked, upload }, seat: Arc::clone(seat) }
+        Self { way: Way::Called { answering, asked, upload }, seat: Some(Arc::clone(seat)) }
     }
 
     /// Something else will.
     pub(super) fn slow(seat: &Arc<Seat>, waiting: impl Future<Output = Outgoing<B>> + Send + 'static) -> Self {
-        Self { way: Way::Slow { waiting: Box::pin(waiting) }, seat: Arc::clone(seat) }
+        Self { way: Way::Slow { waiting: Box::pin(waiting) }, seat: Some(Arc::clone(seat)) }
     }
 
     /// It is answered already.
@@ -55,17 +56,28 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut response = match this.way.project() {
+        let (mut response, is_closing) = match this.way.project() {
             WayProjection::Called { answering, asked, upload } => {
                 let Ok(response) = ready!(answering.poll(cx));
-                answered(this.seat, response, *asked, upload.as_deref())
+                let Some(seat) = this.seat.take() else { return Poll::Pending };
+                let is_closing = begin(&seat);
+                (answered(seat, response, *asked, upload.as_deref()), is_closing)
             }
-            WayProjection::Slow { waiting } => ready!(waiting.as_mut().poll(cx)),
+            WayProjection::Slow { waiting } => {
+                let response = ready!(waiting.as_mut().poll(cx));
+                let Some(seat) = this.seat.take() else { return Poll::Pending };
+                (response, begin(&seat))
+            }
         };
-        if this.seat.open.is_closing() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        if is_closing && response.status() != StatusCode::SWITCHING_PROTOCOLS {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        this.seat.exchange.begin();
         Poll::Ready(Ok(response))
     }
+}
+
+/// From now on hyper writes. Whether the connection is to close after that.
+fn begin(seat: &Seat) -> bool {
+    seat.exchange.begin();
+    seat.open.is_closing()
 }

@@ -4,6 +4,7 @@ use crate::sidecar::answering::Answering;
 use crate::sidecar::attend::{Answer, Attend, Question, Serve};
 use crate::sidecar::forward::{Seat, forward};
 use crate::sidecar::live::Watched;
+use crate::sidecar::target::Memory;
 use arc_swap::cache::Cache;
 use http::Request;
 use std::sync::Arc;
@@ -15,11 +16,12 @@ pub(super) struct Desk<S> {
     attended: bool,
     settings: Cache<Watched, Arc<crate::sidecar::live::Settings>>,
     seat: Arc<Seat>,
+    memory: Memory,
 }
 
 impl<S> Desk<S> {
     pub(super) fn new(service: S, seat: Arc<Seat>) -> Self {
-        Self { service, attended: false, settings: Cache::new(Watched(seat.live.clone())), seat }
+        Self { service, attended: false, settings: Cache::new(Watched(seat.live.clone())), seat, memory: Memory::default() }
     }
 
     /// The answer to a request, which may be waited for while others are taken.
@@ -32,6 +34,6 @@ impl<S> Desk<S> {
             self.attended = attended;
             self.service.attend(attended.then_some(&self.seat.peer));
         }
-        forward(&mut self.service, attended, &self.seat, self.settings.load(), request)
+        forward(&mut self.service, attended, &self.seat, self.settings.load(), &mut self.memory, request)
     }
 }

@@ -2,11 +2,11 @@
 
 use crate::flow::thin::Thin;
 use crate::sidecar::tunnel::Tunnel;
+use crate::sidecar::word::Ear;
 use crate::telemetry::Refusal;
 use crate::telemetry::log::Overruled;
 use http::HeaderValue;
 use parking_lot::Mutex;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -25,6 +25,8 @@ pub(super) struct Exchange {
     broken: AtomicBool,
     unfinished: AtomicBool,
     switched: AtomicBool,
+    /// Where it is told to finish or to close.
+    pub(super) ear: Ear,
     tunnel: Mutex<Option<Tunnel>>,
     offer: Slot<HeaderValue>,
     thin: Slot<Thin>,
@@ -64,7 +66,8 @@ impl Exchange {
         let (dozing, begun, done, broken, unfinished, switched) = (off(), off(), off(), off(), off(), off());
         let (tunnel, offer, thin, overruled) = (Mutex::default(), Slot::new(), Slot::new(), Mutex::default());
         let (born, idle) = (Instant::now(), AtomicU64::new(1));
-        Self { born, idle, dozing, begun, done, broken, unfinished, switched, tunnel, offer, thin, overruled }
+        let ear = Ear::default();
+        Self { born, idle, dozing, begun, done, broken, unfinished, switched, ear, tunnel, offer, thin, overruled }
     }
 
     /// The connection waits for the first byte of a request.
@@ -150,6 +153,11 @@ impl Exchange {
         self.begun.load(Ordering::Acquire)
     }
 
+    /// hyper has let go of the response body.
+    pub(super) fn end(&self) {
+        self.done.store(true, Ordering::Release);
+    }
+
     /// Whether hyper has let go of the response body: it is written, or will never be.
     pub(super) fn is_done(&self) -> bool {
         self.done.load(Ordering::Acquire)
@@ -189,15 +197,5 @@ impl Exchange {
     /// The tunnel that the connection becomes when hyper is done with it.
     pub(super) fn take_tunnel(&self) -> Option<Tunnel> {
         self.tunnel.lock().take()
-    }
-}
-
-/// Lives in the response body; hyper drops that when it is written.
-#[derive(Debug)]
-pub(super) struct UntilWritten(pub(super) Arc<Exchange>);
-
-impl Drop for UntilWritten {
-    fn drop(&mut self) {
-        self.0.done.store(true, Ordering::Release);
     }
 }

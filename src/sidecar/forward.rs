@@ -8,7 +8,7 @@ use crate::rfc::hop;
 use crate::sidecar::admission::{self, Stop, Way};
 use crate::sidecar::answering::Answering;
 use crate::sidecar::attend::{Answer, Question, Serve};
-use crate::sidecar::exchange::{Exchange, UntilWritten};
+use crate::sidecar::exchange::Exchange;
 use crate::sidecar::forwarded::{self, Peer};
 use crate::sidecar::limited::Limited;
 use crate::sidecar::live::{self, Live, Settings};
@@ -39,8 +39,23 @@ pub(super) struct Seat {
     pub(super) exchange: Arc<Exchange>,
     pub(super) upstream: Upstream,
     pub(super) peer: Arc<Peer>,
-    pub(super) memory: Memory,
     pub(super) open: Open,
+}
+
+/// Lives in the response body; hyper drops that when it is written.
+pub(super) struct UntilWritten(Arc<Seat>);
+
+impl UntilWritten {
+    /// The body broke off, and the end of the connection shall show it.
+    pub(super) fn break_off(&self) {
+        self.0.exchange.break_off();
+    }
+}
+
+impl Drop for UntilWritten {
+    fn drop(&mut self) {
+        self.0.exchange.end();
+    }
 }
 
 /// What must be remembered of a request to answer it.
@@ -70,6 +85,7 @@ pub(super) fn forward<S: Serve<B>, B: Answer, I: Question>(
     attended: bool,
     seat: &Arc<Seat>,
     settings: &Settings,
+    memory: &mut Memory,
     request: Request<I>,
 ) -> Answering<S::Future, B> {
     let (mut parts, body) = request.into_parts();
@@ -78,7 +94,7 @@ pub(super) fn forward<S: Serve<B>, B: Answer, I: Question>(
     }
     let asked = Asked::of(&parts);
     let complete = |parts: &mut Parts| forwarded::complete(parts, &seat.peer, &settings.server, &settings.upstream);
-    match admission::admit(&mut parts, body.is_end_stream(), settings, &seat.peer, &seat.memory) {
+    match admission::admit(&mut parts, body.is_end_stream(), settings, &seat.peer, memory) {
         Err(stop) => {
             let told = Told { parts: &parts, began: seat.live.clock.moment(), leg: None };
             let accept = parts.headers.get(ACCEPT).cloned();
@@ -87,7 +103,7 @@ pub(super) fn forward<S: Serve<B>, B: Answer, I: Question>(
         Ok(Way::Upgrade(offered)) => {
             complete(&mut parts);
             let asking = Arc::clone(seat);
-            Answering::slow(seat, async move { upgrade(&asking, parts, offered, asked).await })
+            Answering::slow(seat, async move { upgrade(asking, parts, offered, asked).await })
         }
         Ok(Way::Service) => {
             if !attended {
@@ -133,52 +149,52 @@ fn call<S: Serve<B>, B: Answer, I: Question>(
     Answering::slow(seat, async move {
         let Ok(()) = poll_fn(|cx| service.poll_ready(cx)).await;
         let Ok(response) = service.call(request).await;
-        answered(&waiting, response, asked, upload.as_deref())
+        answered(waiting, response, asked, upload.as_deref())
     })
 }
 
 /// What the service has answered, unless something of the request's body stands against it.
-pub(super) fn answered<B: Answer>(seat: &Seat, response: Response<B>, asked: Asked, upload: Option<&Upload>) -> Outgoing<B> {
+pub(super) fn answered<B: Answer>(seat: Arc<Seat>, response: Response<B>, asked: Asked, upload: Option<&Upload>) -> Outgoing<B> {
     if let Some(Upload { overruled, limit, accept }) = upload {
         if overruled.get() == Some(Refusal::BodyTooLarge) {
-            return stopped(seat, admission::body_too_large(*limit), accept.clone(), None);
+            return stopped(&seat, admission::body_too_large(*limit), accept.clone(), None);
         }
         overruled.settle();
     }
     if response.status().is_informational() {
         let accept = upload.and_then(|upload| upload.accept.clone());
-        return stopped(seat, bad_response("an interim response that nobody asked for"), accept, None);
+        return stopped(&seat, bad_response("an interim response that nobody asked for"), accept, None);
     }
     thin_or_full(seat, response, asked)
 }
 
 /// A response of the service: the head of a hit is left to the wire, any other is made fit for the client.
-fn thin_or_full<B: Answer>(seat: &Seat, mut response: Response<B>, asked: Asked) -> Outgoing<B> {
+fn thin_or_full<B: Answer>(seat: Arc<Seat>, mut response: Response<B>, asked: Asked) -> Outgoing<B> {
     match response.body_mut().take_thin() {
         Some(thin) => {
             seat.exchange.leave(thin);
-            response.map(|body| Reply::service(http_body_util::Either::Left(body), false, UntilWritten(seat.exchange.clone())))
+            response.map(|body| Reply::service(http_body_util::Either::Left(body), false, UntilWritten(seat)))
         }
         None => passed(seat, response.map(http_body_util::Either::Left), asked),
     }
 }
 
 /// Asks the upstream to switch protocols. Only its 101 makes a tunnel; any other answer is a response like all others.
-async fn upgrade<B: Answer>(seat: &Seat, mut parts: Parts, offered: HeaderValue, asked: Asked) -> Outgoing<B> {
+async fn upgrade<B: Answer>(seat: Arc<Seat>, mut parts: Parts, offered: HeaderValue, asked: Asked) -> Outgoing<B> {
     let log = seat.live.log();
     let leg = log.spans().and_then(|_| log.leg(Trace::of(&parts.headers).unwrap_or_else(|| log.new_trace())));
     if let Some(leg) = &leg {
         parts.extensions.insert(leg.clone());
     }
     let before = parts.clone();
-    let switching = Switching { seat, told: Some(Told { parts: &before, began: seat.live.clock.moment(), leg }) };
+    let switching = Switching { seat: &seat, told: Some(Told { parts: &before, began: seat.live.clock.moment(), leg }) };
     let (response, upstream) = seat.upstream.upgrade(parts, offered).await;
     let failure = response.extensions().get::<OriginFailure>().map(|failure| failure.0.as_str());
     let outcome = if failure.is_some() { Outcome::Failed } else { Outcome::Pass };
     switching.end(outcome, failure.unwrap_or(SWITCH), Some(response.status()));
     let Some(upstream) = upstream else { return passed(seat, response.map(http_body_util::Either::Right), asked) };
     seat.exchange.switch(Tunnel { upstream });
-    response.map(|body| Reply::service(http_body_util::Either::Right(body), false, UntilWritten(seat.exchange.clone())))
+    response.map(|body| Reply::service(http_body_util::Either::Right(body), false, UntilWritten(seat)))
 }
 
 /// RFC 9110 section 6.6.1: what has no Date gets one. hyper is not asked to: it cannot see the Date of a head that is left to the wire.
@@ -196,13 +212,13 @@ fn bad_response(detail: &'static str) -> Stop {
 }
 
 /// A response of the service, made fit for the client.
-fn passed<B: Answer>(seat: &Seat, response: Response<EitherBody<B>>, asked: Asked) -> Outgoing<B> {
+fn passed<B: Answer>(seat: Arc<Seat>, response: Response<EitherBody<B>>, asked: Asked) -> Outgoing<B> {
     let (mut parts, body) = response.into_parts();
     if Notable::of(&parts.headers).hop {
         hop::strip_unstorable(&mut parts.headers);
     }
     forwarded::via(&mut parts.headers, parts.version);
-    date(seat, &mut parts.headers);
+    date(&seat, &mut parts.headers);
     parts.version = Version::HTTP_11; // a proxy speaks its own version (RFC 9110 section 2.5)
     let exact = body.size_hint().exact();
     if let Some(length) = parts.headers.get(CONTENT_LENGTH) {
@@ -217,8 +233,7 @@ fn passed<B: Answer>(seat: &Seat, response: Response<EitherBody<B>>, asked: Aske
     if close_delimited {
         seat.exchange.begin_close_delimited();
     }
-    let until = UntilWritten(seat.exchange.clone());
-    Response::from_parts(parts, Reply::service(body, close_delimited, until))
+    Response::from_parts(parts, Reply::service(body, close_delimited, UntilWritten(seat)))
 }
 
 /// A request that does not come to the service, which tells of all others.
@@ -261,7 +276,7 @@ impl Drop for Switching<'_> {
 }
 
 /// A response of our own, to a request that accepts these types. `told`: unless the service tells of the request.
-pub(super) fn stopped<B: Answer>(seat: &Seat, stop: Stop, accept: Option<HeaderValue>, told: Option<&Told<'_>>) -> Outgoing<B> {
+pub(super) fn stopped<B: Answer>(seat: &Arc<Seat>, stop: Stop, accept: Option<HeaderValue>, told: Option<&Told<'_>>) -> Outgoing<B> {
     let (outcome, reason) = match &stop {
         Stop::Answer(_) => (Outcome::Pass, "max-forwards"),
         Stop::Wait(_) => (Outcome::Refused, Refusal::RateLimited.as_str()),
@@ -288,7 +303,7 @@ pub(super) fn stopped<B: Answer>(seat: &Seat, stop: Stop, accept: Option<HeaderV
     if let Some(told) = told {
         told.tell(seat, outcome, reason, Some(response.status()), response.body().len() as u64);
     }
-    let until = UntilWritten(seat.exchange.clone());
+    let until = UntilWritten(Arc::clone(seat));
     response.map(|text| Reply::ours(text, until))
 }
 

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 /// Fields that a request gets from us: `X-Forwarded-For`, `-Host`, `-Proto`, `Forwarded` and `Via`.
 const OUR_FIELDS: usize = 5;
@@ -37,8 +38,8 @@ const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", 
 #[derive(Debug)]
 pub(crate) struct Peer {
     ip: Option<IpAddr>,
-    /// Its address as a field value; nothing for a Unix socket.
-    address: Option<HeaderValue>,
+    /// Its address as a field value, made for the first request that goes to the upstream.
+    address: OnceLock<Option<HeaderValue>>,
     /// Whether it speaks TLS with us.
     https: bool,
     /// The `Forwarded` element of the last Host seen: the next request nearly always has the same.
@@ -49,8 +50,7 @@ impl Peer {
     /// A peer at `ip`; `None` for one without an address.
     pub(super) fn new(ip: Option<IpAddr>) -> Self {
         let ip = ip.map(|ip| ip.to_canonical());
-        let address = ip.and_then(|ip| HeaderValue::from_str(&ip.to_string()).ok());
-        Self { ip, address, https: false, last: Mutex::new(None) }
+        Self { ip, address: OnceLock::new(), https: false, last: Mutex::new(None) }
     }
 
     /// The same, over TLS or in clear.
@@ -75,6 +75,11 @@ impl Peer {
     /// Its address; none for a Unix socket.
     pub(super) const fn ip(&self) -> Option<IpAddr> {
         self.ip
+    }
+
+    /// The same as a field value; nothing for a Unix socket.
+    fn address(&self) -> Option<&HeaderValue> {
+        self.address.get_or_init(|| HeaderValue::from_str(&self.ip?.to_string()).ok()).as_ref()
     }
 
     fn is_trusted(&self, server: &ServerSettings) -> bool {
@@ -120,7 +125,7 @@ pub(super) fn complete(parts: &mut Parts, peer: &Peer, server: &ServerSettings, 
     let append = peer.may_append(server, upstream);
     let headers = &mut parts.headers;
     headers.reserve(OUR_FIELDS);
-    match &peer.address {
+    match peer.address() {
         Some(address) => join(headers, X_FORWARDED_FOR, address, append),
         None if !append => drop(headers.remove(X_FORWARDED_FOR)),
         None => {}

@@ -115,7 +115,7 @@ pub(crate) fn admission(bytes: &[u8]) {
         let (mut parts, ()) = request.clone().into_parts();
         let ip = IpAddr::V4(Ipv4Addr::from(peer));
         let peer_at = Peer::new(Some(ip));
-        if admit(&mut parts, true, &settings, &peer_at, &Memory::default()).is_ok() {
+        if admit(&mut parts, true, &settings, &peer_at, &mut Memory::default()).is_ok() {
             complete(&mut parts, &peer_at, &settings.server, &settings.upstream);
             let named: Vec<_> = parts.headers.get_all("x-forwarded-for").iter().collect();
             assert_eq!(named.len(), 1);

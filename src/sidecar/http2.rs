@@ -18,13 +18,13 @@ use crate::sidecar::http2::line::{Line, Traffic};
 use crate::sidecar::http2::vitals::{Due, Vitals};
 use crate::sidecar::open::Ticket;
 use crate::sidecar::opening::Opened;
+use crate::sidecar::word::Word;
 use crate::telemetry::Refusal;
 use bytes::Bytes;
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Ping, PingPong, Reason, RecvStream};
 use http::Request;
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::task::JoinSet;
@@ -80,7 +80,7 @@ pub(super) async fn converse<S: Serve<B>, B: Answer>(opened: Opened, seat: Arc<S
     let line = Line::new(opened.stream, opened.early, seat.live.clone(), traffic.clone());
     let shaken = tokio::select! {
         shaken = timeout_at(due, builder.handshake(line)) => shaken,
-        _ = &mut ticket.cut => return,
+        _ = ticket.told(Word::Finish) => return,
     };
     let mut connection = match shaken {
         Ok(Ok(connection)) => connection,
@@ -138,7 +138,8 @@ fn builder(max_streams: u32, max_header_bytes: usize) -> Builder {
 
 impl Talk {
     fn poll_turn(&mut self, cx: &mut Context<'_>, seat: &Seat, ticket: &mut Ticket) -> Poll<Turn> {
-        if Pin::new(&mut ticket.cut).poll(cx).is_ready() {
+        let told = ticket.poll_told(cx, if self.draining { Word::Finish } else { Word::Nothing });
+        if told == Poll::Ready(Word::Close) {
             return Poll::Ready(Turn::Cut);
         }
         if let Poll::Ready(Some(joined)) = self.streams.poll_join_next(cx) {
@@ -153,7 +154,7 @@ impl Talk {
         if self.traffic.take_flood() {
             return Poll::Ready(Turn::Flooded);
         }
-        if !self.draining && Pin::new(&mut ticket.drain).poll(cx).is_ready() {
+        if told.is_ready() {
             return Poll::Ready(Turn::Drain);
         }
         let (header_timeout, idle_timeout) = {

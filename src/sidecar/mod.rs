@@ -66,6 +66,7 @@ mod tunnel;
 mod upload;
 mod upstream;
 mod wire;
+mod word;
 
 pub use origins::OriginState;
 pub use serve::{Bound, Drained};

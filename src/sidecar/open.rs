@@ -1,12 +1,15 @@
 //! The connections that are open, so that they can be told to finish, waited for, and cut.
 
 use crate::sidecar::exchange::Exchange;
+use crate::sidecar::word::{Listening, Word};
+use foldhash::HashMap;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// All open connections. Entering and leaving take one lock per connection; a request takes none.
@@ -24,14 +27,7 @@ struct Inner {
 struct Book {
     next: u64,
     draining: bool,
-    entries: HashMap<u64, Entry>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    exchange: Arc<Exchange>,
-    drain: Option<oneshot::Sender<()>>,
-    cut: Option<oneshot::Sender<()>>,
+    entries: HashMap<u64, Arc<Exchange>>,
 }
 
 /// One connection in the book; dropping it strikes it out.
@@ -41,25 +37,22 @@ pub(super) struct Ticket {
     id: u64,
     /// What goes on on the connection.
     pub(super) exchange: Arc<Exchange>,
-    /// Resolves when the connection must finish what it does and close.
-    pub(super) drain: oneshot::Receiver<()>,
-    /// Resolves when it must close now.
-    pub(super) cut: oneshot::Receiver<()>,
+    listening: Listening,
 }
 
 impl Open {
     /// Enters a connection.
     pub(super) fn enter(&self) -> Ticket {
         let exchange = Arc::new(Exchange::new());
-        let ((drain_tx, drain), (cut_tx, cut)) = (oneshot::channel(), oneshot::channel());
         let mut book = self.0.book.lock();
         let id = book.next;
         book.next += 1;
-        // One that comes while we drain is told at once: its sender is dropped here.
-        let drain_tx = if book.draining { None } else { Some(drain_tx) };
-        book.entries.insert(id, Entry { exchange: exchange.clone(), drain: drain_tx, cut: Some(cut_tx) });
+        if book.draining {
+            exchange.ear.say(Word::Finish); // one that comes while we drain is told at once
+        }
+        book.entries.insert(id, exchange.clone());
         drop(book);
-        Ticket { open: self.clone(), id, exchange, drain, cut }
+        Ticket { open: self.clone(), id, exchange, listening: Listening::default() }
     }
 
     /// How many are open.
@@ -80,9 +73,9 @@ impl Open {
     /// Tells those to finish that have been idle longest, and for `least` at any rate: one in a hundred, so that a flood of newcomers does not have the
     /// book read for each of them.
     pub(super) fn shed(&self, now: Instant, least: Duration) {
-        let mut book = self.0.book.lock();
-        let told = |entry: &Entry| entry.drain.as_ref().and_then(|_| entry.exchange.idle_since());
-        let mut idle: Vec<(Instant, u64)> = book.entries.iter().filter_map(|(id, entry)| Some((told(entry)?, *id))).collect();
+        let book = self.0.book.lock();
+        let untold = |exchange: &Exchange| if exchange.ear.said() == Word::Nothing { exchange.idle_since() } else { None };
+        let mut idle: Vec<(Instant, u64)> = book.entries.iter().filter_map(|(id, exchange)| Some((untold(exchange)?, *id))).collect();
         idle.retain(|(since, _)| now.duration_since(*since) >= least);
         let most = (book.entries.len() / 100).max(1);
         if idle.len() > most {
@@ -90,8 +83,8 @@ impl Open {
             idle.truncate(most);
         }
         for (_, id) in idle {
-            if let Some(entry) = book.entries.get_mut(&id) {
-                entry.drain = None;
+            if let Some(exchange) = book.entries.get(&id) {
+                exchange.ear.say(Word::Finish);
             }
         }
     }
@@ -100,12 +93,12 @@ impl Open {
     pub(super) fn drain(&self) {
         let mut book = self.0.book.lock();
         book.draining = true;
-        book.entries.values_mut().for_each(|entry| entry.drain = None);
+        book.entries.values().for_each(|exchange| exchange.ear.say(Word::Finish));
     }
 
     /// Closes all.
     pub(super) fn cut(&self) {
-        self.0.book.lock().entries.values_mut().for_each(|entry| entry.cut = None);
+        self.0.book.lock().entries.values().for_each(|exchange| exchange.ear.say(Word::Close));
     }
 
     /// Until none is open.
@@ -124,6 +117,16 @@ impl Ticket {
     /// The book that it is in.
     pub(super) const fn open(&self) -> &Open {
         &self.open
+    }
+
+    /// What the connection was told beyond what is `known`.
+    pub(super) fn poll_told(&mut self, cx: &Context<'_>, known: Word) -> Poll<Word> {
+        self.listening.poll(&self.exchange.ear, cx, known)
+    }
+
+    /// The same, waited for.
+    pub(super) async fn told(&mut self, known: Word) -> Word {
+        poll_fn(|cx| self.poll_told(cx, known)).await
     }
 }
 

@@ -1,7 +1,7 @@
 //! The response body that hyper writes.
 
 use crate::error::BoxError;
-use crate::sidecar::exchange::UntilWritten;
+use crate::sidecar::forward::UntilWritten;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -54,7 +54,7 @@ where
         if let Some(Err(error)) = &frame {
             tracing::debug!(%error, "response body broke off");
             if *this.close_delimited {
-                this.until.0.break_off();
+                this.until.break_off();
             }
         }
         Poll::Ready(frame)

@@ -17,10 +17,10 @@ use crate::sidecar::origins::keep_checking;
 use crate::sidecar::settings::ListenAddr;
 use crate::sidecar::stash::MAX_AGE;
 use crate::sidecar::stream::Stream;
-use crate::sidecar::target::Memory;
 use crate::sidecar::tls::{self, Stamp};
 use crate::sidecar::upstream::Upstream;
 use crate::sidecar::wire::Wire;
+use crate::sidecar::word::Word;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
@@ -229,6 +229,14 @@ async fn make_room(room: &Arc<Semaphore>, open: &Open) -> Option<OwnedSemaphoreP
 /// The connection must close now.
 struct Cut;
 
+/// What happens next on a connection under hyper.
+enum Turn {
+    Ended(hyper::Result<()>),
+    Told(Word),
+    /// It is idle, and hyper may go.
+    Doze,
+}
+
 /// Speaks HTTP/1.1 to the end of a connection, or to where another protocol begins: then the wire comes back. While it is idle there is no hyper: see [`Wire::poll_stir`].
 async fn talk<S, B>(mut wire: Box<Wire<Stream>>, mut answer: S, ticket: &mut Ticket) -> Result<Option<Box<Wire<Stream>>>, Cut>
 where
@@ -237,46 +245,48 @@ where
     B: Body + 'static,
     B::Error: Into<BoxError>,
 {
-    let mut draining = false;
+    let mut known = Word::Nothing;
     loop {
         let mut builder = http1::Builder::new();
         builder.auto_date_header(false).max_buf_size(wire.room());
         let mut connection = Box::new(builder.serve_connection(TokioIo::new(wire), answer));
-        if draining {
+        if known == Word::Finish {
             Pin::new(&mut *connection).graceful_shutdown();
         }
         loop {
             let turn = poll_fn(|cx| match Pin::new(&mut *connection).poll(cx) {
-                Poll::Ready(ended) => Poll::Ready(Some(ended)),
-                Poll::Pending if ticket.exchange.is_dozing() && !draining => Poll::Ready(None),
-                Poll::Pending => Poll::Pending,
-            });
-            tokio::select! {
-                biased;
-                turn = turn => match turn {
-                    None => break,
-                    Some(Ok(())) if ticket.exchange.has_switched() => return Ok(Some(connection.into_parts().io.into_inner())),
-                    Some(ended) => {
-                        if let Err(error) = ended {
-                            tracing::debug!(%error, "connection ended");
-                        }
-                        return Ok(None);
-                    }
+                Poll::Ready(ended) => Poll::Ready(Turn::Ended(ended)),
+                Poll::Pending => match ticket.poll_told(cx, known) {
+                    Poll::Ready(word) => Poll::Ready(Turn::Told(word)),
+                    Poll::Pending if ticket.exchange.is_dozing() && known == Word::Nothing => Poll::Ready(Turn::Doze),
+                    Poll::Pending => Poll::Pending,
                 },
-                _ = &mut ticket.drain, if !draining => {
-                    draining = true;
+            });
+            match turn.await {
+                Turn::Doze => break,
+                Turn::Ended(Ok(())) if ticket.exchange.has_switched() => return Ok(Some(connection.into_parts().io.into_inner())),
+                Turn::Ended(ended) => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "connection ended");
+                    }
+                    return Ok(None);
+                }
+                Turn::Told(Word::Close) => return Err(Cut),
+                Turn::Told(word) => {
+                    known = word;
                     Pin::new(&mut *connection).graceful_shutdown();
                 }
-                _ = &mut ticket.cut => return Err(Cut),
             }
         }
         let Some(parts) = part(connection) else { return Ok(None) };
         (wire, answer) = parts;
-        tokio::select! {
-            biased;
-            () = poll_fn(|cx| wire.poll_stir(cx)) => {}
-            _ = &mut ticket.drain => draining = true,
-            _ = &mut ticket.cut => return Err(Cut),
+        let stirred = poll_fn(|cx| match wire.poll_stir(cx) {
+            Poll::Ready(()) => Poll::Ready(known),
+            Poll::Pending => ticket.poll_told(cx, known),
+        });
+        known = stirred.await;
+        if known == Word::Close {
+            return Err(Cut);
         }
         wire.renew();
     }
@@ -309,8 +319,7 @@ async fn converse<S: Serve<B> + Attend, B: Answer>(
     let opened = tokio::select! {
         biased;
         opened = Box::pin(open(arrival, &live)) => opened, // its room is free again while the connection lives
-        _ = &mut ticket.drain => return,
-        _ = &mut ticket.cut => return,
+        _ = ticket.told(Word::Nothing) => return,
     };
     let Some((opened, _place)) = opened else { return };
     let seat = Seat {
@@ -318,7 +327,6 @@ async fn converse<S: Serve<B> + Attend, B: Answer>(
         exchange: exchange.clone(),
         upstream: sidecar.upstream(),
         peer: Arc::new(Peer::new(opened.ip).over(opened.https)),
-        memory: Memory::default(),
         open: ticket.open().clone(),
     };
     let seat = Arc::new(seat);
@@ -334,7 +342,7 @@ async fn converse<S: Serve<B> + Attend, B: Answer>(
         wire.become_tunnel();
         tokio::select! {
             () = Box::pin(tunnel.run(wire)) => {}
-            _ = &mut ticket.cut => {}
+            _ = ticket.told(Word::Finish) => {}
         }
     }
 }

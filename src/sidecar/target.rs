@@ -5,7 +5,7 @@ use http::header::HOST;
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Method, Uri, Version};
-use parking_lot::Mutex;
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::net::Ipv6Addr;
 
@@ -68,68 +68,110 @@ fn is_reg_name(name: &[u8]) -> bool {
 /// The last Host seen on a connection: the next request nearly always has the same, and need not be validated again.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    last: Mutex<Option<(bool, HeaderValue, Host)>>,
+    last: Option<Seen>,
+}
+
+thread_local! {
+    /// The last Host that was validated on this thread: most connections ask for the same.
+    static LATELY: RefCell<Memory> = const { RefCell::new(Memory { last: None }) };
+}
+
+/// A `Host` field, and whom it names.
+#[derive(Clone, Debug)]
+struct Seen {
+    https: bool,
+    raw: HeaderValue,
+    host: Host,
+    /// The field says exactly what the upstream shall get.
+    is_normal: bool,
 }
 
 impl Memory {
-    fn host(&self, raw: &HeaderValue, https: bool) -> Option<Host> {
-        let mut last = self.last.lock();
-        if let Some((scheme, seen, host)) = &*last
-            && (*scheme, seen) == (https, raw)
-        {
-            return Some(host.clone());
+    fn host(&mut self, raw: &HeaderValue, https: bool) -> Option<&Seen> {
+        if !self.knows(raw, https) {
+            self.last = LATELY.with_borrow_mut(|lately| {
+                if !lately.knows(raw, https) {
+                    lately.last = Some(Seen::read(raw, https)?);
+                }
+                lately.last.clone()
+            });
         }
+        self.last.as_ref().filter(|seen| seen.is(raw, https))
+    }
+
+    fn knows(&self, raw: &HeaderValue, https: bool) -> bool {
+        self.last.as_ref().is_some_and(|seen| seen.is(raw, https))
+    }
+}
+
+impl Seen {
+    fn read(raw: &HeaderValue, https: bool) -> Option<Self> {
         let host = Host::parse(raw.as_bytes(), https)?;
         // A value straight from hyper pins its whole read buffer: keep a copy.
-        let copy = HeaderValue::from_bytes(raw.as_bytes()).ok()?;
-        *last = Some((https, copy, host.clone()));
-        Some(host)
+        let raw = HeaderValue::from_bytes(raw.as_bytes()).ok()?;
+        Some(Self { https, is_normal: raw == host.value, raw, host })
+    }
+
+    fn is(&self, raw: &HeaderValue, https: bool) -> bool {
+        self.https == https && self.raw == raw
     }
 }
 
 /// Makes the target absolute and the `Host` field agree with it. The scheme is that of the connection, `https` or not, whatever the target says: a client in clear
 /// must not have stored what readers over TLS get. `upstream` stands in where HTTP/1.0 names nobody.
-pub(super) fn resolve(parts: &mut Parts, memory: &Memory, https: bool, upstream: Option<&Authority>) -> Result<(), &'static str> {
-    let (host, path) = match (parts.uri.scheme(), parts.uri.authority()) {
+pub(super) fn resolve(parts: &mut Parts, memory: &mut Memory, https: bool, upstream: Option<&Authority>) -> Result<(), &'static str> {
+    let (authority, field, path) = match (parts.uri.scheme(), parts.uri.authority()) {
         (Some(scheme), Some(authority)) => {
             if *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS {
                 return Err("request target with a scheme other than http");
             }
             // RFC 9112 section 3.2.2: the Host field is ignored.
-            (Host::parse(authority.as_str().as_bytes(), https).ok_or("invalid authority in the request target")?, absolute_path(parts)?)
+            let host = Host::parse(authority.as_str().as_bytes(), https).ok_or("invalid authority in the request target")?;
+            (host.authority, Some(host.value), Some(absolute_path(parts)?))
         }
-        (None, None) => (from_field(parts, memory, https, upstream)?, origin_path(parts)?),
+        (None, None) => {
+            let (authority, field) = from_field(parts, memory, https, upstream)?;
+            check_path(parts)?;
+            (authority, field, std::mem::take(&mut parts.uri).into_parts().path_and_query)
+        }
         _ => return Err("request target that is neither a path nor an http URL"),
     };
     let mut uri = http::uri::Parts::default();
     uri.scheme = Some(if https { Scheme::HTTPS } else { Scheme::HTTP });
-    uri.authority = Some(host.authority);
-    uri.path_and_query = Some(path);
+    uri.authority = Some(authority);
+    uri.path_and_query = path;
     parts.uri = Uri::from_parts(uri).map_err(|_| "invalid request target")?;
-    if parts.headers.get(HOST) != Some(&host.value) {
-        parts.headers.insert(HOST, host.value);
+    if let Some(field) = field {
+        parts.headers.insert(HOST, field);
     }
     Ok(())
 }
 
-fn from_field(parts: &Parts, memory: &Memory, https: bool, upstream: Option<&Authority>) -> Result<Host, &'static str> {
+/// Whom the request names, and what its `Host` shall be if it is not that yet.
+fn from_field(
+    parts: &Parts,
+    memory: &mut Memory,
+    https: bool,
+    upstream: Option<&Authority>,
+) -> Result<(Authority, Option<HeaderValue>), &'static str> {
     match parts.headers.get(HOST) {
-        Some(raw) if !(raw.is_empty() && parts.version == Version::HTTP_10) => memory.host(raw, https).ok_or("invalid Host"),
+        Some(raw) if !(raw.is_empty() && parts.version == Version::HTTP_10) => {
+            let seen = memory.host(raw, https).ok_or("invalid Host")?;
+            Ok((seen.host.authority.clone(), (!seen.is_normal).then(|| seen.host.value.clone())))
+        }
         _ if parts.version == Version::HTTP_10 => {
-            upstream.and_then(|upstream| Host::parse(upstream.as_str().as_bytes(), https)).ok_or("no Host")
+            let host = upstream.and_then(|upstream| Host::parse(upstream.as_str().as_bytes(), https)).ok_or("no Host")?;
+            Ok((host.authority, Some(host.value)))
         }
         _ => Err("no Host"),
     }
 }
 
 /// origin-form and asterisk-form (RFC 9112 sections 3.2.1 and 3.2.4).
-fn origin_path(parts: &Parts) -> Result<PathAndQuery, &'static str> {
+fn check_path(parts: &Parts) -> Result<(), &'static str> {
     let path = parts.uri.path_and_query().ok_or("request target without a path")?;
-    match path.as_str() {
-        "*" if parts.method == Method::OPTIONS => Ok(path.clone()),
-        text if text.starts_with('/') => Ok(path.clone()),
-        _ => Err("request target without a path"),
-    }
+    let good = path.as_str().starts_with('/') || path == "*" && parts.method == Method::OPTIONS;
+    if good { Ok(()) } else { Err("request target without a path") }
 }
 
 fn absolute_path(parts: &Parts) -> Result<PathAndQuery, &'static str> {
@@ -162,7 +204,7 @@ mod tests {
             request = request.version(Version::HTTP_10);
         }
         let mut parts = request.body(()).unwrap().into_parts().0;
-        resolve(&mut parts, &Memory::default(), https, Some(&Authority::from_static("origin:9000")))?;
+        resolve(&mut parts, &mut Memory::default(), https, Some(&Authority::from_static("origin:9000")))?;
         Ok((parts.uri.to_string(), parts.headers["host"].to_str().unwrap().to_owned()))
     }
 
@@ -266,12 +308,17 @@ mod tests {
 
     #[test]
     fn a_connection_remembers_one_host_and_is_not_fooled_by_another() {
-        let (memory, value) = (Memory::default(), |text| http::HeaderValue::from_static(text));
-        for (raw, expected) in [("A", "a"), ("A", "a"), ("b", "b"), ("A", "a")] {
-            assert_eq!(memory.host(&value(raw), false).unwrap().authority, expected);
+        let mut memory = Memory::default();
+        let mut asked = |raw, https| {
+            let mut parts = Request::get("/").header("host", raw).body(()).unwrap().into_parts().0;
+            resolve(&mut parts, &mut memory, https, None)?;
+            assert_eq!(parts.headers["host"], parts.uri.authority().unwrap().as_str());
+            Ok(parts.uri.to_string())
+        };
+        for (raw, expected) in [("A", "http://a/"), ("A", "http://a/"), ("b", "http://b/"), ("b", "http://b/"), ("A", "http://a/")] {
+            assert_eq!(asked(raw, false), Ok(expected.to_owned()));
         }
-        assert_eq!(memory.host(&value("a b"), false), None);
-        let (clear, tls) = (memory.host(&value("a:443"), false), memory.host(&value("a:443"), true));
-        assert_eq!((clear.unwrap().authority.as_str(), tls.unwrap().authority.as_str()), ("a:443", "a"));
+        assert_eq!(asked("a b", false), Err("invalid Host"));
+        assert_eq!((asked("a:443", false), asked("a:443", true)), (Ok("http://a:443/".to_owned()), Ok("https://a/".to_owned())));
     }
 }

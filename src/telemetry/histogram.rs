@@ -1,6 +1,6 @@
 //! How long things take, counted in buckets that many threads add to without sharing a cache line.
 
-use crate::telemetry::shard::{SHARDS, mine};
+use crate::telemetry::shard::{add, mine, parts};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The upper bounds of the buckets in nanoseconds, each inclusive: from 50 us to 10 s. Above the last there is one more bucket.
@@ -32,7 +32,7 @@ struct Shard {
     buckets: [AtomicU64; BOUNDS.len() + 1],
 }
 
-/// Durations in buckets. Adding costs two uncontended increments; reading adds the shards up.
+/// Durations in buckets. Adding costs two increments without a lock; reading adds the shards up.
 #[derive(Debug)]
 pub struct Histogram {
     shards: Box<[Shard]>,
@@ -53,8 +53,7 @@ impl Histogram {
         let shard = &self.shards[mine()];
         // From the front: most are short.
         let bucket = BOUNDS.iter().position(|bound| nanos <= *bound).unwrap_or(BOUNDS.len());
-        shard.nanos.fetch_add(nanos, Ordering::Relaxed);
-        shard.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        add([(&shard.nanos, nanos), (&shard.buckets[bucket], 1)]);
     }
 
     /// What it holds.
@@ -77,7 +76,7 @@ impl Histogram {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Shard::default()).collect() }
+        Self { shards: (0..parts()).map(|_| Shard::default()).collect() }
     }
 }
 

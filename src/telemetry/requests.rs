@@ -1,6 +1,6 @@
 //! Requests by rule and outcome, and how long they took. Whatever becomes of a request, it is counted once, so that the sums agree.
 
-use crate::telemetry::shard::{SHARDS, mine};
+use crate::telemetry::shard::{add, mine, parts};
 use crate::telemetry::{Distribution, Histogram, Outcome};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub struct RuleCounts {
 
 impl RuleCounts {
     fn new(name: &str) -> Self {
-        Self { name: name.into(), shards: (0..SHARDS).map(|_| Shard::default()).collect() }
+        Self { name: name.into(), shards: (0..parts()).map(|_| Shard::default()).collect() }
     }
 
     /// The name of the rule; `None` where these are the counts of requests without one.
@@ -40,7 +40,7 @@ impl RuleCounts {
     }
 
     fn add(&self, outcome: usize, count: u64) {
-        self.shards[mine()].0[outcome].fetch_add(count, Ordering::Relaxed);
+        add([(&self.shards[mine()].0[outcome], count)]);
     }
 
     fn read(&self) -> ByOutcome {
@@ -48,7 +48,7 @@ impl RuleCounts {
     }
 }
 
-/// All requests that were counted. Counting costs three uncontended increments and takes no lock.
+/// All requests that were counted. Counting costs three increments and takes no lock.
 #[derive(Debug, Default)]
 pub struct Requests {
     /// Those in force, and those that were: counts never go back because a rule has gone.

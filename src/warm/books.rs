@@ -13,7 +13,7 @@ use crate::warm::settings::WarmSettings;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -381,6 +381,8 @@ pub(crate) struct Books {
     jobs: Mutex<VecDeque<Arc<Job>>>,
     next_job: AtomicU64,
     pub(crate) settings: ArcSwap<WarmSettings>,
+    /// Whether the settings let users ask: looked at for every request.
+    serves_users: AtomicBool,
     /// The hosts that were warmed last.
     pub(crate) hosts: ArcSwap<Vec<Site>>,
     pub(crate) ahead: Account,
@@ -404,6 +406,7 @@ impl Books {
             accounts: Mutex::default(),
             jobs: Mutex::default(),
             next_job: AtomicU64::new(1),
+            serves_users: AtomicBool::new(settings.user.is_some()),
             settings: ArcSwap::from_pointee(settings),
             hosts: ArcSwap::default(),
             ahead: Account::default(),
@@ -412,6 +415,18 @@ impl Books {
             pulse: Mutex::default(),
             published: watch::Sender::new(Arc::default()),
         })
+    }
+
+    /// Puts `settings` in force.
+    pub(crate) fn follow(&self, settings: Arc<WarmSettings>) {
+        let serves_users = settings.user.is_some();
+        self.settings.store(settings);
+        self.serves_users.store(serves_users, Ordering::Release);
+    }
+
+    /// Whether users may ask to be warmed.
+    pub(crate) fn serves_users(&self) -> bool {
+        self.serves_users.load(Ordering::Acquire)
     }
 
     /// The account of a group; opened at its first mention.

@@ -359,6 +359,10 @@ impl Warm {
         self.books.settings.load()
     }
 
+    pub(crate) fn serves_users(&self) -> bool {
+        self.books.serves_users()
+    }
+
     pub(crate) fn cache(&self) -> &Cache {
         &self.cache
     }

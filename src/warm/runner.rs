@@ -454,7 +454,7 @@ impl Runner {
     fn configure(&mut self, settings: Arc<WarmSettings>) {
         self.groups = settings.groups.iter().cloned().map(Arc::new).collect();
         self.cache.shared().forwarding.follow_user(settings.user.as_ref().map(|user| &user.identity));
-        self.books.settings.store(Arc::clone(&settings));
+        self.books.follow(Arc::clone(&settings));
         self.books.keep(&self.groups);
         self.pace.configure(settings.concurrency, settings.max_rate);
         self.cache.shared().wishes.nominate_from(if settings.enabled { settings.refresh_ahead.hits } else { 0 });

@@ -115,6 +115,9 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        if !self.desk.warm.serves_users() {
+            return UserFuture { kind: Kind::Inner { future: self.inner.call(request) } };
+        }
         let settings = self.desk.warm.settings_now();
         let is_head = *request.method() == Method::HEAD;
         match &settings.user {

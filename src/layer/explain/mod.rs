@@ -115,10 +115,10 @@ impl Cache {
         let (mut parts, _) = request.into_parts();
         let rule = visit::match_rule(&settings, parts.uri.path()).and_then(|rule| settings.rules.get(rule));
         let glance = Glance::at(&parts.headers);
-        let route = visit::route(&parts, glance, &settings, rule, has_content(&parts.headers), false);
+        let route = visit::route(&parts, glance, &settings, rule, has_content(&parts.headers), false, false);
         let buf = visit::key_for(shared, &settings, rule, &mut parts);
         let directives = visit::directives(&parts.headers, glance);
-        let choice = visit::choose(shared, &buf, &parts);
+        let choice = visit::choose(shared, &buf, &parts).map(|chosen| Arc::clone(chosen.stored()));
         let (hash, key) = (buf.hash_value(), buf.to_key());
         let whole = choice.as_ref().is_ok_and(|stored| stored.range().is_none());
         let course = match route {

@@ -10,6 +10,7 @@ use crate::sidecar::http2::line::Traffic;
 use crate::sidecar::http2::request;
 use crate::sidecar::limits::Pace;
 use crate::sidecar::live::Live;
+use crate::sidecar::target::Memory;
 use crate::telemetry::Refusal;
 use crate::telemetry::log::Overruled;
 use bytes::Bytes;
@@ -58,7 +59,8 @@ pub(super) async fn answer<S: Serve<B>, B: Answer>(
         Err(stop) => stopped(&seat, stop, accept, Some(&Told { parts: &parts, began: seat.live.clock.moment(), leg: None })),
         Ok(()) => {
             let settings = seat.live.settings.load_full();
-            let mut answering = pin!(forward(&mut service, false, &seat, &settings, Request::from_parts(parts, incoming)));
+            let (request, mut memory) = (Request::from_parts(parts, incoming), Memory::default()); // its target names the host
+            let mut answering = pin!(forward(&mut service, false, &seat, &settings, &mut memory, request));
             let response = loop {
                 tokio::select! {
                     biased;

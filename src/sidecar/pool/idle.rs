@@ -3,7 +3,7 @@
 use crate::sidecar::pool::connection::{Connection, Settled};
 use crate::sidecar::pool::epoch::Epoch;
 use crate::sidecar::settings::Origin;
-use crate::telemetry::shard::{SHARDS, mine};
+use crate::telemetry::shard::mine;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -17,13 +17,15 @@ pub(super) const POOL_IDLE: Duration = Duration::from_secs(4);
 /// Unused connections that are kept to one origin, by each worker. There are never more than requests were under way at once: a request that
 /// finds one here opens none.
 const MAX_IDLE: usize = 256;
+/// Workers beyond so many share shelves.
+const SHELVES: usize = 16;
 /// How often it is looked for those that are too old.
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// All of them. Each worker has a shelf of its own, and looks on those of others before it opens a connection.
 #[derive(Debug)]
 pub(super) struct Idle {
-    shelves: [Mutex<Vec<Lane>>; SHARDS],
+    shelves: [Mutex<Vec<Lane>>; SHELVES],
     swept: AtomicBool,
     epoch: Epoch,
 }
@@ -42,8 +44,8 @@ impl Idle {
 
     /// One that is good for a request.
     pub(super) fn take(&self, origin: &Origin, now: Instant) -> Option<Box<Connection>> {
-        let first = mine();
-        (first..first + SHARDS).find_map(|shelf| self.take_from(shelf % SHARDS, origin, now))
+        let first = mine() % SHELVES;
+        (first..first + SHELVES).find_map(|shelf| self.take_from(shelf % SHELVES, origin, now))
     }
 
     fn take_from(&self, shelf: usize, origin: &Origin, now: Instant) -> Option<Box<Connection>> {
@@ -66,7 +68,7 @@ impl Idle {
         // Somebody must close it in its time.
         let Ok(runtime) = Handle::try_current() else { return };
         {
-            let mut lanes = self.shelves[mine()].lock();
+            let mut lanes = self.shelves[mine() % SHELVES].lock();
             // Under the lock: what is put here before the epoch ends is closed by who ends it.
             if settled.epoch() != self.epoch.now() {
                 return;

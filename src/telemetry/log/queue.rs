@@ -1,7 +1,7 @@
 //! Where events wait for the thread that writes them. Nobody waits here: what finds no place is dropped and counted.
 
 use crate::telemetry::log::record::{Batch, Writer};
-use crate::telemetry::shard::{SHARDS, mine};
+use crate::telemetry::shard::{mine, parts};
 use parking_lot::{Condvar, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -66,7 +66,7 @@ pub(super) struct Drained {
 impl Queue {
     pub(super) fn new(places: usize, batch_max: usize) -> Self {
         Self {
-            parts: (0..SHARDS).map(|_| Part::default()).collect(),
+            parts: (0..parts()).map(|_| Part::default()).collect(),
             free: AtomicUsize::new(places),
             batch_max: AtomicUsize::new(batch_max.max(1)),
             dropped: AtomicU64::new(0),

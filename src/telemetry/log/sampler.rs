@@ -1,7 +1,7 @@
 //! Decides which requests are told of.
 
 use crate::telemetry::log::trace::mix;
-use crate::telemetry::shard::{SHARDS, mine};
+use crate::telemetry::shard::{add, mine, parts};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -24,7 +24,7 @@ impl Sampler {
     /// Keeps the share `rate` (from 0 to 1), and what takes `slow` or longer; with `slow` at zero nothing is slow.
     #[must_use]
     pub fn new(rate: f64, slow: Duration) -> Self {
-        let out = (0..SHARDS).map(|_| Part::default()).collect();
+        let out = (0..parts()).map(|_| Part::default()).collect();
         let sampler = Self { threshold: AtomicU64::default(), slow: AtomicU64::default(), out };
         sampler.set(rate, slow);
         sampler
@@ -47,7 +47,7 @@ impl Sampler {
         }
         let keeps = threshold > 0 && dice().unwrap_or_else(throw) < threshold;
         if !keeps {
-            self.out[mine()].0.fetch_add(1, Ordering::Relaxed);
+            add([(&self.out[mine()].0, 1)]);
         }
         keeps
     }

@@ -158,7 +158,7 @@ impl<'a> Items<'a> {
     /// A copy, and whether a run would leave it alone.
     fn copy(&self, found: &Found) -> Option<(CopySurvey, bool)> {
         let (stored, is_fresh) = match found {
-            Found::Fresh(stored) => (stored, true),
+            Found::Fresh(chosen) => (chosen.stored(), true),
             Found::Stale(stored, _) | Found::Ask { stored: Some(stored), .. } => (stored, false),
             Found::Ask { stored: None, .. } => return None,
         };
