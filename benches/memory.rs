@@ -2,8 +2,9 @@
 //!
 //!     cargo bench --bench memory
 //!
-//! Prints, for several body sizes, the growth of the resident set per entry beside the weight per entry that counts towards `max_bytes`. The
-//! weights in `cache/entry` are set so that the count is never below the truth. Then the resident set of an idle sidecar, and of as many idle connections as
+//! Prints what an entry of moka takes by itself; then, for several body sizes, the growth of the resident set per entry beside the weight per entry that counts
+//! towards `max_bytes`, and what of it is neither key nor header line nor body. The weights in `cache/entry` are set so that the count is never below
+//! the truth. Then the resident set of an idle sidecar, and of as many idle connections as
 //! the limit of open files allows, up to 10 000: `ulimit -n 20400` for all of them.
 
 use bytes::Bytes;
@@ -15,15 +16,15 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tower::{Layer as _, ServiceExt as _, service_fn};
-use warmfront::{Cache, CacheLayer, RequestBody};
+use warmfront::{Cache, CacheLayer, RequestBody, Rule};
 
 /// That of the binary.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const ENTRIES: usize = 50_000;
-/// Bytes of the key and of the header lines of each entry: what they say, not how.
-const KEY_AND_LINES: usize = 150;
+/// Variants of each key, where there are many.
+const VARIANTS: usize = 16;
 
 /// The resident set of this process in bytes.
 fn resident() -> u64 {
@@ -37,35 +38,83 @@ fn resident_of(process: &str) -> u64 {
     kib << 10
 }
 
-async fn fill(cache: &Cache, size: usize) {
-    let app = service_fn(move |_: Request<RequestBody>| async move {
-        let response = Response::builder().header("content-type", "application/json").header("cache-control", "max-age=3600");
-        let response = response.header("etag", "\"6500-400\"").header("x-request-id", "0123456789abcdef");
-        Ok::<_, Infallible>(response.body(Full::new(Bytes::from(vec![b'a'; size]))).expect("a response"))
-    });
-    let service = CacheLayer::new(cache.clone()).layer(app);
-    for n in 0..ENTRIES {
-        let request =
-            Request::get(format!("http://example.com/api/items/{n:08}?size={size}")).body(RequestBody::default()).expect("a request");
-        let response = service.clone().oneshot(request).await.expect("an answer");
-        response.into_body().collect().await.expect("a body");
+/// What is stored: bytes of a body, and how many keys and variants of each make up the entries.
+#[derive(Clone, Copy)]
+struct Load {
+    size: usize,
+    variants: usize,
+    /// Under a rule that has a name and a tag.
+    ruled: bool,
+}
+
+impl Load {
+    fn request(self, n: usize) -> Request<RequestBody> {
+        let (key, variant) = (n / self.variants, n % self.variants);
+        let request = Request::get(format!("http://example.com/api/items/{key:08}?size={}", self.size));
+        request.header("accept-language", format!("x-{variant:03}")).body(RequestBody::default()).expect("a request")
     }
+
+    /// Fills `cache`, and says how many bytes the key, the header lines and the body of an entry are, as HTTP/1 writes them.
+    async fn fill(self, cache: &Cache) -> usize {
+        let app = service_fn(move |_: Request<RequestBody>| async move {
+            let response = Response::builder().header("content-type", "application/json").header("cache-control", "max-age=3600");
+            let response = response.header("etag", "\"6500-400\"").header("x-request-id", "0123456789abcdef");
+            let response = if self.variants > 1 { response.header("vary", "accept-language") } else { response };
+            Ok::<_, Infallible>(response.body(Full::new(Bytes::from(vec![b'a'; self.size]))).expect("a response"))
+        });
+        let service = CacheLayer::new(cache.clone()).layer(app);
+        for n in 0..ENTRIES {
+            let response = service.clone().oneshot(self.request(n)).await.expect("an answer");
+            response.into_body().collect().await.expect("a body");
+        }
+        let request = self.request(ENTRIES - 1);
+        let key = request.uri().to_string().len() + if self.variants > 1 { "accept-languagex-000".len() } else { 0 };
+        let hit = service.oneshot(request).await.expect("an answer");
+        let ours = ["age", "cache-status"];
+        let stored = hit.headers().iter().filter(|(name, _)| !ours.contains(&name.as_str()));
+        key + stored.map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>() + self.size
+    }
+}
+
+/// The map alone, with keys and values as large as ours and none of what they point to.
+fn map_alone() {
+    let before = resident();
+    let cache = moka::sync::Cache::builder()
+        .max_capacity(4 << 30)
+        .weigher(|_: &[usize; 2], _: &[usize; 2]| 1)
+        .eviction_policy(moka::policy::EvictionPolicy::lru())
+        .eviction_listener(|_, _, _| ())
+        .build();
+    for n in 0..ENTRIES {
+        cache.insert([n; 2], [n; 2]);
+    }
+    cache.run_pending_tasks();
+    println!("{:>10}{:>14}", "map alone", (resident() - before) / ENTRIES as u64);
+    std::mem::forget(cache);
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn entries() {
     println!("{ENTRIES} entries each; bytes per entry");
-    println!("{:>10}{:>12}{:>12}{:>12}{:>30}", "body", "resident", "counted", "ratio", "beyond key, lines and body");
-    for size in [0, 100, 1024, 10_240] {
+    println!("{:>10}{:>10}{:>10}{:>10}{:>8}{:>24}", "body", "variants", "resident", "counted", "ratio", "over key, lines, body");
+    map_alone();
+    let plain = |size| Load { size, variants: 1, ruled: false };
+    let ruled = |size| Load { ruled: true, ..plain(size) };
+    let many = |size| Load { variants: VARIANTS, ..plain(size) };
+    for load in [plain(0), plain(100), plain(1024), plain(10_240), ruled(1024), many(0), many(1024)] {
+        let Load { size, variants, ruled } = load;
         let before = resident();
-        let cache = Cache::builder().max_bytes(4 << 30).build();
-        fill(&cache, size).await;
+        let cache = Cache::builder().max_bytes(4 << 30);
+        let cache = if ruled { cache.rule(Rule::path("/**").expect("a pattern").tag("items")) } else { cache };
+        let cache = cache.build();
+        let said = load.fill(&cache).await;
         tokio::time::sleep(Duration::from_millis(200)).await;
         let stats = cache.stats();
-        assert_eq!(stats.entries, ENTRIES as u64);
-        let (real, counted) = ((resident() - before) / ENTRIES as u64, stats.bytes / ENTRIES as u64);
-        let beyond = real.saturating_sub((size + KEY_AND_LINES) as u64);
-        println!("{size:>10}{real:>12}{counted:>12}{:>12.2}{beyond:>30}", counted as f64 / real as f64);
+        assert_eq!(stats.entries, (ENTRIES / variants) as u64);
+        let (real, counted) = ((resident() - before) as usize / ENTRIES, stats.bytes as usize / ENTRIES);
+        let note = if ruled { "  under a rule with a tag" } else { "" };
+        let ratio = counted as f64 / real as f64;
+        println!("{size:>10}{variants:>10}{real:>10}{counted:>10}{ratio:>8.2}{:>24}{note}", real.saturating_sub(said));
         std::mem::forget(cache); // so that the next size starts from fresh memory
     }
 }

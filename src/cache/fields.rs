@@ -1,8 +1,9 @@
 //! The header lines of a stored response, in little room.
 //!
 //! A `HeaderMap` costs over a hundred bytes per line and keeps room to grow; what is stored never grows, and most of the time its lines go to the wire as
-//! they are. They are one text, and eight bytes per line say where its value is and what its name is.
+//! they are. They are one text, and four bytes per line say how long its value is and what its name is.
 
+use crate::cache::room::room;
 use crate::rfc::age;
 use crate::rfc::cache_status::{CACHE_STATUS, CacheStatus};
 use arc_swap::ArcSwap;
@@ -10,26 +11,28 @@ use bytes::Bytes;
 use foldhash::HashMap;
 use http::header::{AGE, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use memchr::memchr;
+use once_cell::race::OnceBox;
 use parking_lot::Mutex;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock};
 
 /// What stands between the names and the values: `: ` and CRLF.
 const BETWEEN: usize = 4;
 
-/// Header lines in their order; the lines of one name stand together. All values are parts of one text of exactly their size, so that none pins a buffer
-/// that it was read from: the lines as HTTP/1 writes them.
+/// Header lines in their order; the lines of one name stand together. One allocation of exactly their size, so that none pins a buffer that it was read from.
 #[derive(Debug)]
 pub(crate) struct Fields {
-    /// In the order of the text.
-    lines: Box<[Line]>,
-    /// `name: value` and CRLF for each line; `Content-Length` stands last.
-    text: Bytes,
-    /// Where `Content-Length` begins in the text.
-    without_length: u32,
+    /// How many lines there are, and where `Content-Length` begins in their text ([`LEAD`] bytes); [`Line::SIZE`] bytes for each line; and their text,
+    /// the lines as HTTP/1 writes them: `name: value` and CRLF. `Content-Length` stands last.
+    block: Box<[u8]>,
     /// The same as a map, for a response that is asked for often by those who need one.
-    ready: OnceLock<Box<Ready>>,
+    ready: OnceBox<Ready>,
 }
+
+/// Bytes before the marks of the lines.
+const LEAD: usize = 6;
 
 /// What an answer says beside what is stored. It changes twice a second, with the age and with the lifetime that is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,19 +53,19 @@ impl Said {
     }
 }
 
-/// One line of a text.
+/// What is kept of a line beside its text.
 #[derive(Clone, Copy, Debug)]
 struct Line {
-    /// The value's length, and above it whether it is sensitive.
-    length: u32,
-    /// The name's length; it is shorter than 64 KiB.
-    name_length: u16,
-    /// Its place among the known names; [`UNKNOWN`] if it has none.
+    /// The value's length; [`LONG`] if it is not shorter than that.
+    length: u16,
+    /// The name's place among the known names, [`UNKNOWN`] if it has none; and above it whether the value is sensitive.
     name: u16,
 }
 
-const SENSITIVE: u32 = 1 << 31;
-const UNKNOWN: u16 = u16::MAX;
+/// A value of so many bytes or more ends where the line does: it has no CR in it (RFC 9110 section 5.5).
+const LONG: u16 = u16::MAX;
+const SENSITIVE: u16 = 1 << 15;
+const UNKNOWN: u16 = SENSITIVE - 1;
 
 /// Names that were stored once, so that a map is built without reading them again. An origin uses few; one that invents them has the later ones read.
 static NAMES: LazyLock<Names> = LazyLock::new(Names::default);
@@ -76,6 +79,8 @@ static READY: AtomicUsize = AtomicUsize::new(0);
 const MOST_READY: usize = 4 << 20;
 /// What a line takes in a map: its bucket, its places in the index, and room that a map keeps free.
 const READY_LINE: usize = 144;
+/// What the text of a map takes beside its bytes: that its values share it.
+const READY_TEXT: usize = 32;
 
 /// The head of the last answer, which is the next one's too while it says the same, and the bytes that it counts for.
 #[derive(Debug)]
@@ -85,9 +90,9 @@ struct Ready {
 }
 
 impl Ready {
-    /// `None` if there are enough.
-    fn of(said: Said, map: &HeaderMap) -> Option<Self> {
-        let bytes = size_of::<Self>() + size_of::<(Said, HeaderMap)>() + map.capacity() * READY_LINE;
+    /// An answer whose values are parts of a `text` of so many bytes; `None` if there are enough.
+    fn of(said: Said, map: &HeaderMap, text: usize) -> Option<Self> {
+        let bytes = size_of::<Self>() + size_of::<(Said, HeaderMap)>() + map.capacity() * READY_LINE + text + READY_TEXT;
         let added = READY.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |all| Some(all + bytes).filter(|all| *all <= MOST_READY));
         added.is_ok().then(|| Self { last: ArcSwap::from_pointee((said, map.clone())), bytes }) // a Ready that was made counts
     }
@@ -127,37 +132,84 @@ impl Names {
 
 impl Fields {
     pub(crate) fn compact(headers: &HeaderMap) -> Self {
+        // What is left out, if it is, belongs to a head that no server reads.
+        let fits = |(name, value): &(&HeaderName, &HeaderValue)| i32::try_from(name.as_str().len() + value.len() + BETWEEN).is_ok();
+        let kept = || headers.iter().filter(fits).take(usize::from(u16::MAX));
         let is_length = |(name, _): &(&HeaderName, &HeaderValue)| *name == CONTENT_LENGTH;
-        let room = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + BETWEEN).sum();
-        let (mut text, mut lines) = (Vec::with_capacity(room), Vec::with_capacity(headers.len()));
-        headers.iter().filter(|line| !is_length(line)).for_each(|line| write(&mut text, &mut lines, line));
-        let without_length = u32::try_from(text.len()).unwrap_or(u32::MAX);
-        headers.iter().filter(is_length).for_each(|line| write(&mut text, &mut lines, line));
-        Self { lines: lines.into_boxed_slice(), text: text.into(), without_length, ready: OnceLock::new() }
+        let (mut count, mut room, mut length) = (0_u16, 0, 0);
+        for line in kept() {
+            let text = line.0.as_str().len() + line.1.len() + BETWEEN;
+            count += 1;
+            room += text;
+            length += if is_length(&line) { text } else { 0 };
+        }
+        let mut block = Vec::with_capacity(LEAD + usize::from(count) * Line::SIZE + room);
+        block.extend_from_slice(&count.to_le_bytes());
+        block.extend_from_slice(&u32::try_from(room - length).unwrap_or(u32::MAX).to_le_bytes());
+        let ordered = || kept().filter(|line| !is_length(line)).chain(kept().filter(is_length));
+        ordered().for_each(|(name, value)| block.extend_from_slice(&Line::of(name, value).bytes()));
+        for (name, value) in ordered() {
+            block.extend_from_slice(name.as_str().as_bytes());
+            block.extend_from_slice(b": ");
+            block.extend_from_slice(value.as_bytes());
+            block.extend_from_slice(b"\r\n");
+        }
+        Self { block: block.into_boxed_slice(), ready: OnceBox::new() }
     }
 
     /// The lines as HTTP/1 writes them, each with its CRLF, but for `Content-Length`.
     pub(crate) fn lines(&self) -> &[u8] {
-        &self.text[..self.without_length as usize]
+        let text = self.text();
+        match self.block.get(2..).and_then(<[u8]>::first_chunk) {
+            Some(without_length) => text.get(..u32::from_le_bytes(*without_length) as usize).unwrap_or(text),
+            None => text,
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.block.first_chunk().map_or(0, |count| usize::from(u16::from_le_bytes(*count)))
+    }
+
+    fn text(&self) -> &[u8] {
+        self.block.get(LEAD + self.count() * Line::SIZE..).unwrap_or_default()
+    }
+
+    /// Each line, with where its name and its value are in the text.
+    fn places(&self) -> impl Iterator<Item = (Line, Range<usize>, Range<usize>)> {
+        let (text, mut start) = (self.text(), 0);
+        let marks = self.block.get(LEAD..).unwrap_or_default().chunks_exact(Line::SIZE).take(self.count());
+        marks.filter_map(move |mark| {
+            let line = Line::from(mark);
+            let name = start..start + memchr(b':', text.get(start..)?)?;
+            let value = name.end + 2;
+            let length = if line.length == LONG { memchr(b'\r', text.get(value..)?)? } else { usize::from(line.length) };
+            start = value + length + 2;
+            Some((line, name, value..value + length))
+        })
+    }
+
+    /// The value of the first line of `name`.
+    pub(crate) fn bytes(&self, name: &HeaderName) -> Option<&[u8]> {
+        self.find(name).map(|(_, value)| value)
     }
 
     /// The first line of `name`.
     pub(crate) fn get(&self, name: &HeaderName) -> Option<HeaderValue> {
-        let wanted = name.as_str().as_bytes();
-        let mut start = 0;
-        for line in &self.lines {
-            let value = start + usize::from(line.name_length) + 2;
-            if &self.text[start..start + usize::from(line.name_length)] == wanted {
-                return self.value(*line, value);
-            }
-            start = value + line.length() + 2;
-        }
-        None
+        let (line, value) = self.find(name)?;
+        let mut value = HeaderValue::from_bytes(value).ok()?; // it was valid when it was stored
+        value.set_sensitive(line.is_sensitive());
+        Some(value)
+    }
+
+    fn find(&self, name: &HeaderName) -> Option<(Line, &[u8])> {
+        let (text, wanted) = (self.text(), name.as_str().as_bytes());
+        let (line, _, value) = self.places().find(|(_, name, _)| text.get(name.clone()) == Some(wanted))?;
+        Some((line, text.get(value)?))
     }
 
     /// Whether there is a line of `name`.
     pub(crate) fn has(&self, name: &HeaderName) -> bool {
-        self.get(name).is_some()
+        self.find(name).is_some()
     }
 
     /// All lines as a map, with what is `said` beside them. For a response that is `hot` the map is kept, if there is room: most answers of one second say
@@ -175,7 +227,7 @@ impl Fields {
         match ready {
             Some(ready) => ready.last.store(Arc::new((said, map.clone()))), // it has as many lines as before, give or take one
             None if hot => {
-                if let Some(ready) = Ready::of(said, &map) {
+                if let Some(ready) = Ready::of(said, &map, self.text().len()) {
                     let _ = self.ready.set(Box::new(ready)); // another thread's is as good
                 }
             }
@@ -184,52 +236,60 @@ impl Fields {
         map
     }
 
-    /// All lines as a map, with room for a few more.
+    /// All lines as a map, with room for a few more. Its values are parts of one copy of the text.
     pub(crate) fn to_map(&self) -> HeaderMap {
-        let mut map = HeaderMap::with_capacity(self.lines.len() + 4); // Age, Cache-Status, Via, Date
+        let text = Bytes::copy_from_slice(self.text());
+        let mut map = HeaderMap::with_capacity(self.count() + 4); // Age, Cache-Status, Via, Date
         let known = NAMES.list.load();
-        let mut start = 0;
-        for line in &self.lines {
-            let end_of_name = start + usize::from(line.name_length);
-            let name = known.get(usize::from(line.name)).cloned().or_else(|| HeaderName::from_bytes(&self.text[start..end_of_name]).ok());
+        for (line, name, value) in self.places() {
+            let name = known.get(line.place()).cloned().or_else(|| HeaderName::from_bytes(&text[name]).ok());
             // Both were valid when they were stored.
-            if let (Some(name), Some(value)) = (name, self.value(*line, end_of_name + 2)) {
+            if let (Some(name), Ok(mut value)) = (name, HeaderValue::from_maybe_shared(text.slice(value))) {
+                value.set_sensitive(line.is_sensitive());
                 map.append(name, value);
             }
-            start = end_of_name + 2 + line.length() + 2;
         }
         map
     }
 
-    fn value(&self, line: Line, start: usize) -> Option<HeaderValue> {
-        let mut value = HeaderValue::from_maybe_shared(self.text.slice(start..start + line.length())).ok()?;
-        value.set_sensitive(line.length & SENSITIVE != 0);
-        Some(value)
-    }
-
     /// Bytes of memory.
-    pub(crate) fn weight(&self) -> usize {
-        self.text.len() + self.lines.len() * size_of::<Line>()
+    pub(crate) const fn weight(&self) -> usize {
+        room(self.block.len())
+    }
+}
+
+/// Without the map.
+impl Clone for Fields {
+    fn clone(&self) -> Self {
+        Self { block: self.block.clone(), ready: OnceBox::new() }
     }
 }
 
 impl Line {
-    const fn length(self) -> usize {
-        (self.length & !SENSITIVE) as usize
-    }
-}
+    const SIZE: usize = 4;
 
-fn write(text: &mut Vec<u8>, lines: &mut Vec<Line>, (name, value): (&HeaderName, &HeaderValue)) {
-    // `http` bounds names below 64 KiB, and no head has values of 2 GiB; a line beyond that could not be found again.
-    let (Ok(name_length), Ok(length)) = (u16::try_from(name.as_str().len()), i32::try_from(value.len()).map(i32::cast_unsigned)) else {
-        return;
-    };
-    text.extend_from_slice(name.as_str().as_bytes());
-    text.extend_from_slice(b": ");
-    text.extend_from_slice(value.as_bytes());
-    text.extend_from_slice(b"\r\n");
-    let sensitive = if value.is_sensitive() { SENSITIVE } else { 0 };
-    lines.push(Line { length: length | sensitive, name_length, name: NAMES.place_of(name) });
+    fn of(name: &HeaderName, value: &HeaderValue) -> Self {
+        let sensitive = if value.is_sensitive() { SENSITIVE } else { 0 };
+        Self { length: u16::try_from(value.len()).unwrap_or(LONG), name: NAMES.place_of(name) | sensitive }
+    }
+
+    fn bytes(self) -> [u8; Self::SIZE] {
+        let ([a, b], [c, d]) = (self.length.to_le_bytes(), self.name.to_le_bytes());
+        [a, b, c, d]
+    }
+
+    fn from(bytes: &[u8]) -> Self {
+        let at = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+        Self { length: at(0), name: at(2) }
+    }
+
+    fn place(self) -> usize {
+        usize::from(self.name & !SENSITIVE)
+    }
+
+    const fn is_sensitive(self) -> bool {
+        self.name & SENSITIVE != 0
+    }
 }
 
 #[cfg(test)]
@@ -284,7 +344,7 @@ mod tests {
     #[test]
     fn there_is_a_bound_on_all_answers_that_are_kept() {
         let said = Said { age: 0, status: None };
-        let large = || Ready::of(said, &HeaderMap::with_capacity(24_000));
+        let large = || Ready::of(said, &HeaderMap::with_capacity(24_000), 0);
         let first = large();
         assert!(first.is_some() && large().is_none(), "{}", 24_000 * READY_LINE);
         drop(first);

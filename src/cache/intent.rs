@@ -50,10 +50,10 @@ impl Intent {
     pub(crate) fn is_met_by(&self, stored: &Stored, now: Stamp) -> bool {
         match self.need {
             Need::Fresh { near } => {
-                let life = &stored.head.life;
+                let life = stored.head.life();
                 life.left(now) as f64 > near * life.lifetime as f64
             }
-            Need::BornSince(_) => self.is_met_since(stored.head.lineage.born),
+            Need::BornSince(_) => self.is_met_since(stored.head.born()),
         }
     }
 

@@ -3,6 +3,7 @@
 //! Fields are length-prefixed, never joined, so that no two requests can share a key by construction. Keys are compared whole; the hash only
 //! finds them. It is seeded at random in every process.
 
+use crate::cache::room::shared_room;
 use crate::cache::rules::Identity;
 use crate::cache::settings::KeySettings;
 use foldhash::quality::RandomState as FastState;
@@ -19,18 +20,19 @@ use std::sync::Arc;
 /// Keys up to this size are built without an allocation.
 const ON_STACK: usize = 320;
 
-/// An owned key. Cheap to clone.
+/// An owned key: its hash, then what it is made of. Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Key {
-    hash: u64,
-    bytes: Arc<[u8]>,
-}
+pub(crate) struct Key(Arc<[u8]>);
 
 /// A key that is only looked at: built on the stack, no allocation for ordinary targets.
 pub(crate) struct KeyBuf {
     hash: u64,
+    /// As in a [`Key`].
     bytes: SmallVec<[u8; ON_STACK]>,
 }
+
+/// Bytes of the hash before a key.
+const HASH: usize = size_of::<u64>();
 
 /// The secrets of one process: the seed of the hash and the keys under which identities are hashed.
 #[derive(Debug)]
@@ -72,8 +74,8 @@ impl KeySecrets {
     pub(crate) fn build(&self, parts: &KeyParts<'_>) -> KeyBuf {
         let partition: &[u8] = parts.partition.as_ref().map_or(&[], |partition| partition);
         let query = parts.query.map_or(0, |query| query.len() + 4);
-        let mut bytes = room(1 + parts.authority.len() + 4 + parts.path.len() + 4 + query + partition.len());
-        let (flags, rest) = bytes.split_at_mut(1);
+        let mut bytes = room(HASH + 1 + parts.authority.len() + 4 + parts.path.len() + 4 + query + partition.len());
+        let (flags, rest) = bytes[HASH..].split_at_mut(1);
         flags[0] = u8::from(parts.https) | u8::from(parts.query.is_some()) << 1 | u8::from(parts.partition.is_some()) << 2;
         let (authority, mut rest) = put_field(rest, parts.authority);
         authority.make_ascii_lowercase();
@@ -82,7 +84,9 @@ impl KeySecrets {
             (_, rest) = put_field(rest, query);
         }
         rest.copy_from_slice(partition);
-        KeyBuf { hash: self.seed.hash_one(bytes.as_slice()), bytes }
+        let hash = self.seed.hash_one(&bytes[HASH..]);
+        bytes[..HASH].copy_from_slice(&hash.to_ne_bytes());
+        KeyBuf { hash, bytes }
     }
 
     /// A hash of anything else that must not be predictable from outside.
@@ -167,23 +171,28 @@ impl KeyBuf {
     }
 
     pub(crate) fn to_key(&self) -> Key {
-        Key { hash: self.hash, bytes: Arc::from(self.bytes.as_slice()) }
+        Key(Arc::from(self.bytes.as_slice()))
     }
 }
 
 impl Key {
     /// Bytes of memory that the key itself takes.
     pub(crate) fn weight(&self) -> usize {
-        self.bytes.len() + size_of::<Self>() + 2 * size_of::<usize>()
+        shared_room(self.0.len())
     }
 
     pub(crate) fn hash_value(&self) -> u64 {
-        self.hash
+        self.0.first_chunk().map_or(0, |hash| u64::from_ne_bytes(*hash))
+    }
+
+    /// What it is made of, without the hash.
+    fn bytes(&self) -> &[u8] {
+        self.0.get(HASH..).unwrap_or_default()
     }
 
     /// The key without its identity: what all partitions of a target share.
     pub(crate) fn target(&self) -> Vec<u8> {
-        let mut bytes = self.bytes.to_vec();
+        let mut bytes = self.bytes().to_vec();
         if let Some(flags) = bytes.first_mut().filter(|flags| **flags & 4 != 0) {
             *flags &= !4;
             bytes.truncate(bytes.len() - 16);
@@ -193,12 +202,12 @@ impl Key {
 
     /// Whether the key belongs to one identity.
     pub(crate) fn is_partitioned(&self) -> bool {
-        self.bytes.first().is_some_and(|flags| flags & 4 != 0)
+        self.bytes().first().is_some_and(|flags| flags & 4 != 0)
     }
 
     /// Whether the scheme is https.
     pub(crate) fn is_https(&self) -> bool {
-        self.bytes.first().is_some_and(|flags| flags & 1 != 0)
+        self.bytes().first().is_some_and(|flags| flags & 1 != 0)
     }
 
     /// The path that the key is about.
@@ -208,7 +217,7 @@ impl Key {
 
     /// The query, if there is one.
     pub(crate) fn query(&self) -> Option<&str> {
-        (self.bytes.first()? & 2 != 0).then(|| self.nth_field(2))
+        (self.bytes().first()? & 2 != 0).then(|| self.nth_field(2))
     }
 
     /// The authority.
@@ -217,7 +226,7 @@ impl Key {
     }
 
     fn nth_field(&self, n: usize) -> &str {
-        let mut rest = self.bytes.get(1..).unwrap_or_default();
+        let mut rest = self.bytes().get(1..).unwrap_or_default();
         for skip in (0..=n).rev() {
             let Some((length, tail)) = rest.split_first_chunk::<4>() else { return "" };
             let length = u32::from_le_bytes(*length) as usize;
@@ -244,7 +253,7 @@ impl fmt::Debug for Key {
 
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
+        state.write_u64(self.hash_value());
     }
 }
 
@@ -256,7 +265,7 @@ impl Hash for KeyBuf {
 
 impl equivalent::Equivalent<Key> for KeyBuf {
     fn equivalent(&self, key: &Key) -> bool {
-        self.hash == key.hash && *self.bytes == *key.bytes
+        *self.bytes == *key.0
     }
 }
 

@@ -1,7 +1,8 @@
 //! Turning something stored into a response: preconditions, ranges, HEAD, `Age` and `Cache-Status`. Pure, but for the bytes that it slices.
 
-use crate::cache::entry::{Head, Stored};
+use crate::cache::entry::Stored;
 use crate::cache::fields::Said;
+use crate::cache::head::Head;
 use crate::clock::Stamp;
 use crate::flow::body::CacheBody;
 use crate::flow::spool::Reader;
@@ -10,7 +11,10 @@ use crate::rfc::cache_status::CacheStatus;
 use crate::rfc::conditional;
 use crate::rfc::range::{self, ByteRange, ContentRange, RangeSet};
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_RANGE, RANGE, TRAILER};
+use http::header::{
+    CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    RANGE, TRAILER,
+};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use std::collections::VecDeque;
 
@@ -57,7 +61,7 @@ pub(crate) fn from_stored<B>(stored: &Stored, client: &Client<'_>) -> Response<C
     if client.conditional
         && let Some(range) = client.range().filter(|_| range_applies(head, client.headers))
     {
-        match &stored.range {
+        match stored.range() {
             None => {
                 if let Some(response) = ranged(stored, range, client) {
                     return response;
@@ -73,7 +77,7 @@ pub(crate) fn from_stored<B>(stored: &Stored, client: &Client<'_>) -> Response<C
     }
     let mut response = bare(head.status, head.fields.to_answer(said(head, client), stored.hits() >= HOT));
     if client.wants_body() {
-        *response.body_mut() = CacheBody::stored(stored.body.clone(), stored.trailers.as_deref().cloned());
+        *response.body_mut() = CacheBody::stored(stored.body.clone(), stored.trailers().cloned());
     }
     response
 }
@@ -111,9 +115,14 @@ pub(crate) fn from_reader<B>(reader: Reader, client: &Client<'_>) -> Response<Ca
 
 /// Preconditions apply to what would otherwise be a 200 (RFC 9110 section 13.2.1).
 fn is_unmodified(head: &Head, client: &Client<'_>) -> bool {
-    let date = head.date.or(Some(head.life.received.seconds()));
-    matches!(head.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT)
-        && conditional::evaluate(client.headers, head.etag().as_ref(), head.last_modified, date)
+    if !matches!(head.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
+        return false;
+    }
+    // The dates are read where they count: without an entity tag in question (RFC 9110 section 13.2.2).
+    let dated = !client.headers.contains_key(IF_NONE_MATCH) && client.headers.contains_key(IF_MODIFIED_SINCE);
+    let last_modified = dated.then(|| head.last_modified()).flatten();
+    let date = dated.then(|| head.date().unwrap_or_else(|| head.life().received.seconds()));
+    conditional::evaluate(client.headers, head.etag().as_ref(), last_modified, date)
 }
 
 /// RFC 9110 section 15.4.5: what a 200 would have said, but for what describes the content.
@@ -129,9 +138,8 @@ fn not_modified<B>(head: &Head, client: &Client<'_>) -> Response<CacheBody<B>> {
 fn range_applies(head: &Head, request: &HeaderMap) -> bool {
     matches!(head.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT)
         && request.get(IF_RANGE).is_none_or(|if_range| {
-            let etag = head.etag();
-            let etag = etag.as_ref().map(HeaderValue::as_bytes);
-            conditional::if_range_holds(if_range.as_bytes(), etag, head.last_modified, head.date)
+            let etag = head.fields.bytes(&ETAG);
+            conditional::if_range_holds(if_range.as_bytes(), etag, head.last_modified(), head.date())
         })
 }
 
@@ -203,10 +211,10 @@ fn slice(body: &Bytes, wanted: ByteRange, offset: u64) -> Bytes {
 /// What is true of an answer now.
 fn said(head: &Head, client: &Client<'_>) -> Said {
     let status = client.status.map(|status| {
-        let ttl = if status.hit { Some(head.life.left(client.now).div_euclid(1000)) } else { status.ttl };
+        let ttl = if status.hit { Some(head.life().left(client.now).div_euclid(1000)) } else { status.ttl };
         CacheStatus { ttl, ..status }
     });
-    Said { age: head.life.age(client.now) / 1000, status }
+    Said { age: head.life().age(client.now) / 1000, status }
 }
 
 /// An answer with these headers, and with what is true of it now.

@@ -1,25 +1,25 @@
 //! Putting stored parts of one representation together (RFC 9111 section 3.4).
 
-use crate::cache::entry::{Head, Resource, Stored};
+use crate::cache::entry::Stored;
 use crate::cache::groups::{Groups, Level};
+use crate::cache::head::Head;
+use crate::cache::resource::Resource;
 use crate::rfc::etag::EntityTag;
 use crate::rfc::range::ContentRange;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use http::{HeaderValue, StatusCode};
-use std::sync::Arc;
 
 /// `new`, a part, together with a stored part that shares its strong entity tag and touches it; as the whole representation if nothing is missing.
 pub(crate) fn combine(new: Stored, resource: &Resource, groups: &Groups) -> Stored {
-    let joined = resource.variants.iter().filter(|old| old.level(groups) == Level::Valid).find_map(|old| join(&new, old));
+    let joined = resource.variants().iter().filter(|old| old.level(groups) == Level::Valid).find_map(|old| join(&new, old));
     joined.unwrap_or(new)
 }
 
 fn join(new: &Stored, old: &Stored) -> Option<Stored> {
-    let (here, there) = (new.range?, old.range?);
+    let (here, there) = (new.range()?, old.range()?);
     let length = here.complete.filter(|_| here.complete == there.complete && share_strong_validator(&new.head, &old.head))?;
-    let same_fields = new.head.selector.as_ref().map(|selector| selector.fingerprint())
-        == old.head.selector.as_ref().map(|selector| selector.fingerprint());
+    let same_fields = new.head.fingerprint() == old.head.fingerprint();
     let apart = here.start > there.end.saturating_add(1) || there.start > here.end.saturating_add(1);
     if apart || !same_fields {
         return None;
@@ -28,7 +28,7 @@ fn join(new: &Stored, old: &Stored) -> Option<Stored> {
     let body = overlay(union, (&old.body, there.start), (&new.body, here.start))?;
     let whole = union.start == 0 && union.end + 1 == length;
     let head = head_for(&new.head, union, whole)?;
-    Some(Stored::new(Arc::new(head), body, None, (!whole).then_some(union)))
+    Some(Stored::new(head, body, None, (!whole).then_some(union)))
 }
 
 fn share_strong_validator(one: &Head, other: &Head) -> bool {
@@ -56,8 +56,6 @@ fn head_for(head: &Head, union: ContentRange, whole: bool) -> Option<Head> {
         headers.insert(CONTENT_RANGE, crate::rfc::range::content_range(union.range(), union.complete?));
     }
     let status = if whole { StatusCode::OK } else { StatusCode::PARTIAL_CONTENT };
-    let mut joined = Head::new(status, &headers, head.life, head.lineage.clone());
-    joined.selector.clone_from(&head.selector);
-    joined.rule.clone_from(&head.rule);
-    Some(joined)
+    let joined = Head::new(status, &headers, head.life(), head.lineage());
+    Some(joined.selected_by(head.selector.clone()).under_rule(head.rule().cloned()))
 }

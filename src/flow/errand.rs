@@ -2,10 +2,11 @@
 
 use crate::cache::admit::{Asked, Kept, NotStored, admit};
 use crate::cache::budget::Reserved;
-use crate::cache::entry::{Head, Lineage, Stored};
+use crate::cache::entry::Stored;
 use crate::cache::fate::{Failing, Fate};
 use crate::cache::freshness::Timing;
 use crate::cache::groups::{Level, Membership};
+use crate::cache::head::{Head, Lineage};
 use crate::cache::intent::Intent;
 use crate::cache::key::Key;
 use crate::cache::ledger::Warmth;
@@ -175,7 +176,7 @@ impl Errand {
     pub(crate) fn may_cover(&self) -> bool {
         let Shared { groups, clock, .. } = &*self.shared;
         self.stored.as_ref().is_some_and(|stored| {
-            stored.range.is_none() && may_cover_error(&stored.head.life, stored.level(groups), &self.directives, clock.now())
+            stored.range().is_none() && may_cover_error(&stored.head.life(), stored.level(groups), &self.directives, clock.now())
         })
     }
 
@@ -232,9 +233,9 @@ impl Errand {
                 if !why.is_of_the_request() && self.intent.is_none() {
                     self.shared.store.forget(&self.key, stored);
                 }
-                let life = crate::cache::freshness::Life { received: timing.received, initial_age: 0, lifetime: 0, ..stored.head.life };
+                let life = crate::cache::freshness::Life { received: timing.received, initial_age: 0, lifetime: 0, ..stored.head.life() };
                 parts.headers.remove(AGE);
-                let head = Arc::new(Head::new(parts.status, &parts.headers, life, self.no_groups()));
+                let head = Head::new(parts.status, &parts.headers, life, self.no_groups());
                 let once = Arc::new(stored.under(head));
                 Answer::Confirmed { stored: once, extra, shared: false }
             }
@@ -286,7 +287,7 @@ impl Errand {
         if let Some(length) = length.filter(|_| has_content && !parts.headers.contains_key(TRAILER)) {
             parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
-        let head = self.head(&parts, &kept, lineage);
+        let head = Arc::new(self.head(&parts, &kept, lineage));
         let age = parts.headers.remove(AGE);
         Ok(Keep { head, extra, age, range: kept.range, length, reserved, body })
     }
@@ -302,7 +303,7 @@ impl Errand {
     }
 
     /// The head of a stored response whose fields a HEAD has updated; `None` if it may not be stored with them.
-    pub(crate) fn freshened_head(&self, parts: &response::Parts, timing: Timing) -> Option<Arc<Head>> {
+    pub(crate) fn freshened_head(&self, parts: &response::Parts, timing: Timing) -> Option<Head> {
         self.admit(parts, timing).ok().map(|(kept, lineage)| self.head(parts, &kept, lineage))
     }
 
@@ -323,7 +324,7 @@ impl Errand {
             }
         }
         let groups = self.member.groups_with(&kept.tags, self.born, &self.shared.groups)?;
-        Ok((kept, Lineage { born: self.born, groups, key: self.key.clone() }))
+        Ok((kept, Lineage { born: self.born, groups: Some(groups), key: self.key.clone() }))
     }
 
     /// Whether a purge has hit a response of these fields while it was fetched.
@@ -333,19 +334,18 @@ impl Errand {
         own.max(self.member.level_since(self.born, &self.shared.groups)) > Level::Valid
     }
 
-    fn head(&self, parts: &response::Parts, kept: &Kept, lineage: Lineage) -> Arc<Head> {
+    fn head(&self, parts: &response::Parts, kept: &Kept, lineage: Lineage) -> Head {
         let mut headers = parts.headers.clone();
         hop::strip_unstorable(&mut headers); // RFC 9111 section 3.1
         headers.remove(AGE);
-        let mut head = Head::new(parts.status, &headers, kept.life, lineage);
-        head.selector = (!kept.vary.is_empty()).then(|| Box::new(Selector::new(&kept.vary, &self.asked)));
-        head.rule = self.rule().map(|rule| Arc::clone(&rule.name));
-        Arc::new(head)
+        let selector = (!kept.vary.is_empty()).then(|| Box::new(Selector::new(&kept.vary, &self.asked)));
+        let rule = self.rule().map(|rule| Arc::clone(&rule.name));
+        Head::new(parts.status, &headers, kept.life, lineage).selected_by(selector).under_rule(rule)
     }
 
     /// The lineage of what is never stored.
     fn no_groups(&self) -> Lineage {
-        Lineage { born: self.born, groups: Arc::from([]), key: self.key.clone() }
+        Lineage { born: self.born, groups: None, key: self.key.clone() }
     }
 }
 
@@ -402,8 +402,7 @@ fn confirms(new: &HeaderMap, stored: &Stored) -> bool {
         (Some(new), Some(old)) => etag::any_matches(std::iter::once(new.as_bytes()), old.as_bytes()),
         (Some(_), None) => false,
         (None, _) => new.get(LAST_MODIFIED).is_none_or(|new| {
-            old.is_some()
-                || stored.head.fields.get(&LAST_MODIFIED).is_none_or(|old| date::parse(old.as_bytes()) == date::parse(new.as_bytes()))
+            old.is_some() || stored.head.fields.bytes(&LAST_MODIFIED).is_none_or(|old| date::parse(old) == date::parse(new.as_bytes()))
         }),
     }
 }

@@ -139,7 +139,7 @@ impl Flight {
     /// What purges have made of the response, which may belong to groups that the request did not know.
     fn level_of_what_landed(&self, groups: &Groups) -> Level {
         match &*self.landing.borrow() {
-            Some(Landing::Stream(spool)) => spool.head.lineage.level(groups),
+            Some(Landing::Stream(spool)) => spool.head.level(groups),
             Some(Landing::Stored(stored)) => stored.level(groups),
             _ => Level::Valid,
         }

@@ -3,6 +3,7 @@
 use crate::cache::admit::NotStored;
 use crate::cache::entry::Stored;
 use crate::cache::fate::{Failing, Fate};
+use crate::cache::head::Head;
 use crate::error::BrokenBody;
 use crate::flow::combine::combine;
 use crate::flow::errand::Errand;
@@ -151,14 +152,12 @@ fn store(errand: &Errand, spool: &Spool, trailers: Option<HeaderMap>, range: Opt
     if range.is_some_and(|range| range.end - range.start + 1 != body.len() as u64) {
         return false; // it is not the part that it says it is
     }
-    let mut head = Arc::clone(&spool.head);
     // A body of unknown length has one now: HEAD wants to know it.
-    if trailers.is_none() && !head.fields.has(&CONTENT_LENGTH) && head.may_have_content() {
-        head = Arc::new(head.with_length(body.len()));
-    }
+    let wants_length = trailers.is_none() && !spool.head.fields.has(&CONTENT_LENGTH) && spool.head.may_have_content();
+    let head = if wants_length { spool.head.with_length(body.len()) } else { Head::clone(&spool.head) };
     let took = u32::try_from(errand.shared.clock.now().since(errand.began).as_millis()).unwrap_or(u32::MAX);
-    let mut stored = Stored::new(head, body, trailers.map(Box::new), range).costing(took);
-    if stored.range.is_some()
+    let mut stored = Stored::new(head, body, trailers, range).costing(took);
+    if stored.range().is_some()
         && let Some(resource) = errand.shared.store.get_owned(&errand.key)
     {
         stored = combine(stored, &resource, &errand.shared.groups);

@@ -1,8 +1,9 @@
 //! The way of a request that cannot be answered at once: lead a fill, follow one, or go alone.
 
-use crate::cache::entry::{Head, Stored};
+use crate::cache::entry::Stored;
 use crate::cache::fate::{Failing, Fate};
 use crate::cache::groups::{Level, Membership};
+use crate::cache::head::Head;
 use crate::cache::intent::Intent;
 use crate::cache::key::Key;
 use crate::cache::policy::{Verdict, judge, may_cover_error};
@@ -157,7 +158,7 @@ impl<S, B> Visit<S, B> {
 
     /// What is stored, if it is the whole representation.
     fn whole(&self) -> Option<&Arc<Stored>> {
-        self.stored.as_ref().filter(|stored| stored.range.is_none())
+        self.stored.as_ref().filter(|stored| stored.range().is_none())
     }
 
     fn flight(&self, variant: u64) -> FlightKey {
@@ -191,8 +192,8 @@ impl<S, B> Visit<S, B> {
             let fields = head.selector.as_ref().map_or(&[][..], |selector| selector.fields());
             return Boarding::OtherFlight(self.variant(fields));
         }
-        let level = head.lineage.level(&self.shared.groups);
-        match judge(&head.life, level, &self.directives, self.shared.clock.now()) {
+        let level = head.level(&self.shared.groups);
+        match judge(&head.life(), level, &self.directives, self.shared.clock.now()) {
             Verdict::Fresh => Boarding::Welcome,
             // A request that wants the origin's own word gets it from a fill that is only now being answered; a reload boards none but those
             // that another reload began.
@@ -263,7 +264,8 @@ impl<S, B> Visit<S, B> {
     fn covered<RB>(&self, fwd_status: Option<u16>) -> Option<Outgoing<RB>> {
         let now = self.shared.clock.now();
         let stored = self.whole()?;
-        may_cover_error(&stored.head.life, stored.level(&self.shared.groups), &self.directives, now).then(|| self.cover(stored, fwd_status))
+        may_cover_error(&stored.head.life(), stored.level(&self.shared.groups), &self.directives, now)
+            .then(|| self.cover(stored, fwd_status))
     }
 
     fn cover<RB>(&self, stored: &Stored, fwd_status: Option<u16>) -> Outgoing<RB> {
@@ -282,7 +284,7 @@ impl<S, B> Visit<S, B> {
 
     /// RFC 9111 section 5.2.2.2: what must be validated and cannot be is a 504.
     fn must_validate(&self) -> bool {
-        self.stored.as_ref().is_some_and(|stored| stored.head.life.must_revalidate || stored.head.life.no_cache)
+        self.stored.as_ref().is_some_and(|stored| stored.head.life().must_revalidate || stored.head.life().no_cache)
     }
 
     fn refuse<RB>(&self, refusal: Refusal, detail: &str) -> Outgoing<RB> {
@@ -364,7 +366,7 @@ where
             return None;
         }
         let same = self.stored.as_ref().is_some_and(|old| Arc::ptr_eq(old, stored));
-        let verdict = judge(&stored.head.life, stored.level(&self.shared.groups), &self.directives, self.shared.clock.now());
+        let verdict = judge(&stored.head.life(), stored.level(&self.shared.groups), &self.directives, self.shared.clock.now());
         let enough = self.intent.as_ref().is_none_or(|intent| intent.is_met_by(stored, self.shared.clock.now()));
         (!same && enough && verdict == Verdict::Fresh).then(|| Arc::clone(stored))
     }

@@ -1,8 +1,9 @@
 //! What an answer of the origin means: for the one who asked, for those who wait, and for the next crowd.
 
 use crate::cache::admit::NotStored;
-use crate::cache::entry::{Head, Stored};
+use crate::cache::entry::Stored;
 use crate::cache::fate::{Failing, Fate};
+use crate::cache::head::Head;
 use crate::flow::errand::{Answer, Errand, Keep};
 use crate::flow::flight::{Landing, Ticket};
 use crate::flow::pump::pump;
@@ -98,7 +99,7 @@ pub(crate) fn settle<RB, E>(errand: &Errand, answer: Answer<RB, E>, ticket: Opti
             predictor.remember(errand.key.hash_value(), clock.now());
         }
     };
-    let reusable = |head: &Head| head.life.left(clock.now()) > 0 && !head.life.no_cache;
+    let reusable = |head: &Head| head.life().left(clock.now()) > 0 && !head.life().no_cache;
     Settled::Led(match answer {
         Answer::Keep(Keep { head, extra, age, range, length, reserved, body }) => {
             remember(reusable(&head));

@@ -5,7 +5,7 @@
 //! cut off, visibly. So a slow reader neither stalls the others nor grows memory without bound.
 
 use crate::cache::budget::Reserved;
-use crate::cache::entry::Head;
+use crate::cache::head::Head;
 use crate::error::BrokenBody;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -333,8 +333,8 @@ impl Drop for Reader {
 mod tests {
     use super::{Piece, Reader, Room, Spool};
     use crate::cache::budget::Budget;
-    use crate::cache::entry::{Head, Lineage};
     use crate::cache::freshness::{Life, LifetimeSource};
+    use crate::cache::head::{Head, Lineage};
     use crate::cache::key::{KeyParts, KeySecrets};
     use crate::clock::Stamp;
     use crate::error::BrokenBody;
@@ -355,7 +355,7 @@ mod tests {
             no_cache: false,
         };
         let parts = KeyParts { https: false, authority: "h", path: "/", query: None, partition: None };
-        let lineage = Lineage { born: 0, groups: Arc::from([]), key: KeySecrets::new().build(&parts).to_key() };
+        let lineage = Lineage { born: 0, groups: None, key: KeySecrets::new().build(&parts).to_key() };
         Spool::new(Arc::new(Head::new(StatusCode::OK, &HeaderMap::new(), life, lineage)), None, budget.reserve_none())
     }
 

@@ -3,7 +3,8 @@
 //! Whoever writes HTTP/1 itself, as the sidecar does, needs no map: the lines of a stored response are kept as they go onto the wire, and building a map
 //! from them, only to have a server take it apart again, is the larger part of what a hit costs. Everybody else gets the map.
 
-use crate::cache::entry::{Chosen, Stored};
+use crate::cache::entry::Stored;
+use crate::cache::resource::Chosen;
 use crate::clock::Stamp;
 use crate::flow::glance::Glance;
 use crate::rfc::cache_status::CacheStatus;
@@ -29,12 +30,13 @@ impl Thin {
     /// The answer depends on more than that.
     pub(crate) fn of(stored: Chosen, method: &Method, glance: Glance, now: Stamp, cache_status: bool) -> Result<Self, Chosen> {
         let head = &stored.head;
-        let plain = *method == Method::GET && !glance.conditional && stored.range.is_none();
-        if !plain || head.status != StatusCode::OK || stored.body.is_empty() || stored.trailers.is_some() {
+        let plain = *method == Method::GET && !glance.conditional && stored.is_plain();
+        if !plain || head.status != StatusCode::OK || stored.body.is_empty() {
             return Err(stored);
         }
-        let age = u32::try_from((head.life.age(now) / 1000).min(MAX_DELTA_SECONDS)).unwrap_or(u32::MAX);
-        Ok(Self { age, ttl: head.life.left(now).div_euclid(1000), cache_status, stored })
+        let life = head.life();
+        let age = u32::try_from((life.age(now) / 1000).min(MAX_DELTA_SECONDS)).unwrap_or(u32::MAX);
+        Ok(Self { age, ttl: life.left(now).div_euclid(1000), cache_status, stored })
     }
 
     /// What it is the head of.

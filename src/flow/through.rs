@@ -136,7 +136,7 @@ where
 /// The stored response in place of an error, if its window allows it (RFC 5861 section 4).
 fn covered<RB>(shared: &Shared, stored: &Stored, client: &Client<'_>) -> Option<Response<CacheBody<RB>>> {
     let directives = visit::directives(client.headers, Glance::at(client.headers));
-    let allowed = stored.range.is_none() && may_cover_error(&stored.head.life, stored.level(&shared.groups), &directives, client.now);
+    let allowed = stored.range().is_none() && may_cover_error(&stored.head.life(), stored.level(&shared.groups), &directives, client.now);
     allowed.then(|| answer::from_stored(stored, client))
 }
 

@@ -1,8 +1,9 @@
 //! The first look at a request: may the cache have a part in it, and what is stored for it?
 
-use crate::cache::entry::{Chosen, Stored};
+use crate::cache::entry::Stored;
 use crate::cache::key::{self, KeyBuf, KeyParts, normalise_target, origin_of};
 use crate::cache::policy::{Verdict, judge};
+use crate::cache::resource::Chosen;
 use crate::cache::rules::Rule;
 use crate::cache::settings::Settings;
 use crate::clock::Stamp;
@@ -118,7 +119,7 @@ pub(crate) fn choose(shared: &Shared, key: &KeyBuf, parts: &Parts) -> Result<Cho
     let resource = shared.store.get(key).ok_or(Forward::UriMiss)?;
     let headers = &parts.headers;
     resource.choose(headers, |head, part| part_answers(head, part, &parts.method, headers)).map_err(|resource| {
-        let partial = resource.variants.iter().any(|stored| stored.range.is_some() && stored.head.is_selected_by(headers));
+        let partial = resource.variants().iter().any(|stored| stored.range().is_some() && stored.head.is_selected_by(headers));
         if partial { Forward::Partial } else { Forward::VaryMiss }
     })
 }
@@ -184,7 +185,7 @@ pub(crate) fn look_up(
         Ok(stored) => stored,
         Err(why) => return Found::Ask { why, stored: None },
     };
-    let verdict = judge(&stored.head.life, stored.level(&shared.groups), directives, now);
+    let verdict = judge(&stored.head.life(), stored.level(&shared.groups), directives, now);
     match verdict {
         Verdict::Fresh => Found::Fresh(stored),
         Verdict::Stale { refresh } => Found::Stale(Arc::clone(stored.stored()), refresh),

@@ -148,12 +148,12 @@ impl Cache {
         let (head, now) = (&stored.head, clock.now());
         Some(Lookup {
             status: head.status,
-            age: Duration::from_millis(head.life.age(now)),
-            ttl_millis: head.life.left(now),
+            age: Duration::from_millis(head.life().age(now)),
+            ttl_millis: head.life().left(now),
             level: stored.level(groups),
             length: stored.body.len(),
             hits: stored.hits(),
-            rule: head.rule.clone(),
+            rule: head.rule().cloned(),
         })
     }
 

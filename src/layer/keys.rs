@@ -1,8 +1,9 @@
 //! What is stored, the most interesting first, page by page.
 
-use crate::cache::entry::Resource;
 use crate::cache::groups::Level;
 use crate::cache::key::Key;
+use crate::cache::resource::Resource;
+use crate::cache::store;
 use crate::clock::Stamp;
 use crate::flow::shared::Shared;
 use crate::layer::Cache;
@@ -103,13 +104,13 @@ impl KeySort {
 
     /// The larger, the sooner it is shown. Of times only what does not change as time goes by: a cursor must hold for a while.
     fn rank(self, key: &Key, resource: &Resource) -> u64 {
-        let life = || resource.variants.first().map(|stored| stored.head.life);
-        let born = || life().map_or(0, |life| life.received.millis().saturating_sub(life.initial_age));
+        let life = || resource.newest().head.life();
+        let born = || life().received.millis().saturating_sub(life().initial_age);
         match self {
             Self::Hits => hits(resource),
             Self::Bytes => bytes(key, resource),
             Self::Age => u64::MAX - born(),
-            Self::Ttl => u64::MAX - born().saturating_add(life().map_or(0, |life| life.lifetime)),
+            Self::Ttl => u64::MAX - born().saturating_add(life().lifetime),
         }
     }
 }
@@ -124,7 +125,7 @@ impl Cache {
     pub fn keys(&self, sort: KeySort, limit: usize, cursor: Option<KeyCursor>) -> KeyPage {
         let shared = &**self.shared();
         let limit = limit.clamp(1, MOST_KEYS);
-        let mut page: BTreeMap<Place, (Arc<Key>, Arc<Resource>)> = BTreeMap::new();
+        let mut page: BTreeMap<Place, (Arc<Key>, Resource)> = BTreeMap::new();
         let mut more = false;
         let complete = shared.store.look_through(MOST_LOOKED_AT, |key, resource| {
             let place = (sort.rank(&key, &resource), key.hash_value());
@@ -150,29 +151,29 @@ impl Cache {
 
 impl KeyEntry {
     fn of(shared: &Shared, key: &Key, resource: &Resource, now: Stamp) -> Option<Self> {
-        let newest = resource.variants.first()?;
+        let newest = resource.newest();
         let query = key.query().map(|query| format!("?{query}")).unwrap_or_default();
         Some(Self {
             url: format!("{}://{}{}{query}", if key.is_https() { "https" } else { "http" }, key.authority(), key.path()),
             partitioned: key.is_partitioned(),
             hits: hits(resource),
             bytes: bytes(key, resource),
-            age: Duration::from_millis(newest.head.life.age(now)),
-            ttl_millis: newest.head.life.left(now),
+            age: Duration::from_millis(newest.head.life().age(now)),
+            ttl_millis: newest.head.life().left(now),
             level: newest.level(&shared.groups),
-            rule: newest.head.rule.clone(),
-            warmed: resource.variants.iter().any(|stored| stored.warmth.is_some()),
-            variants: resource.variants.len(),
+            rule: newest.head.rule().cloned(),
+            warmed: resource.variants().iter().any(|stored| stored.warmth.is_some()),
+            variants: resource.variants().len(),
         })
     }
 }
 
 fn hits(resource: &Resource) -> u64 {
-    resource.variants.iter().map(|stored| stored.hits()).sum()
+    resource.variants().iter().map(|stored| stored.hits()).sum()
 }
 
 fn bytes(key: &Key, resource: &Resource) -> u64 {
-    (key.weight() + resource.weight()) as u64
+    store::weight(key, resource) as u64
 }
 
 /// As one word without meaning to anybody else: `hits-2a-9f3c`.

@@ -64,7 +64,7 @@ impl Cache {
 
     /// Whether `stored` is still what is stored for `key`.
     pub(crate) fn holds(&self, key: &Key, stored: &Arc<Stored>) -> bool {
-        self.shared.store.get_owned(key).is_some_and(|resource| resource.variants.iter().any(|one| Arc::ptr_eq(one, stored)))
+        self.shared.store.get_owned(key).is_some_and(|resource| resource.variants().iter().any(|one| Arc::ptr_eq(one, stored)))
     }
 
     /// What invalidations have brought `stored` to.

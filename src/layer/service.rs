@@ -118,7 +118,7 @@ where
         match found {
             Found::Fresh(stored) => {
                 let hits = stored.touch(now);
-                self.shared.hosts.note_hit(hits, &stored.head.lineage.key);
+                self.shared.hosts.note_hit(hits, &stored.head.key);
                 if self.shared.wishes.wants(hits) {
                     self.nominate(&key, stored.stored());
                 }

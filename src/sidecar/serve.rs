@@ -186,11 +186,8 @@ impl<S> Entrance<S> {
     where
         S: Serve<B> + Attend,
     {
-        let conversation = converse(self.sidecar.clone(), arrival, self.service.clone(), self.open.enter());
-        tokio::spawn(async move {
-            conversation.await;
-            drop(permit);
-        });
+        // By itself: a block around it that awaits it would take its room twice.
+        tokio::spawn(converse(self.sidecar.clone(), arrival, self.service.clone(), self.open.enter(), permit));
     }
 }
 
@@ -281,12 +278,8 @@ where
                 }
             }
         }
-        // Nothing that the wire let through is left in an idle hyper; if it were, it could not be given to the next.
-        let parts = connection.into_parts();
-        if !parts.read_buf.is_empty() {
-            return Ok(None);
-        }
-        (wire, answer) = (parts.io.into_inner(), parts.service);
+        let Some(parts) = part(connection) else { return Ok(None) };
+        (wire, answer) = parts;
         let stirred = poll_fn(|cx| match wire.poll_stir(cx) {
             Poll::Ready(()) => Poll::Ready(known),
             Poll::Pending => ticket.poll_told(cx, known),
@@ -299,8 +292,29 @@ where
     }
 }
 
-/// One connection from its first byte to its last.
-async fn converse<S: Serve<B> + Attend, B: Answer>(sidecar: Sidecar, arrival: Arrival, service: S, mut ticket: Ticket) {
+/// The wire and the service of a hyper that is idle, and nothing else of it. By a function, for its end is where the box is freed and the buffer that hyper gives back.
+///
+/// Nothing that the wire let through is left in an idle hyper; if it were, it could not be given to the next: `None`.
+#[expect(clippy::boxed_local, reason = "here the box ends")]
+fn part<S, B>(connection: Box<http1::Connection<TokioIo<Box<Wire<Stream>>>, S>>) -> Option<(Box<Wire<Stream>>, S)>
+where
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<BoxError>,
+    B: Body + 'static,
+    B::Error: Into<BoxError>,
+{
+    let parts = connection.into_parts();
+    parts.read_buf.is_empty().then(|| (parts.io.into_inner(), parts.service))
+}
+
+/// One connection from its first byte to its last; `_permit` is its place among all.
+async fn converse<S: Serve<B> + Attend, B: Answer>(
+    sidecar: Sidecar,
+    arrival: Arrival,
+    service: S,
+    mut ticket: Ticket,
+    _permit: Option<OwnedSemaphorePermit>,
+) {
     let (live, exchange) = (sidecar.live().clone(), ticket.exchange.clone());
     let opened = tokio::select! {
         biased;
@@ -330,5 +344,33 @@ async fn converse<S: Serve<B> + Attend, B: Answer>(sidecar: Sidecar, arrival: Ar
             () = Box::pin(tunnel.run(wire)) => {}
             _ = ticket.told(Word::Finish) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Arrival, Sidecar, Ticket, converse};
+    use crate::flow::body::CacheBody;
+    use crate::layer::CacheService;
+    use crate::sidecar::exchange::Exchange;
+    use crate::sidecar::stream::Stream;
+    use crate::sidecar::upstream::{Upstream, UpstreamBody};
+    use crate::sidecar::wire::Wire;
+    use tokio::sync::OwnedSemaphorePermit;
+
+    type Permit = Option<OwnedSemaphorePermit>;
+
+    /// Of what a function returns, without calling it.
+    const fn size_of_answer<S, F>(_: &impl Fn(Sidecar, Arrival, S, Ticket, Permit) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// There may be tens of thousands, and each has these from its first byte to its last. An `async` block around another takes its room twice.
+    #[test]
+    fn a_connection_takes_a_task_of_a_kilobyte_and_a_half_at_most() {
+        let task = size_of_answer(&converse::<CacheService<Upstream>, CacheBody<UpstreamBody>>);
+        assert!(task <= 1408, "{task} bytes, and what tokio puts around them");
+        assert!(size_of::<Wire<Stream>>() <= 512, "{}", size_of::<Wire<Stream>>());
+        assert!(size_of::<Exchange>() <= 192, "{}", size_of::<Exchange>());
     }
 }

@@ -74,7 +74,7 @@ impl Ahead {
 /// When a copy is to be refreshed: in the last `before` of its life, spread over the first three quarters of that part, and early enough for what its
 /// fetch took last time, twice over; but never in the first half of its life.
 fn due(stored: &Stored, before: f64, chance: f64) -> Stamp {
-    let life = &stored.head.life;
+    let life = stored.head.life();
     let lifetime = life.lifetime as f64;
     let part = lifetime * before.clamp(0.0, 0.5);
     let spread = lifetime - part + part * 0.75 * chance;
@@ -106,8 +106,9 @@ impl Ord for Waiting {
 #[cfg(test)]
 mod tests {
     use super::{Ahead, MOST_WAITING};
-    use crate::cache::entry::{Head, Lineage, Stored};
+    use crate::cache::entry::Stored;
     use crate::cache::freshness::{Life, LifetimeSource};
+    use crate::cache::head::{Head, Lineage};
     use crate::cache::key::{KeyParts, KeySecrets};
     use crate::cache::wish::Nominee;
     use crate::clock::Stamp;
@@ -132,8 +133,8 @@ mod tests {
                 must_revalidate: false,
                 no_cache: false,
             };
-            let lineage = Lineage { born: 0, groups: Arc::from([]), key: key.clone() };
-            Arc::new(Stored::new(Arc::new(Head::new(StatusCode::OK, &HeaderMap::new(), life, lineage)), Bytes::new(), None, None))
+            let lineage = Lineage { born: 0, groups: None, key: key.clone() };
+            Arc::new(Stored::new(Head::new(StatusCode::OK, &HeaderMap::new(), life, lineage), Bytes::new(), None, None))
         };
         let (old, new) = (stored(10 * 365 * 86_400), stored(60));
         let mut ahead = Ahead::default();

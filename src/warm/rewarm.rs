@@ -29,9 +29,7 @@ pub(crate) fn asks(cache: &Cache, rewarm: &Rewarm) -> Vec<Ask> {
     let of_prefixes = rewarm.prefixes.iter().flat_map(|prefix| store.members_of_prefix(prefix, MOST_COPIES));
     let of_targets = rewarm.targets.iter().flat_map(|target| store.members_under(target, MOST_COPIES));
     let mut copies: Vec<(Key, Arc<Stored>)> = of_tags.chain(of_prefixes).chain(of_targets).collect();
-    copies.retain(|(_, stored)| {
-        stored.head.lineage.born < rewarm.sequence && (stored.hits() > 0 || stored.is_heir() || stored.warmth.is_some())
-    });
+    copies.retain(|(_, stored)| stored.head.born() < rewarm.sequence && (stored.hits() > 0 || stored.is_heir() || stored.warmth.is_some()));
     copies.sort_by_key(|(_, stored)| std::cmp::Reverse(stored.hits()));
     let mut seen = HashSet::new();
     copies.retain(|(_, stored)| seen.insert(Arc::as_ptr(stored)));

@@ -3,11 +3,12 @@
 mod json;
 mod text;
 
-use crate::cache::entry::{Resource, Stored};
+use crate::cache::entry::Stored;
 use crate::cache::freshness::Life;
 use crate::cache::groups::Level;
 use crate::cache::ledger::Ledger;
 use crate::cache::policy::{Verdict, judge, may_cover_error};
+use crate::cache::resource::Resource;
 use crate::cache::{LifetimeSource, NotStored};
 use crate::clock::Stamp;
 use crate::flow::glance::Glance;
@@ -119,7 +120,7 @@ impl Cache {
         let directives = visit::directives(&parts.headers, glance);
         let choice = visit::choose(shared, &buf, &parts).map(|chosen| Arc::clone(chosen.stored()));
         let (hash, key) = (buf.hash_value(), buf.to_key());
-        let whole = choice.as_ref().is_ok_and(|stored| stored.range.is_none());
+        let whole = choice.as_ref().is_ok_and(|stored| stored.range().is_none());
         let course = match route {
             Route::Pass(why, detail) => Course::Pass(why, detail),
             Route::Lookup => course(shared, &parts.method, &directives, choice.as_ref(), now),
@@ -155,12 +156,13 @@ fn course(shared: &Shared, method: &Method, directives: &RequestDirectives, choi
         Err(why) => (*why, None, false),
         Ok(stored) => {
             let level = stored.level(&shared.groups);
-            let verdict = judge(&stored.head.life, level, directives, now);
+            let verdict = judge(&stored.head.life(), level, directives, now);
             match verdict {
                 Verdict::Fresh | Verdict::Stale { .. } => return Course::Serve(verdict),
                 Verdict::Validate(_) | Verdict::Gone => {
-                    let covered =
-                        verdict != Verdict::Gone && stored.range.is_none() && may_cover_error(&stored.head.life, level, directives, now);
+                    let covered = verdict != Verdict::Gone
+                        && stored.range().is_none()
+                        && may_cover_error(&stored.head.life(), level, directives, now);
                     (visit::forward(verdict), Some(verdict), covered)
                 }
             }
@@ -174,7 +176,7 @@ fn course(shared: &Shared, method: &Method, directives: &RequestDirectives, choi
 }
 
 fn variants(shared: &Shared, resource: &Resource, chosen: Option<&Arc<Stored>>) -> Vec<Variant> {
-    let all = resource.variants.iter().take(MOST_VARIANTS);
+    let all = resource.variants().iter().take(MOST_VARIANTS);
     all.map(|stored| Variant::of(shared, stored, chosen.is_some_and(|chosen| Arc::ptr_eq(chosen, stored)))).collect()
 }
 
@@ -196,15 +198,15 @@ impl Variant {
             status: head.status,
             fields: selecting(stored),
             length: stored.body.len(),
-            range: stored.range.map(|range| (range.start, range.end)),
-            life: head.life,
+            range: stored.range().map(|range| (range.start, range.end)),
+            life: head.life(),
             level: stored.level(&shared.groups),
-            groups: head.lineage.groups.iter().filter_map(|group| group.label().map(str::to_owned)).collect(),
+            groups: head.groups().iter().filter_map(|group| group.label().map(str::to_owned)).collect(),
             said: said.into_iter().flatten().collect(),
             has_validator: head.has_validator(),
             hits: stored.hits(),
             cost_millis: stored.cost_millis,
-            rule: head.rule.clone(),
+            rule: head.rule().cloned(),
             ledger: stored.ledger(),
         }
     }

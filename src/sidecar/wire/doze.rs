@@ -1,4 +1,4 @@
-//! Idle connections without hyper: it keeps some 20 KiB of buffers and futures for the next request, and a client that says nothing for a second may well
+//! Idle connections without hyper: it keeps some 20 KiB of buffers and futures for the next request, and a client that says nothing for a quarter of a second may well
 //! say nothing for the rest of `server.idle_timeout`. What it says next is read here, and given to a new hyper.
 
 use crate::sidecar::stream::Socket;
@@ -16,8 +16,9 @@ pub(super) fn room_for(max_head: usize) -> usize {
     max_head.saturating_add(1).max(BUFFER)
 }
 
-/// How long a connection is idle before hyper goes.
-pub(super) const DOZE_AFTER: Duration = Duration::from_secs(1);
+/// How long a connection is idle before hyper goes: longer than the pauses of who asks one thing after the other, and so short that a burst of clients that
+/// ask for one thing each does not have a hyper for all of them at a time.
+pub(super) const DOZE_AFTER: Duration = Duration::from_millis(250);
 /// What is read of the next request before hyper comes back: most heads.
 const FIRST_READ: usize = 1 << 10;
 

@@ -162,7 +162,8 @@ impl<'a> Items<'a> {
             Found::Stale(stored, _) | Found::Ask { stored: Some(stored), .. } => (stored, false),
             Found::Ask { stored: None, .. } => return None,
         };
-        let (life, left) = (&stored.head.life, stored.head.life.left(self.outlook.now));
+        let life = stored.head.life();
+        let left = life.left(self.outlook.now);
         let is_good = is_fresh && left as f64 > self.near * life.lifetime as f64;
         let state = if is_fresh {
             CopyState::Fresh { left_millis: u64::try_from(left).unwrap_or(0) }
