@@ -19,6 +19,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("connection", crate::sidecar::fuzz::connection),
     ("chunked", crate::sidecar::fuzz::chunked),
+    ("answer", crate::sidecar::fuzz::answer),
     ("admission", crate::sidecar::fuzz::admission),
     ("proxy_header", crate::sidecar::fuzz::proxy_header),
     ("traceparent", trace),

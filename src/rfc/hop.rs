@@ -68,7 +68,7 @@ fn strip_all(headers: &mut HeaderMap, credentials: bool) {
 }
 
 /// Whether a field ends at the next hop, or, with `credentials`, is one of a proxy's.
-fn ends_here(name: &HeaderName, credentials: bool) -> bool {
+pub(crate) fn ends_here(name: &HeaderName, credentials: bool) -> bool {
     match *name {
         header::CONNECTION | header::TE | header::TRANSFER_ENCODING | header::UPGRADE => true,
         header::PROXY_AUTHENTICATE | header::PROXY_AUTHORIZATION => credentials,

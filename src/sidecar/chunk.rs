@@ -1,7 +1,8 @@
-//! A strict reader of chunked framing (RFC 9112 section 7.1). It lets bytes through; it only says where the body ends, or that it is broken.
+//! A strict reader of chunked framing (RFC 9112 section 7.1). It tells framing from content, and where the body ends, or that it is broken.
 
 use crate::sidecar::fault::Fault;
-use crate::sidecar::head::{field, is_token};
+use crate::sidecar::head::{MAX_FIELDS, field, is_token};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Hexadecimal digits in one chunk size; more could overflow somewhere behind us.
 const MAX_DIGITS: u8 = 16;
@@ -22,6 +23,8 @@ pub(super) struct Chunks {
     trailer: usize,
     line: Vec<u8>,
     max_trailer: usize,
+    /// The fields of the trailer section, where somebody wants them.
+    fields: Option<Box<HeaderMap>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,27 +51,54 @@ enum At {
 impl Chunks {
     /// At the start of a body whose trailer section may have `max_trailer` bytes.
     pub(super) const fn new(max_trailer: usize) -> Self {
-        Self { at: At::Size, size: 0, digits: 0, extension: 0, extensions: 0, trailer: 0, line: Vec::new(), max_trailer }
+        Self { at: At::Size, size: 0, digits: 0, extension: 0, extensions: 0, trailer: 0, line: Vec::new(), max_trailer, fields: None }
+    }
+
+    /// The same, and the fields of the trailer section are kept.
+    pub(super) fn collecting(max_trailer: usize) -> Self {
+        Self { fields: Some(Box::default()), ..Self::new(max_trailer) }
+    }
+
+    /// What the trailer section has said, if it has said anything.
+    pub(super) fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.fields.take().map(|fields| *fields).filter(|fields| !fields.is_empty())
     }
 
     /// Reads on. How many of `bytes` belong to the body, and whether it has ended with them.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(usize, bool), Fault> {
         let mut used = 0;
-        while let Some(&byte) = bytes.get(used) {
+        while used < bytes.len() {
+            let (framing, ended) = self.framing(&bytes[used..])?;
+            used += framing;
+            if ended {
+                return Ok((used, true));
+            }
+            used += self.content(bytes.len() - used);
+        }
+        Ok((used, false))
+    }
+
+    /// How many of the next `available` bytes are content. They are taken for read.
+    pub(super) fn content(&mut self, available: usize) -> usize {
+        if self.at != At::Data {
+            return 0;
+        }
+        let taken = usize::try_from(self.size).map_or(available, |size| size.min(available));
+        self.size -= taken as u64;
+        if self.size == 0 {
+            self.at = At::DataCr;
+        }
+        taken
+    }
+
+    /// Reads on to where content begins: how many of `bytes` are framing, and whether the body has ended with them.
+    pub(super) fn framing(&mut self, bytes: &[u8]) -> Result<(usize, bool), Fault> {
+        for (at, &byte) in bytes.iter().enumerate() {
             match self.at {
-                At::Data => {
-                    let left = bytes.len() - used;
-                    let taken = usize::try_from(self.size).map_or(left, |size| size.min(left));
-                    self.size -= taken as u64;
-                    used += taken;
-                    if self.size == 0 {
-                        self.at = At::DataCr;
-                    }
-                    continue;
-                }
+                At::Data => return Ok((at, false)),
                 At::Trailer => {
                     if self.trailer_byte(byte)? {
-                        return Ok((used + 1, true));
+                        return Ok((at + 1, true));
                     }
                 }
                 At::DataCr => self.expect(byte, b'\r', At::DataLf)?,
@@ -80,9 +110,8 @@ impl Chunks {
                 At::Size => self.size_byte(byte)?,
                 _ => self.extension_byte(byte)?,
             }
-            used += 1;
         }
-        Ok((used, false))
+        Ok((bytes.len(), false))
     }
 
     fn expect(&mut self, byte: u8, wanted: u8, next: At) -> Result<(), Fault> {
@@ -147,8 +176,18 @@ impl Chunks {
         if line.is_empty() {
             return Ok(true);
         }
-        let (name, _) = field(line).map_err(|_| Fault::Trailer)?;
-        if may_trail(name) { Ok(false) } else { Err(Fault::Trailer) }
+        let (name, value) = field(line).map_err(|_| Fault::Trailer)?;
+        if !may_trail(name) {
+            return Err(Fault::Trailer);
+        }
+        if let Some(fields) = &mut self.fields {
+            let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) else { return Err(Fault::Trailer) };
+            if fields.len() >= MAX_FIELDS {
+                return Err(Fault::Trailer);
+            }
+            fields.append(name, value);
+        }
+        Ok(false)
     }
 }
 
@@ -183,6 +222,28 @@ mod tests {
             assert_eq!(read(&format!("{body}GET ")), Ok(Some(body.len())), "what follows is not the body's");
         }
         assert_eq!(read("3\r\nab"), Ok(None), "more is to come");
+    }
+
+    #[test]
+    fn the_fields_at_the_end_are_kept_for_who_wants_them() {
+        let body = "1\r\nx\r\n0\r\nX-Sum:  7 \r\nx-sum: 8\r\n\r\n";
+        let mut chunks = Chunks::collecting(64);
+        assert_eq!(chunks.feed(body.as_bytes()), Ok((body.len(), true)));
+        let fields = chunks.take_trailers().unwrap();
+        assert_eq!(fields.get_all("x-sum").iter().collect::<Vec<_>>(), ["7", "8"]);
+        assert!(Chunks::new(64).feed(body.as_bytes()).is_ok());
+        let mut many = Chunks::collecting(64 << 10);
+        let fields = |count: usize| "X: y\r\n".repeat(count);
+        assert_eq!(many.feed(format!("0\r\n{}", fields(100)).as_bytes()).map(|(_, ended)| ended), Ok(false));
+        assert_eq!(many.feed(b"X: y\r\n"), Err(Fault::Trailer), "a hundred are enough");
+    }
+
+    #[test]
+    fn content_is_told_from_framing() {
+        let mut chunks = Chunks::new(64);
+        assert_eq!(chunks.framing(b"5;a=b\r\nabcde\r\n"), Ok((7, false)));
+        assert_eq!((chunks.content(3), chunks.content(9), chunks.content(9)), (3, 2, 0));
+        assert_eq!(chunks.framing(b"\r\n0\r\n\r\nmore"), Ok((7, true)));
     }
 
     #[test]

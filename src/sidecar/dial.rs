@@ -2,9 +2,9 @@
 
 use crate::error::BoxError;
 use crate::sidecar::live::Live;
-use crate::sidecar::pool::line::{Line, Socket};
+use crate::sidecar::pool::line::Line;
 use crate::sidecar::pool::tls::Tls;
-use crate::sidecar::pool::{Carrier, Epoch, Many, carry};
+use crate::sidecar::pool::{Carried, Epoch, Many, carry};
 use crate::sidecar::resolve::Resolve;
 use crate::sidecar::settings::{Http2, Origin};
 use crate::sidecar::stash::Stash;
@@ -97,11 +97,11 @@ impl Dial {
             Err(error) => Err(error),
         };
         match laid {
-            Ok(Carrier::One(connection)) => {
-                self.stash.put(connection.settle()?, origin);
+            Ok(Carried::One(settled)) => {
+                self.stash.put(settled, origin);
                 found
             }
-            Ok(Carrier::Two(_)) => None, // one carries all
+            Ok(Carried::Two(_)) => None, // one carries all
             Err(error) => {
                 tracing::debug!(%origin, %error, "no connection ahead of need");
                 None
@@ -123,7 +123,7 @@ impl Dial {
         let connecting = self.http.clone().call(address(origin, at));
         let (tls, origin) = (self.tls.clone(), origin.clone());
         let opening = async move {
-            let socket = Socket::from(connecting.await?.into_inner());
+            let socket = connecting.await?.into_inner();
             let http2 = settings.upstream.http2;
             let mut line = if origin.tls {
                 tls.secure(socket, &origin, (settings.upstream.tls.clone(), http2), one).await?

@@ -1,9 +1,9 @@
 //! Why the upstream gave no response.
 
 use crate::sidecar::dial::ConnectTimeout;
-use crate::sidecar::pool::Unanswered;
 use crate::sidecar::pool::tls::{self, TlsFailed};
 use crate::sidecar::pool::two::{self, Verdict};
+use crate::sidecar::pool::{Broken, Unanswered};
 use crate::telemetry::Refusal;
 use std::error::Error;
 use std::time::Duration;
@@ -44,16 +44,22 @@ impl Failure {
         Self::new(Refusal::UpstreamConnect, format!("no connection to the upstream: {}", cause(error)))
     }
 
-    fn to_answer(error: &hyper::Error, stale: bool) -> Self {
+    fn to_answer(error: &Broken, stale: bool) -> Self {
         // With TLS 1.3 the upstream refuses our certificate only after the handshake.
         if let Some(reason) = tls::reason(error) {
             return Self::new(Refusal::UpstreamTls, reason);
         }
         let cause = cause(error);
-        if error.is_parse() || error.is_parse_too_large() || two::verdict(error) == Verdict::Malformed {
+        let (malformed, broken_off) = match error {
+            Broken::Closed | Broken::Io(_) => (false, false),
+            Broken::Malformed(_) => (true, false),
+            Broken::Upload(_) => (false, true),
+            Broken::Two(error) => (error.is_parse() || two::verdict(error) == Verdict::Malformed, error.is_user()),
+        };
+        if malformed {
             return Self::new(Refusal::BadResponse, format!("the upstream's response cannot be read: {cause}"));
         }
-        if error.is_user() {
+        if broken_off {
             return Self::new(Refusal::BadRequest, format!("the request body broke off: {cause}"));
         }
         let detail = format!("the upstream closed the connection before a whole response head: {cause}");

@@ -55,6 +55,11 @@ fn heads(mut bytes: &[u8], piece: usize) -> (Vec<Vec<u8>>, bool) {
     (heads, false)
 }
 
+/// What an upstream answers: hyper would take it for the same.
+pub(crate) fn answer(bytes: &[u8]) {
+    crate::sidecar::pool::one::fuzz::answer(bytes);
+}
+
 /// A chunked body: where it ends, or that it is wrong, does not depend on how it was cut.
 pub(crate) fn chunked(bytes: &[u8]) {
     let read = |piece: usize| {

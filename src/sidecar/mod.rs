@@ -85,7 +85,7 @@ use std::sync::Arc;
 
 /// Shakes hands over `stream` as a request to `origin` would: whether TLS, the certificates and the protocol agree.
 pub(crate) async fn shake_hands(stream: tokio::net::TcpStream, origin: &Origin, upstream: &UpstreamSettings) -> Result<(), BoxError> {
-    Tls::default().secure(stream.into(), origin, (upstream.tls.clone(), upstream.http2), false).await.map(drop)
+    Tls::default().secure(stream, origin, (upstream.tls.clone(), upstream.http2), false).await.map(drop)
 }
 
 /// A handle to one sidecar: its settings, which can be changed while it runs, and its upstream. Cheap to clone; clones are the same sidecar.

@@ -5,18 +5,20 @@
 //! paid for (hyper issue 4134); the gate before the pool bounds how many there can be.
 
 mod arriving;
-mod connection;
+mod broken;
 mod epoch;
 mod idle;
 pub(super) mod line;
 mod many;
+pub(super) mod one;
 pub(super) mod tls;
 pub(super) mod two;
 
 pub(super) use arriving::Arriving;
-pub(super) use connection::{Connection, Settled};
+pub(super) use broken::Broken;
 pub(super) use epoch::Epoch;
 pub(super) use many::Many;
+pub(super) use one::{Connection, Settled, Switched};
 
 use crate::error::BoxError;
 use crate::sidecar::dial::Dial;
@@ -24,15 +26,15 @@ use crate::sidecar::live::Live;
 use crate::sidecar::settings::{Http2, Origin, UpstreamSettings};
 use crate::sidecar::stash::Stash;
 use crate::sidecar::upload::{Monitor, Upload};
-use connection::{Exchanging, Unanswered as Unsent};
+use broken::Malformed;
+use http::Response;
 use http::header::UPGRADE;
-use http::{Request, Response, Version};
+use http::request::Parts;
 use http_body::Body as _;
-use hyper::body::Incoming;
 use idle::Idle;
-use line::{Heard, Line};
+use line::Line;
 use many::Stream;
-use pin_project_lite::pin_project;
+use one::{Exchanging, Missed};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -56,7 +58,7 @@ pub(super) enum Unanswered {
     Connect(BoxError),
     /// The connection brought none.
     Exchange {
-        error: hyper::Error,
+        error: Broken,
         /// It had been good before, so it was probably closed while it lay in the pool; or the upstream says that it has not looked at the request.
         stale: bool,
         /// The answer had begun: the request has been seen.
@@ -78,8 +80,14 @@ impl Home {
 }
 
 /// What carries one request.
-pub(super) enum Carrier {
+enum Carrier {
     One(Box<Connection>),
+    Two(Stream),
+}
+
+/// A connection that has just been opened, or a first stream of it.
+pub(super) enum Carried {
+    One(Settled),
     Two(Stream),
 }
 
@@ -128,52 +136,65 @@ impl Pool {
         self.dial.stash().tidy();
     }
 
-    /// A connection to `origin` that lies ready, for a `request` without content that HTTP/1.1 carries best.
-    pub(super) fn at_hand(&self, origin: &Origin, request: &Request<Upload>, now: Instant) -> Option<Box<Connection>> {
-        let plain = request.body().is_end_stream() && self.wanted(request, origin) == Wanted::One;
+    /// A connection to `origin` that lies ready, for a request without content that HTTP/1.1 carries best.
+    pub(super) fn at_hand(&self, origin: &Origin, parts: &Parts, upload: &Upload, now: Instant) -> Option<Box<Connection>> {
+        let plain = upload.is_end_stream() && self.wanted(parts, origin) == Wanted::One;
         if plain { self.idle.take(origin, now) } else { None }
     }
 
-    /// Sends `request` over such a `connection`, and waits until `due`.
+    /// Sends a request without content over such a `connection`, and waits until `due`.
     pub(super) fn ask_over<'a>(
         &'a self,
         connection: Box<Connection>,
         origin: &'a Origin,
-        request: Request<Upload>,
+        parts: &Parts,
         due: Option<Instant>,
-    ) -> AskingOver<'a, impl Future<Output = Result<Response<Incoming>, Unsent>>> {
-        let (proven, heard) = (connection.proven, connection.listen());
-        AskingOver { exchanging: connection.exchange(request, due), pool: self, origin, proven, heard }
+    ) -> AskingOver<'a> {
+        let proven = connection.proven;
+        AskingOver { exchanging: connection.exchange(parts, Upload::none(), due), pool: self, origin, proven }
     }
 
     /// Asks `origin`. A connection that turns out to be closed before anything was written to it is replaced.
-    pub(super) async fn ask(&self, origin: Origin, mut request: Request<Upload>) -> Result<Response<Arriving>, Unanswered> {
-        let wanted = self.wanted(&request, &origin);
-        let mut home = Home { idle: self.idle.clone(), origin };
+    pub(super) async fn ask(&self, origin: Origin, parts: &Parts, mut upload: Upload) -> Result<Response<Arriving>, Unanswered> {
+        let wanted = self.wanted(parts, &origin);
         loop {
-            let carrier = self.carrier(&home.origin, wanted).await?;
-            let (proven, heard, exchanged) = match carrier {
-                Carrier::One(connection) => {
-                    (connection.proven, Some(connection.listen()), over_one(connection, home, wanted, request).await)
-                }
-                Carrier::Two(stream) => (stream.is_proven(), None, Box::pin(over_two(stream, home, request)).await),
+            let carrier = self.carrier(&origin, wanted).await?;
+            let (proven, exchanged) = match carrier {
+                Carrier::One(connection) => (connection.proven, self.over_one(connection, &origin, wanted, parts, upload).await),
+                Carrier::Two(stream) => (stream.is_proven(), Box::pin(over_two(stream, &origin, parts, upload)).await),
             };
             match exchanged {
                 Ok(response) => return Ok(response),
-                Err((unsent, back)) => {
-                    home = back;
-                    let begun = heard.is_some_and(|heard| heard.anything());
-                    request = self.again(unsent, proven, begun, &home.origin)?;
-                }
-            }
-            if request.version() == Version::HTTP_2 {
-                two::restore(&mut request);
+                Err(missed) => upload = self.again(missed, proven, &origin)?,
             }
         }
     }
 
-    fn wanted(&self, request: &Request<Upload>, origin: &Origin) -> Wanted {
-        if request.headers().contains_key(UPGRADE) {
+    /// One request over one connection.
+    async fn over_one(
+        &self,
+        mut connection: Box<Connection>,
+        origin: &Origin,
+        wanted: Wanted,
+        parts: &Parts,
+        upload: Upload,
+    ) -> Result<Response<Arriving>, Missed> {
+        if wanted == Wanted::Switch {
+            connection.carry_once();
+        }
+        match connection.exchange(parts, upload, None).await {
+            Some(Ok((head, connection))) => Ok(Arriving::over(connection, self.home(origin), head)),
+            Some(Err(missed)) => Err(missed),
+            None => std::future::pending().await, // nobody has said until when to wait
+        }
+    }
+
+    fn home(&self, origin: &Origin) -> Home {
+        Home { idle: self.idle.clone(), origin: origin.clone() }
+    }
+
+    fn wanted(&self, parts: &Parts, origin: &Origin) -> Wanted {
+        if parts.headers.contains_key(UPGRADE) {
             return Wanted::Switch;
         }
         match self.live.settings.load().upstream.http2 {
@@ -215,7 +236,7 @@ impl Pool {
     /// Opens a connection.
     async fn open(&self, origin: &Origin, wanted: Wanted) -> Result<Carrier, Unanswered> {
         match self.dial.open(origin, None, wanted == Wanted::Switch).await {
-            Ok(line) => carry(&self.many, origin, line).await.map_err(|error| Unanswered::Exchange { error, stale: false, begun: false }),
+            Ok(line) => self.opened(origin, line).await.map_err(|error| Unanswered::Exchange { error, stale: false, begun: false }),
             Err(error) => {
                 if wanted == Wanted::Any {
                     self.many.failed(origin);
@@ -225,17 +246,26 @@ impl Pool {
         }
     }
 
-    /// The request of an attempt that brought nothing, to be put again at once: if nothing of it was written, over a connection that was good before.
-    fn again(&self, mut unsent: Unsent, proven: bool, begun: bool, origin: &Origin) -> Result<Request<Upload>, Unanswered> {
-        match unsent.take_message() {
-            Some(request) if proven => Ok(request),
-            _ => Err(self.given_up(unsent.into_error(), proven, begun, origin)),
+    async fn opened(&self, origin: &Origin, line: Line) -> Result<Carrier, Broken> {
+        match carry(&self.many, origin, line).await? {
+            // What it says before it was asked is no answer.
+            Carried::One(settled) => settled.take().map(Carrier::One).ok_or(Broken::Malformed(Malformed::Unasked)),
+            Carried::Two(stream) => Ok(Carrier::Two(stream)),
+        }
+    }
+
+    /// The body of a request that brought nothing, to be put again at once: if nothing of it was written, over a connection that was good before.
+    fn again(&self, missed: Missed, proven: bool, origin: &Origin) -> Result<Upload, Unanswered> {
+        match missed.unsent {
+            Some(upload) if proven => Ok(upload),
+            _ => Err(self.given_up(missed.error, proven, missed.begun, origin)),
         }
     }
 
     /// The end of an attempt that brought nothing, and what it means for other connections.
-    fn given_up(&self, error: hyper::Error, proven: bool, begun: bool, origin: &Origin) -> Unanswered {
-        let stale = match two::verdict(&error) {
+    fn given_up(&self, error: Broken, proven: bool, begun: bool, origin: &Origin) -> Unanswered {
+        let verdict = if let Broken::Two(error) = &error { two::verdict(error) } else { Verdict::Nothing };
+        let stale = match verdict {
             Verdict::Unprocessed => true,
             Verdict::Refused | Verdict::Malformed => false,
             Verdict::Nothing => proven && !begun,
@@ -249,16 +279,12 @@ impl Pool {
     }
 }
 
-pin_project! {
-    /// A request over a connection that lay ready: the way of nearly all. No `async fn`, as its future would hold the request three times.
-    pub(super) struct AskingOver<'a, F> {
-        #[pin]
-        exchanging: Exchanging<F>,
-        pool: &'a Pool,
-        origin: &'a Origin,
-        proven: bool,
-        heard: Heard,
-    }
+/// A request over a connection that lay ready: the way of nearly all.
+pub(super) struct AskingOver<'a> {
+    exchanging: Exchanging,
+    pool: &'a Pool,
+    origin: &'a Origin,
+    proven: bool,
 }
 
 /// What came of it.
@@ -266,22 +292,18 @@ pub(super) enum Asked {
     /// An answer or none; `None`: not in time.
     Done(Option<Result<Response<Arriving>, Unanswered>>),
     /// The connection was closed before anything was written: the request wants another one.
-    Unsent(Box<Request<Upload>>),
+    Unsent,
 }
 
-impl<F: Future<Output = Result<Response<Incoming>, Unsent>>> Future for AskingOver<'_, F> {
+impl Future for AskingOver<'_> {
     type Output = Asked;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Asked> {
-        let this = self.project();
-        let (pool, origin) = (*this.pool, *this.origin);
-        Poll::Ready(match ready!(this.exchanging.poll(cx)) {
-            Some(Ok((response, connection))) => {
-                let home = Home { idle: pool.idle.clone(), origin: origin.clone() };
-                Asked::Done(Some(Ok(response.map(|body| Arriving::over(connection, home, body)))))
-            }
-            Some(Err(unsent)) => match pool.again(unsent, *this.proven, this.heard.anything(), origin) {
-                Ok(request) => Asked::Unsent(Box::new(request)),
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Asked> {
+        let exchanged = ready!(Pin::new(&mut self.exchanging).poll(cx));
+        Poll::Ready(match exchanged {
+            Some(Ok((head, connection))) => Asked::Done(Some(Ok(Arriving::over(connection, self.pool.home(self.origin), head)))),
+            Some(Err(missed)) => match self.pool.again(missed, self.proven, self.origin) {
+                Ok(_) => Asked::Unsent,
                 Err(unanswered) => Asked::Done(Some(Err(unanswered))),
             },
             None => Asked::Done(None),
@@ -290,45 +312,24 @@ impl<F: Future<Output = Result<Response<Incoming>, Unsent>>> Future for AskingOv
 }
 
 /// Begins what is spoken over `line`.
-pub(super) async fn carry(many: &Many, origin: &Origin, line: Line) -> hyper::Result<Carrier> {
+pub(super) async fn carry(many: &Many, origin: &Origin, line: Line) -> Result<Carried, Broken> {
     if line.two {
-        return many.add(origin, line).await.map(Carrier::Two);
+        return many.add(origin, line).await.map(Carried::Two).map_err(Broken::Two);
     }
     if line.is_tls() {
         many.speaks_one(origin);
     }
-    Connection::new(line).await.map(Carrier::One)
-}
-
-/// One request over one connection, in the way that suits it. Without an answer `home` comes back.
-async fn over_one(
-    connection: Box<Connection>,
-    home: Home,
-    wanted: Wanted,
-    request: Request<Upload>,
-) -> Result<Response<Arriving>, (Unsent, Home)> {
-    let aside = |response: Response<Incoming>| response.map(Arriving::driven);
-    if wanted == Wanted::Switch {
-        return connection.switch(request).await.map(aside).map_err(|unsent| (unsent, home));
-    }
-    if !request.body().is_end_stream() {
-        let kept = home.clone();
-        let answer = connection.exchange_aside(request, move |settled| kept.keep(settled));
-        return answer.await.map(aside).map_err(|unsent| (unsent, home));
-    }
-    match connection.exchange(request, None).await {
-        Some(Ok((response, connection))) => Ok(response.map(|body| Arriving::over(connection, home, body))),
-        Some(Err(unsent)) => Err((unsent, home)),
-        None => std::future::pending().await, // nobody has said until when to wait
-    }
+    Ok(Carried::One(Connection::open(line)))
 }
 
 /// One request over one of the streams of a connection.
-async fn over_two(stream: Stream, home: Home, mut request: Request<Upload>) -> Result<Response<Arriving>, (Unsent, Home)> {
-    two::translate(&mut request, &home.origin);
-    match stream.exchange(request).await {
+async fn over_two(stream: Stream, origin: &Origin, parts: &Parts, upload: Upload) -> Result<Response<Arriving>, Missed> {
+    match stream.exchange(two::request(parts, upload, origin)).await {
         Ok(response) => Ok(response.map(|body| Arriving::streamed(stream, body))),
-        Err(unsent) => Err((unsent, home)),
+        Err(mut error) => {
+            let unsent = error.take_message().map(http::Request::into_body);
+            Err(Missed { error: Broken::Two(error.into_error()), begun: false, unsent })
+        }
     }
 }
 

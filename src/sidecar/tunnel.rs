@@ -1,7 +1,6 @@
 //! A connection that no longer speaks HTTP: bytes both ways until one side ends or both are silent.
 
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
+use crate::sidecar::pool::Switched;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,16 +15,15 @@ const TUNNEL_IDLE: Duration = Duration::from_mins(10);
 /// The other end of a tunnel to be.
 #[derive(Debug)]
 pub(super) struct Tunnel {
-    pub(super) upstream: OnUpgrade,
+    pub(super) upstream: Switched,
 }
 
 impl Tunnel {
     /// Carries bytes until an end closes both ways, fails, or both have been silent for [`TUNNEL_IDLE`].
     pub(super) async fn run(self, client: impl AsyncRead + AsyncWrite + Unpin) {
-        let Ok(upstream) = self.upstream.await else { return };
         let stirred = Arc::new(AtomicBool::new(false));
         let mut client = Stirring { io: client, stirred: stirred.clone() };
-        let mut upstream = TokioIo::new(upstream);
+        let mut upstream = self.upstream;
         tokio::select! {
             _ = copy_bidirectional(&mut client, &mut upstream) => {}
             () = silence(&stirred) => {}

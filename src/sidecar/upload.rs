@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 
 /// The body as the client sends it. An empty one has no monitor and costs nothing.
+#[derive(Debug)]
 pub(super) struct Upload {
     body: RequestBody,
     monitor: Option<Monitor>,
@@ -40,6 +41,11 @@ impl Upload {
         Self { body, monitor }
     }
 
+    /// Of a request without content.
+    pub(super) fn none() -> Self {
+        Self { body: RequestBody::default(), monitor: None }
+    }
+
     pub(super) fn monitor(&self) -> Option<Monitor> {
         self.monitor.clone()
     }
@@ -56,7 +62,7 @@ impl Monitor {
         self.0.broken.load(Ordering::Relaxed)
     }
 
-    /// Ends the upload with an error, unless it is complete: the answer is there, nobody needs the rest. hyper then closes the connection.
+    /// Ends the upload with an error, unless it is complete: the answer is there, nobody needs the rest. The connection is closed then.
     pub(super) fn stop(&self) {
         let waker = {
             let mut end = self.0.end.lock();

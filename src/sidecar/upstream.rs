@@ -15,8 +15,8 @@ use crate::sidecar::forwarded::{self, Peer};
 use crate::sidecar::gate::{Gate, Place, Refused};
 use crate::sidecar::live::{Asking, Live, Settings};
 use crate::sidecar::origins::{Attempt, Origins, Search};
-use crate::sidecar::outgoing::{copied, prepare, taken};
-use crate::sidecar::pool::{Arriving, Asked, Pool, within};
+use crate::sidecar::outgoing::prepare;
+use crate::sidecar::pool::{Arriving, Asked, Pool, Switched, within};
 use crate::sidecar::settings::{Origin, UpstreamSettings};
 use crate::sidecar::stash::Stash;
 use crate::sidecar::upload::Upload;
@@ -26,8 +26,6 @@ use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderVa
 use http::request::Parts;
 use http::{Extensions, Request, Response, StatusCode};
 use http_body::Body as _;
-use hyper::upgrade::OnUpgrade;
-use smallvec::SmallVec;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -130,7 +128,7 @@ impl Upstream {
     }
 
     /// Asks for a switch to one of the `offered` protocols; with the 101 comes the connection.
-    pub(super) async fn upgrade(&self, mut parts: Parts, offered: HeaderValue) -> (Response<UpstreamBody>, Option<OnUpgrade>) {
+    pub(super) async fn upgrade(&self, mut parts: Parts, offered: HeaderValue) -> (Response<UpstreamBody>, Option<Switched>) {
         let settings = self.shared.live.settings.load_full();
         let accept = parts.headers.get(ACCEPT).cloned();
         parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -148,7 +146,7 @@ impl Upstream {
         }
         switched(answered.response, &offered).map_or_else(
             || (self.failed(&Failure::new(Refusal::BadResponse, "the upstream switched to a protocol that nobody offered"), accept), None),
-            |(response, upgrade)| (response, Some(upgrade)),
+            |(response, switched)| (response, Some(switched)),
         )
     }
 
@@ -174,11 +172,10 @@ impl Upstream {
         let left = if again { upstream.retries } else { 0 };
         let attempt = self.shared.origins.choose(&search, left > 0, now, upstream)?;
         if !again {
-            let request = taken(parts, Upload::new(body));
-            return self.attempt(request, attempt, behalf, place, settings).await.map_err(|(failure, _)| failure);
+            return self.attempt(parts, Upload::new(body), attempt, behalf, place, settings).await.map_err(|(failure, _)| failure);
         }
         let origin = attempt.origin().clone();
-        match self.attempt(copied(parts), attempt, behalf, place, settings).await {
+        match self.attempt(parts, Upload::none(), attempt, behalf, place, settings).await {
             Ok(answered) => Ok(answered),
             Err(failed) => Box::pin(self.retry(parts, search, failed, (origin, left), behalf, settings)).await,
         }
@@ -217,17 +214,18 @@ impl Upstream {
             }
             let Ok(attempt) = self.shared.origins.choose(&search, left > 0, Instant::now(), upstream) else { return Err(failure) };
             origin = attempt.origin().clone();
-            match self.attempt(copied(parts), attempt, behalf, place, settings).await {
+            match self.attempt(parts, Upload::none(), attempt, behalf, place, settings).await {
                 Ok(answered) => return Ok(answered),
                 Err(again) => failed = again,
             }
         }
     }
 
-    /// One attempt at one origin; a failed one gives the place back for the next. The request is in a box as it goes through several hands.
+    /// One attempt at one origin; a failed one gives the place back for the next.
     async fn attempt(
         &self,
-        request: Box<Request<Upload>>,
+        parts: &Parts,
+        upload: Upload,
         attempt: Attempt<'_>,
         behalf: &mut Behalf,
         place: Place,
@@ -235,21 +233,21 @@ impl Upstream {
     ) -> Result<Answered, (Failure, Place)> {
         behalf.sent_to(attempt.origin());
         let mut counted = Asking::new(&self.shared.live, behalf.source(), attempt.began());
-        let (origin, upload) = (attempt.origin(), request.body().monitor());
+        let (origin, monitor) = (attempt.origin(), upload.monitor());
         let (pool, limit) = (&self.shared.pool, settings.upstream.response_timeout);
-        let asked = match pool.at_hand(origin, &request, attempt.began()) {
-            Some(connection) => match pool.ask_over(connection, origin, *request, attempt.began().checked_add(limit)).await {
+        let asked = match pool.at_hand(origin, parts, &upload, attempt.began()) {
+            Some(connection) => match pool.ask_over(connection, origin, parts, attempt.began().checked_add(limit)).await {
                 Asked::Done(asked) => asked,
-                Asked::Unsent(request) => Box::pin(within(pool.ask(origin.clone(), *request), limit, None)).await,
+                Asked::Unsent => Box::pin(within(pool.ask(origin.clone(), parts, upload), limit, None)).await,
             },
-            None => Box::pin(within(pool.ask(origin.clone(), *request), limit, upload.as_ref())).await,
+            None => Box::pin(within(pool.ask(origin.clone(), parts, upload), limit, monitor.as_ref())).await,
         };
         let failure = match asked {
             Some(Ok(response)) => {
                 let now = Instant::now();
                 counted.answered(response.status(), now);
                 let load = attempt.answered(response.status(), now);
-                return Ok(Answered { response, hold: Hold::new(place, load, upload) });
+                return Ok(Answered { response, hold: Hold::new(place, load, monitor) });
             }
             Some(Err(unanswered)) => Failure::of(&unanswered),
             None => Failure::new(Refusal::ResponseTimeout, format!("upstream.response_timeout ({limit:?}) passed")),
@@ -259,8 +257,8 @@ impl Upstream {
     }
 
     /// One request to `origin`, over a connection of the pool, and its answer.
-    pub(super) async fn exchange(&self, origin: Origin, request: Request<Upload>) -> Result<Response<Arriving>, Failure> {
-        self.shared.pool.ask(origin, request).await.map_err(|unanswered| Failure::of(&unanswered))
+    pub(super) async fn exchange(&self, origin: Origin, parts: &Parts) -> Result<Response<Arriving>, Failure> {
+        self.shared.pool.ask(origin, parts, Upload::none()).await.map_err(|unanswered| Failure::of(&unanswered))
     }
 
     /// A response as the rest of the house may see it: framed in one way, without fields of that connection, dated.
@@ -269,17 +267,23 @@ impl Upstream {
         if parts.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Failure::new(Refusal::BadResponse, "the upstream switched protocols unasked"));
         }
-        settle_framing(&mut parts.headers, parts.status)?;
-        hop::strip_unstorable(&mut parts.headers);
-        // RFC 9110 section 6.6.1: a recipient with a clock dates a message that has no Date.
-        if !parts.headers.contains_key(DATE) {
-            let now = UNIX_EPOCH + Duration::from_secs(self.shared.live.clock.now().seconds());
-            if let Ok(now) = HeaderValue::try_from(httpdate::fmt_http_date(now)) {
-                parts.headers.insert(DATE, now);
-            }
+        if !body.is_settled() {
+            settle_framing(&mut parts.headers, parts.status)?;
+            hop::strip_unstorable(&mut parts.headers);
+            self.date(&mut parts.headers);
         }
         parts.extensions = Extensions::new();
         Ok(Response::from_parts(parts, UpstreamBody::arriving(body, settings.upstream.idle_body_timeout, answered.hold, &self.shared.live)))
+    }
+
+    /// RFC 9110 section 6.6.1: a recipient with a clock dates a message that has no Date.
+    fn date(&self, headers: &mut HeaderMap) {
+        if !headers.contains_key(DATE) {
+            let now = UNIX_EPOCH + Duration::from_secs(self.shared.live.clock.now().seconds());
+            if let Ok(now) = HeaderValue::try_from(httpdate::fmt_http_date(now)) {
+                headers.insert(DATE, now);
+            }
+        }
     }
 
     fn failed(&self, failure: &Failure, accept: Option<HeaderValue>) -> Response<UpstreamBody> {
@@ -332,22 +336,15 @@ fn full(refused: Refused, priority: Option<&Priority>, settings: &Settings) -> F
     Failure { retry_after: refused.wait, ..Failure::new(refused.refusal, detail) }
 }
 
-/// hyper has read the body by Transfer-Encoding if there is one; the Content-Length beside it is a lie (RFC 9112 section 6.3 rule 3).
+/// The body was read by Transfer-Encoding if there is one; the Content-Length beside it is a lie (RFC 9112 section 6.3 rule 3).
 fn settle_framing(headers: &mut HeaderMap, status: StatusCode) -> Result<(), Failure> {
     if headers.contains_key(TRANSFER_ENCODING) {
-        let codings: SmallVec<[&str; 2]> = tokens(headers, &TRANSFER_ENCODING).collect();
-        let readable = matches!(codings[..], [coding] if coding.eq_ignore_ascii_case("chunked"))
-            || !codings.iter().any(|coding| is_registered(coding));
-        drop(codings);
-        if !readable {
-            return Err(Failure::new(Refusal::BadResponse, "the upstream uses a Transfer-Encoding other than chunked"));
-        }
         headers.remove(CONTENT_LENGTH);
     }
     if status == StatusCode::NO_CONTENT {
         headers.remove(CONTENT_LENGTH); // RFC 9110 section 8.6
     }
-    // hyper has seen that several lines agree.
+    // It has been seen that several lines agree.
     let Some(length) = headers.get(CONTENT_LENGTH) else { return Ok(()) };
     let first = length.to_str().ok().and_then(|text| text.split(',').next()).and_then(|text| text.trim().parse::<u64>().ok());
     let Some(first) = first else { return Err(Failure::new(Refusal::BadResponse, "invalid Content-Length in the upstream's response")) };
@@ -359,26 +356,20 @@ fn settle_framing(headers: &mut HeaderMap, status: StatusCode) -> Result<(), Fai
     Ok(())
 }
 
-/// Codings that change what the bytes mean (RFC 9112 section 7). Behind a word that is none of them the body runs to the end of the
-/// connection (section 6.3 rule 4), which is not used again.
-fn is_registered(coding: &str) -> bool {
-    ["chunked", "gzip", "x-gzip", "deflate", "compress", "x-compress"].iter().any(|known| coding.eq_ignore_ascii_case(known))
-}
-
 /// The 101 for the client, if it names one of the `offered` protocols (RFC 9110 section 7.8).
-fn switched(mut response: Response<Arriving>, offered: &HeaderValue) -> Option<(Response<UpstreamBody>, OnUpgrade)> {
+fn switched(response: Response<Arriving>, offered: &HeaderValue) -> Option<(Response<UpstreamBody>, Switched)> {
     let chosen = response.headers().get(UPGRADE)?.clone();
     let offered = offered.to_str().ok()?;
     let is_offered = |protocol: &str| offered.split(',').any(|offer| offer.trim().eq_ignore_ascii_case(protocol));
     if !tokens(response.headers(), &UPGRADE).all(is_offered) {
         return None;
     }
-    let upgrade = hyper::upgrade::on(&mut response);
-    let mut parts = response.into_parts().0;
+    let (mut parts, body) = response.into_parts();
+    let switched = body.into_switched()?;
     hop::strip_unstorable(&mut parts.headers);
     parts.headers.remove(CONTENT_LENGTH);
     parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     parts.headers.insert(UPGRADE, chosen);
     parts.extensions = Extensions::new();
-    Some((Response::from_parts(parts, UpstreamBody::ours(bytes::Bytes::new())), upgrade))
+    Some((Response::from_parts(parts, UpstreamBody::ours(bytes::Bytes::new())), switched))
 }

@@ -62,6 +62,11 @@ fn chunked_bodies() {
 }
 
 #[test]
+fn answers_of_an_upstream() {
+    fuzz("answer");
+}
+
+#[test]
 fn heads_to_be_admitted() {
     fuzz("admission");
 }

@@ -249,13 +249,26 @@ fn babbler(words: &'static str) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn interim_responses_without_a_pause_are_504_in_time() {
+async fn interim_responses_without_a_pause_are_502() {
     for request in ["GET / HTTP/1.1\r\nHost: h\r\n\r\n", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"] {
-        let origin = babbler("HTTP/1.1 102 Processing\r\n\r\n");
-        let rig = Rig::with(origin, |_, upstream| upstream.response_timeout = Duration::from_millis(200)).await;
+        let rig = Rig::with(babbler("HTTP/1.1 102 Processing\r\n\r\n"), |_, _| {}).await;
         let mut client = rig.client().await;
         client.send(request).await;
         let response = client.response().await.unwrap();
-        assert_eq!((response.status, response.text().contains("upstream.response_timeout (200ms)")), (504, true), "{request}");
+        assert_eq!((response.status, response.text().contains("more than 100 interim responses")), (502, true), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn interim_responses_that_keep_coming_are_504_in_time() {
+    for request in ["GET / HTTP/1.1\r\nHost: h\r\n\r\n", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"] {
+        let mut act = Act::send("", Then::Hang);
+        act.pieces = vec![(b"HTTP/1.1 102 Processing\r\n\r\n".to_vec(), Duration::from_millis(100)); 50];
+        let origin = Origin::always(act).await;
+        let rig = Rig::with(origin.address, |_, upstream| upstream.response_timeout = Duration::from_millis(300)).await;
+        let mut client = rig.client().await;
+        client.send(request).await;
+        let response = client.response().await.unwrap();
+        assert_eq!((response.status, response.text().contains("upstream.response_timeout (300ms)")), (504, true), "{request}");
     }
 }

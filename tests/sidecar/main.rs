@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "the modules of one test binary")]
 
 mod ahead;
+mod answers;
 mod bodies;
 mod breaker;
 mod certificate;

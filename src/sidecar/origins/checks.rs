@@ -1,12 +1,11 @@
 //! Active health checks: each origin is asked now and then, whether anybody needs it or not.
 
 use super::member::Member;
-use crate::body::RequestBody;
 use crate::sidecar::live::Live;
 use crate::sidecar::settings::UpstreamSettings;
-use crate::sidecar::upload::Upload;
 use crate::sidecar::upstream::Upstream;
 use http::header::{ACCEPT, HOST, USER_AGENT};
+use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Uri};
 use http_body_util::{BodyExt as _, Limited};
@@ -64,19 +63,19 @@ async fn round(upstream: &Upstream, path: &PathAndQuery, settings: &UpstreamSett
 /// Whether it answers with 2xx or 3xx, and the body (or its beginning) arrives too.
 async fn is_good(upstream: &Upstream, member: &Member, path: PathAndQuery) -> bool {
     let Some(request) = request(member, path) else { return false };
-    let Ok(response) = upstream.exchange(member.origin.clone(), request).await else { return false };
+    let Ok(response) = upstream.exchange(member.origin.clone(), &request).await else { return false };
     let good = response.status().is_success() || response.status().is_redirection();
     // Read to its end the connection can serve again; longer than this nobody waits for.
     let _ = Limited::new(response.into_body(), MOST_BODY).collect().await;
     good
 }
 
-fn request(member: &Member, path: PathAndQuery) -> Option<Request<Upload>> {
-    let mut request = Request::new(Upload::new(RequestBody::default()));
+fn request(member: &Member, path: PathAndQuery) -> Option<Parts> {
+    let mut request = Request::new(());
     *request.uri_mut() = Uri::from(path);
     let headers = request.headers_mut();
     headers.insert(HOST, HeaderValue::from_str(member.origin.authority.as_str()).ok()?);
     headers.insert(USER_AGENT, HeaderValue::from_static("warmfront-health"));
     headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-    Some(request)
+    Some(request.into_parts().0)
 }

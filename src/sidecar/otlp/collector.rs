@@ -4,7 +4,7 @@ use crate::error::BoxError;
 use crate::sidecar::otlp::message;
 use crate::sidecar::otlp::settings::OtlpSettings;
 use crate::sidecar::otlp::verdict::Trouble;
-use crate::sidecar::pool::line::{Line, Socket};
+use crate::sidecar::pool::line::Line;
 use crate::sidecar::pool::tls::Tls;
 use crate::sidecar::settings::Http2;
 use bytes::Bytes;
@@ -111,9 +111,8 @@ impl Collector {
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, BoxError> {
         let origin = &self.settings.origin;
-        let stream = TcpStream::connect((origin.host(), origin.port())).await?;
-        stream.set_nodelay(true)?;
-        let socket = Socket::from(stream);
+        let socket = TcpStream::connect((origin.host(), origin.port())).await?;
+        socket.set_nodelay(true)?;
         let line = if origin.tls {
             self.tls.secure(socket, origin, (self.settings.tls.clone(), Http2::Never), true).await?
         } else {

@@ -1,58 +1,83 @@
 //! A response body on its way in, and with it the connection that brings it.
 
 use crate::sidecar::pool::Home;
-use crate::sidecar::pool::connection::Connection;
+use crate::sidecar::pool::broken::Broken;
 use crate::sidecar::pool::many::Stream;
+use crate::sidecar::pool::one::{Connection, Early, Head, Switched};
 use bytes::Bytes;
+use http::{Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, ready};
 
 /// The body of a response. At a clean end its connection goes back to the pool; dropped before, it is closed.
 #[derive(Debug)]
 pub(in crate::sidecar) struct Arriving {
-    body: Incoming,
-    rest: Rest,
+    source: Source,
+    is_settled: bool,
 }
 
-/// What a body still needs.
+/// Where a body comes from.
 #[derive(Debug)]
-enum Rest {
-    /// Nothing: it is here, or somebody else drives its connection.
-    Nothing,
-    /// To be driven by whoever reads it.
-    Drive(Box<Connection>, Home),
-    /// Its stream of a connection that carries several.
-    Stream { _stream: Stream },
+enum Source {
+    /// It is here; none if it has ended.
+    Here(Option<Bytes>),
+    /// Whoever reads it drives its connection.
+    One(Box<Connection>, Home),
+    /// Of a request that is still on its way out.
+    Early(Early, Home),
+    /// A stream of a connection that carries several.
+    Two(Box<(Incoming, Stream)>),
+    /// There is none, and the connection speaks another protocol.
+    Switched(Box<Connection>),
 }
 
 impl Arriving {
-    /// A body that somebody else drives.
-    pub(super) const fn driven(body: Incoming) -> Self {
-        Self { body, rest: Rest::Nothing }
+    /// The response that begins with `head`, and that `connection` brings.
+    pub(super) fn over(mut connection: Box<Connection>, home: Home, head: Head) -> Response<Self> {
+        let source = if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            Source::Switched(connection)
+        } else if let Some(body) = connection.whole() {
+            if let Some(settled) = connection.settle() {
+                home.keep(settled); // a short body has come with its head
+            }
+            Source::Here(Some(body).filter(|body| !body.is_empty()))
+        } else if connection.is_sent() {
+            Source::One(connection, home)
+        } else {
+            Source::Early(Early::new(connection), home)
+        };
+        let mut response = Response::new(Self { source, is_settled: head.is_settled });
+        *response.status_mut() = head.status;
+        *response.version_mut() = if head.old { Version::HTTP_10 } else { Version::HTTP_11 };
+        *response.headers_mut() = head.fields;
+        response
     }
 
     /// A body that comes over a stream.
-    pub(super) const fn streamed(stream: Stream, body: Incoming) -> Self {
-        Self { body, rest: Rest::Stream { _stream: stream } }
+    pub(super) fn streamed(stream: Stream, body: Incoming) -> Self {
+        Self { source: Source::Two(Box::new((body, stream))), is_settled: false }
     }
 
-    /// A body that `connection` brings.
-    pub(super) fn over(connection: Box<Connection>, home: Home, body: Incoming) -> Self {
-        let is_done = connection.is_done();
-        let mut arriving = Self { body, rest: Rest::Drive(connection, home) };
-        if is_done {
-            arriving.settle(); // a short body has come with its head
-        }
-        arriving
+    /// Whether the fields in front of it are as the rest of the house may see them.
+    pub(in crate::sidecar) const fn is_settled(&self) -> bool {
+        self.is_settled
+    }
+
+    /// The connection behind a 101.
+    pub(in crate::sidecar) fn into_switched(self) -> Option<Switched> {
+        if let Source::Switched(connection) = self.source { connection.switched() } else { None }
     }
 
     /// The end is here: the connection goes home.
     fn settle(&mut self) {
-        if let Rest::Drive(connection, home) = std::mem::replace(&mut self.rest, Rest::Nothing)
-            && let Some(settled) = connection.settle()
-        {
+        let (connection, home) = match std::mem::replace(&mut self.source, Source::Here(None)) {
+            Source::One(connection, home) => (Some(connection), home),
+            Source::Early(early, home) => (early.take(), home),
+            _ => return,
+        };
+        if let Some(settled) = connection.and_then(Connection::settle) {
             home.keep(settled);
         }
     }
@@ -60,35 +85,42 @@ impl Arriving {
 
 impl Body for Arriving {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Broken;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
-        let Rest::Drive(connection, _) = &mut this.rest else { return Pin::new(&mut this.body).poll_frame(cx) };
-        // What drives the connection is woken by it: the way from there to here wakes nobody.
-        let mut quietly = Context::from_waker(Waker::noop());
-        let mut polled = Pin::new(&mut this.body).poll_frame(&mut quietly);
-        if polled.is_pending() {
-            if connection.poll(cx).is_ready() {
-                this.rest = Rest::Nothing; // it was closed after its response, or it broke: the body knows
-                return Pin::new(&mut this.body).poll_frame(cx);
-            }
-            polled = Pin::new(&mut this.body).poll_frame(&mut quietly);
-        }
+        let polled = match &mut this.source {
+            Source::Here(body) => return Poll::Ready(body.take().map(|body| Ok(Frame::data(body)))),
+            Source::Switched(_) => return Poll::Ready(None),
+            Source::Two(body) => return Pin::new(&mut body.0).poll_frame(cx).map_err(Broken::Two),
+            Source::One(connection, _) => ready!(connection.poll_frame(cx)),
+            Source::Early(early, _) => ready!(early.poll_frame(cx)),
+        };
         match &polled {
-            Poll::Ready(Some(Err(_))) => this.rest = Rest::Nothing,
-            Poll::Ready(None) => this.settle(),
-            Poll::Ready(Some(Ok(_))) if this.body.is_end_stream() => this.settle(),
-            _ => {}
+            Some(Err(_)) => this.source = Source::Here(None),
+            Some(Ok(_)) if !this.is_end_stream() => {}
+            Some(Ok(_)) | None => this.settle(),
         }
-        polled
+        Poll::Ready(polled)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.source {
+            Source::Here(body) => body.is_none(),
+            Source::One(connection, _) => connection.is_over(),
+            Source::Early(early, _) => early.rest().0,
+            Source::Two(body) => body.0.is_end_stream(),
+            Source::Switched(_) => true,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.source {
+            Source::Here(body) => SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64)),
+            Source::One(connection, _) => connection.size_hint(),
+            Source::Early(early, _) => early.rest().1,
+            Source::Two(body) => body.0.size_hint(),
+            Source::Switched(_) => SizeHint::with_exact(0),
+        }
     }
 }

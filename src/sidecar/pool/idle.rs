@@ -1,7 +1,7 @@
 //! Connections that wait for their next request.
 
-use crate::sidecar::pool::connection::{Connection, Settled};
 use crate::sidecar::pool::epoch::Epoch;
+use crate::sidecar::pool::one::{Connection, Settled};
 use crate::sidecar::settings::Origin;
 use crate::telemetry::shard::mine;
 use parking_lot::Mutex;
@@ -141,9 +141,9 @@ async fn sweep(idle: Weak<Idle>) {
 #[cfg(test)]
 mod tests {
     use super::Idle;
-    use crate::sidecar::pool::connection::{Connection, Settled};
     use crate::sidecar::pool::epoch::Epoch;
-    use crate::sidecar::pool::line::{Line, Socket};
+    use crate::sidecar::pool::line::Line;
+    use crate::sidecar::pool::one::{Connection, Settled};
     use crate::sidecar::settings::Origin;
     use std::sync::Arc;
     use tokio::net::{TcpListener, TcpStream};
@@ -151,9 +151,9 @@ mod tests {
 
     async fn connection(listener: &TcpListener, epoch: u64) -> Settled {
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let mut line = Line::plain(Socket::from(stream), false);
+        let mut line = Line::plain(stream, false);
         line.epoch = epoch;
-        Connection::new(line).await.unwrap().settle().unwrap()
+        Connection::open(line)
     }
 
     #[tokio::test]

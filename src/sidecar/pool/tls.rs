@@ -1,7 +1,7 @@
 //! TLS to `https` upstreams: nothing is ever sent to one in the clear, and nothing at all before it is known to be the right one.
 
 use crate::error::BoxError;
-use crate::sidecar::pool::line::{Line, Socket};
+use crate::sidecar::pool::line::Line;
 use crate::sidecar::settings::{Http2, Identity, Origin, UpstreamTls};
 use parking_lot::Mutex;
 use rustls::client::Resumption;
@@ -12,6 +12,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, OnceLock};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 const H1: &[u8] = b"http/1.1";
@@ -49,7 +50,7 @@ impl Tls {
     /// Shakes hands over `socket` with `origin`. `one`: HTTP/1.1 and nothing else. What is spoken is on the line.
     pub(in crate::sidecar) async fn secure(
         &self,
-        socket: Socket,
+        socket: TcpStream,
         origin: &Origin,
         settings: (UpstreamTls, Http2),
         one: bool,
@@ -62,7 +63,7 @@ impl Tls {
         let only_two = settings.1 == Http2::Always && !one;
         let client = self.client(settings).await?;
         let config = if one { &client.one } else { &client.any };
-        let connecting = TlsConnector::from(config.clone()).connect(name, socket.clone());
+        let connecting = TlsConnector::from(config.clone()).connect(name, socket);
         let stream = connecting.await.map_err(|error| match reason(&error) {
             Some(reason) => BoxError::from(TlsFailed(reason)),
             None => error.into(),
@@ -71,7 +72,7 @@ impl Tls {
         if only_two && !two {
             return Err(TlsFailed("the upstream does not speak HTTP/2, and upstream.http2 = \"always\"".into()).into());
         }
-        Ok(Line::tls(stream, socket, two))
+        Ok(Line::tls(stream, two))
     }
 
     async fn client(&self, settings: (UpstreamTls, Http2)) -> Result<Arc<Client>, BoxError> {

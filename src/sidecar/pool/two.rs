@@ -3,7 +3,8 @@
 use crate::sidecar::pool::line::Line;
 use crate::sidecar::settings::Origin;
 use crate::sidecar::upload::Upload;
-use http::header::{CONNECTION, HOST, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderName, Request, Uri, Version};
 use hyper::client::conn::http2::{Builder, Connection, SendRequest};
@@ -47,16 +48,18 @@ pub(super) async fn handshake(line: Line) -> hyper::Result<(SendRequest<Upload>,
         .await
 }
 
-/// Gives `request` the form of HTTP/2: the client's Host as authority, nothing of the connection (RFC 9113 section 8.2.2).
-pub(super) fn translate(request: &mut Request<Upload>, origin: &Origin) {
-    let host = request.headers_mut().remove(HOST);
-    let authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok()).unwrap_or_else(|| origin.authority.clone());
-    let mut parts = std::mem::take(request.uri_mut()).into_parts();
-    (parts.scheme, parts.authority) = (Some(origin.scheme()), Some(authority));
-    parts.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
-    *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default(); // all parts of a URI are there
+/// The request that consists of `parts` and `upload` in the form of HTTP/2: the client's Host as authority, nothing of the connection (RFC 9113 section 8.2.2).
+pub(super) fn request(parts: &Parts, upload: Upload, origin: &Origin) -> Request<Upload> {
+    let mut request = Request::new(upload);
+    *request.method_mut() = parts.method.clone();
     *request.version_mut() = Version::HTTP_2;
-    let headers = request.headers_mut();
+    let mut headers = parts.headers.clone();
+    let host = headers.remove(HOST);
+    let authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok()).unwrap_or_else(|| origin.authority.clone());
+    let mut uri = http::uri::Parts::default();
+    (uri.scheme, uri.authority) = (Some(origin.scheme()), Some(authority));
+    uri.path_and_query = Some(parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
+    *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default(); // all parts of a URI are there
     for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE, HeaderName::from_static("keep-alive"), HeaderName::from_static("proxy-connection")]
     {
         headers.remove(name);
@@ -64,25 +67,8 @@ pub(super) fn translate(request: &mut Request<Upload>, origin: &Origin) {
     if headers.get(TE).is_some_and(|te| !te.as_bytes().eq_ignore_ascii_case(b"trailers")) {
         headers.remove(TE);
     }
-}
-
-/// Takes [`translate`] back, for a request that was not sent and will go over another connection.
-pub(super) fn restore(request: &mut Request<Upload>) {
-    let mut parts = std::mem::take(request.uri_mut()).into_parts();
-    parts.scheme = None;
-    let host = parts.authority.take().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
-    *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
-    *request.version_mut() = Version::HTTP_11;
-    let (unsized_body, headers) = (http_body::Body::size_hint(request.body()).exact().is_none(), request.headers_mut());
-    if let Some(host) = host {
-        headers.insert(HOST, host);
-    }
-    if headers.contains_key(TE) {
-        headers.insert(CONNECTION, HeaderValue::from_static("te"));
-    }
-    if unsized_body {
-        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    }
+    *request.headers_mut() = headers;
+    request
 }
 
 /// What an error says about the request that met it.
