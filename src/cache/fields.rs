@@ -1,7 +1,7 @@
 //! The header lines of a stored response, in little room.
 //!
 //! A `HeaderMap` costs over a hundred bytes per line and keeps room to grow; what is stored never grows, and most of the time its lines go to the wire as
-//! they are. They are one text, and four bytes per line say how long its value is and what its name is.
+//! they are. They are one text, and five bytes per line say how long its name and its value are, and what the name is.
 
 use crate::cache::room::room;
 use crate::rfc::age;
@@ -60,7 +60,12 @@ struct Line {
     length: u16,
     /// The name's place among the known names, [`UNKNOWN`] if it has none; and above it whether the value is sensitive.
     name: u16,
+    /// The name's length; [`LONG_NAME`] if it is not shorter than that.
+    name_length: u8,
 }
+
+/// A name of so many bytes or more ends at the colon.
+const LONG_NAME: u8 = u8::MAX;
 
 /// A value of so many bytes or more ends where the line does: it has no CR in it (RFC 9110 section 5.5).
 const LONG: u16 = u16::MAX;
@@ -180,7 +185,8 @@ impl Fields {
         let marks = self.block.get(LEAD..).unwrap_or_default().chunks_exact(Line::SIZE).take(self.count());
         marks.filter_map(move |mark| {
             let line = Line::from(mark);
-            let name = start..start + memchr(b':', text.get(start..)?)?;
+            let name_length = if line.name_length == LONG_NAME { memchr(b':', text.get(start..)?)? } else { usize::from(line.name_length) };
+            let name = start..start + name_length;
             let value = name.end + 2;
             let length = if line.length == LONG { memchr(b'\r', text.get(value..)?)? } else { usize::from(line.length) };
             start = value + length + 2;
@@ -266,21 +272,22 @@ impl Clone for Fields {
 }
 
 impl Line {
-    const SIZE: usize = 4;
+    const SIZE: usize = 5;
 
     fn of(name: &HeaderName, value: &HeaderValue) -> Self {
         let sensitive = if value.is_sensitive() { SENSITIVE } else { 0 };
-        Self { length: u16::try_from(value.len()).unwrap_or(LONG), name: NAMES.place_of(name) | sensitive }
+        let name_length = u8::try_from(name.as_str().len()).unwrap_or(LONG_NAME);
+        Self { length: u16::try_from(value.len()).unwrap_or(LONG), name: NAMES.place_of(name) | sensitive, name_length }
     }
 
     fn bytes(self) -> [u8; Self::SIZE] {
         let ([a, b], [c, d]) = (self.length.to_le_bytes(), self.name.to_le_bytes());
-        [a, b, c, d]
+        [a, b, c, d, self.name_length]
     }
 
     fn from(bytes: &[u8]) -> Self {
         let at = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
-        Self { length: at(0), name: at(2) }
+        Self { length: at(0), name: at(2), name_length: bytes[4] }
     }
 
     fn place(self) -> usize {

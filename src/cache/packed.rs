@@ -22,46 +22,49 @@ impl Packed {
     }
 }
 
-/// A [`Life`] in 31 bytes instead of 48.
+/// A [`Life`] in 31 bytes instead of 48: its numbers in the order of the struct, six bytes each, and then the place of the source in [`SOURCES`], and above it
+/// [`MUST_REVALIDATE`] and [`NO_CACHE`].
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct PackedLife {
-    received: Packed,
-    initial_age: Packed,
-    lifetime: Packed,
-    stale_while_revalidate: Packed,
-    stale_if_error: Packed,
-    /// The place of the source in [`SOURCES`], and above it [`MUST_REVALIDATE`] and [`NO_CACHE`].
-    marks: u8,
-}
+pub(crate) struct PackedLife([u8; 31]);
 
 const SOURCES: [LifetimeSource; 4] = [LifetimeSource::Origin, LifetimeSource::Rule, LifetimeSource::Heuristic, LifetimeSource::Default];
 const MUST_REVALIDATE: u8 = 4;
 const NO_CACHE: u8 = 8;
 
+impl PackedLife {
+    /// The number at `at`, of which eight bytes can be read: one look instead of two.
+    const fn number(&self, at: usize) -> u64 {
+        let bytes = &self.0;
+        let eight = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3], bytes[at + 4], bytes[at + 5], bytes[at + 6], bytes[at + 7]];
+        u64::from_le_bytes(eight)
+    }
+}
+
 impl From<Life> for PackedLife {
     fn from(life: Life) -> Self {
-        Self {
-            received: Packed::new(life.received.millis()),
-            initial_age: Packed::new(life.initial_age),
-            lifetime: Packed::new(life.lifetime),
-            stale_while_revalidate: Packed::new(life.stale_while_revalidate),
-            stale_if_error: Packed::new(life.stale_if_error),
-            marks: life.source as u8 + u8::from(life.must_revalidate) * MUST_REVALIDATE + u8::from(life.no_cache) * NO_CACHE,
+        let numbers = [life.received.millis(), life.initial_age, life.lifetime, life.stale_while_revalidate, life.stale_if_error];
+        let mut bytes = [0; 31];
+        for (at, number) in numbers.into_iter().enumerate() {
+            bytes[6 * at..6 * at + 6].copy_from_slice(&Packed::new(number).0);
         }
+        bytes[30] = life.source as u8 + u8::from(life.must_revalidate) * MUST_REVALIDATE + u8::from(life.no_cache) * NO_CACHE;
+        Self(bytes)
     }
 }
 
 impl From<PackedLife> for Life {
+    #[inline]
     fn from(packed: PackedLife) -> Self {
+        let marks = packed.0[30];
         Self {
-            received: Stamp::from_millis(packed.received.get()),
-            initial_age: packed.initial_age.get(),
-            lifetime: packed.lifetime.get(),
-            source: SOURCES[usize::from(packed.marks % MUST_REVALIDATE)],
-            stale_while_revalidate: packed.stale_while_revalidate.get(),
-            stale_if_error: packed.stale_if_error.get(),
-            must_revalidate: packed.marks & MUST_REVALIDATE != 0,
-            no_cache: packed.marks & NO_CACHE != 0,
+            received: Stamp::from_millis(packed.number(0) & LARGEST),
+            initial_age: packed.number(6) & LARGEST,
+            lifetime: packed.number(12) & LARGEST,
+            source: SOURCES[usize::from(marks % MUST_REVALIDATE)],
+            stale_while_revalidate: packed.number(18) & LARGEST,
+            stale_if_error: (packed.number(23) >> 8) & LARGEST,
+            must_revalidate: marks & MUST_REVALIDATE != 0,
+            no_cache: marks & NO_CACHE != 0,
         }
     }
 }

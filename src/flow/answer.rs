@@ -122,7 +122,7 @@ fn is_unmodified(head: &Head, client: &Client<'_>) -> bool {
     let dated = !client.headers.contains_key(IF_NONE_MATCH) && client.headers.contains_key(IF_MODIFIED_SINCE);
     let last_modified = dated.then(|| head.last_modified()).flatten();
     let date = dated.then(|| head.date().unwrap_or_else(|| head.life().received.seconds()));
-    conditional::evaluate(client.headers, head.etag().as_ref(), last_modified, date)
+    conditional::evaluate(client.headers, head.fields.bytes(&ETAG), last_modified, date)
 }
 
 /// RFC 9110 section 15.4.5: what a 200 would have said, but for what describes the content.

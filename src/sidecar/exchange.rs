@@ -27,7 +27,8 @@ pub(super) struct Exchange {
     switched: AtomicBool,
     /// Where it is told to finish or to close.
     pub(super) ear: Ear,
-    tunnel: Mutex<Option<Tunnel>>,
+    /// In a box, for few connections become one.
+    tunnel: Mutex<Option<Box<Tunnel>>>,
     offer: Slot<HeaderValue>,
     thin: Slot<Thin>,
     overruled: Mutex<Option<Overruled>>,
@@ -185,7 +186,7 @@ impl Exchange {
 
     /// The upstream has said 101: after hyper has written that, the connection speaks another protocol.
     pub(super) fn switch(&self, tunnel: Tunnel) {
-        *self.tunnel.lock() = Some(tunnel);
+        *self.tunnel.lock() = Some(Box::new(tunnel));
         self.switched.store(true, Ordering::Release);
     }
 
@@ -196,6 +197,6 @@ impl Exchange {
 
     /// The tunnel that the connection becomes when hyper is done with it.
     pub(super) fn take_tunnel(&self) -> Option<Tunnel> {
-        self.tunnel.lock().take()
+        self.tunnel.lock().take().map(|tunnel| *tunnel)
     }
 }
