@@ -160,7 +160,10 @@ impl Stored {
 
     /// Counts an answer given from it to a reader; how many there are now.
     pub(crate) fn touch(&self, now: Stamp) -> u64 {
-        self.used.store(now.millis(), Ordering::Relaxed);
+        // Not written where it says so already: other cores read what lies beside it.
+        if self.used.load(Ordering::Relaxed) != now.millis() {
+            self.used.store(now.millis(), Ordering::Relaxed);
+        }
         let before = self.hits.fetch_add(1, Ordering::Relaxed);
         if before >= MOST_HITS {
             self.hits.store(MOST_HITS, Ordering::Relaxed);
