@@ -193,7 +193,7 @@ async fn upgrade<B: Answer>(seat: Arc<Seat>, mut parts: Parts, offered: HeaderVa
     let outcome = if failure.is_some() { Outcome::Failed } else { Outcome::Pass };
     switching.end(outcome, failure.unwrap_or(SWITCH), Some(response.status()));
     let Some(upstream) = upstream else { return passed(seat, response.map(http_body_util::Either::Right), asked) };
-    seat.exchange.switch(Tunnel { upstream: Box::new(upstream) });
+    seat.exchange.switch(Tunnel { upstream });
     response.map(|body| Reply::service(http_body_util::Either::Right(body), false, UntilWritten(seat)))
 }
 

@@ -15,7 +15,7 @@ const TUNNEL_IDLE: Duration = Duration::from_mins(10);
 /// The other end of a tunnel to be.
 #[derive(Debug)]
 pub(super) struct Tunnel {
-    pub(super) upstream: Box<Switched>,
+    pub(super) upstream: Switched,
 }
 
 impl Tunnel {
@@ -23,7 +23,7 @@ impl Tunnel {
     pub(super) async fn run(self, client: impl AsyncRead + AsyncWrite + Unpin) {
         let stirred = Arc::new(AtomicBool::new(false));
         let mut client = Stirring { io: client, stirred: stirred.clone() };
-        let mut upstream = *self.upstream;
+        let mut upstream = self.upstream;
         tokio::select! {
             _ = copy_bidirectional(&mut client, &mut upstream) => {}
             () = silence(&stirred) => {}
