@@ -1,4 +1,4 @@
-//! A strict reader of chunked framing (RFC 9112 section 7.1). It tells framing from content, and where the body ends, or that it is broken.
+//! A strict reader of chunked framing (RFC 9112 section 7.1), a little less so of upstreams' than of clients'. It tells framing from content, and where the body ends, or that it is broken.
 
 use crate::sidecar::fault::Fault;
 use crate::sidecar::head::{MAX_FIELDS, field, is_token};
@@ -148,6 +148,8 @@ impl Chunks {
             (At::Quoted | At::Escape, _) if printable => At::Quoted,
             (At::Quoted | At::Escape, _) => return Err(Fault::Chunk),
             (At::Name(true) | At::Token | At::Unquoted, b'\r') => At::SizeLf,
+            // Old servers pad their sizes; what goes on from here is framed by us.
+            (At::Blank, b'\r') if self.fields.is_some() => At::SizeLf,
             (At::Name(true) | At::Token | At::Unquoted | At::Blank, b';') => At::Name(false),
             (At::Name(true), b'=') => At::Equals,
             (At::Equals, b'"') => At::Quoted,
@@ -178,7 +180,8 @@ impl Chunks {
         }
         let (name, value) = field(line).map_err(|_| Fault::Trailer)?;
         if !may_trail(name) {
-            return Err(Fault::Trailer);
+            // Of an upstream they are left out.
+            return if self.fields.is_some() { Ok(false) } else { Err(Fault::Trailer) };
         }
         if let Some(fields) = &mut self.fields {
             let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) else { return Err(Fault::Trailer) };
@@ -236,6 +239,19 @@ mod tests {
         let fields = |count: usize| "X: y\r\n".repeat(count);
         assert_eq!(many.feed(format!("0\r\n{}", fields(100)).as_bytes()).map(|(_, ended)| ended), Ok(false));
         assert_eq!(many.feed(b"X: y\r\n"), Err(Fault::Trailer), "a hundred are enough");
+    }
+
+    #[test]
+    fn upstreams_may_pad_their_sizes_and_are_not_believed_in_trailers() {
+        let body = "3  \r\nabc\r\n2 ;a=b \r\nde\r\n0 \r\nX-Sum: 1\r\nContent-Length: 9\r\nCookie: a\r\n\r\n";
+        let mut chunks = Chunks::collecting(128);
+        assert_eq!(chunks.feed(body.as_bytes()), Ok((body.len(), true)));
+        let trailers = chunks.take_trailers().unwrap();
+        assert_eq!((trailers.len(), trailers["x-sum"].as_bytes()), (1, &b"1"[..]));
+        assert_eq!(Chunks::new(128).feed(body.as_bytes()), Err(Fault::Chunk), "clients may not");
+        for body in ["3 x\r\n", "3 \n", "3 \rx", " 3\r\n"] {
+            assert_eq!(Chunks::collecting(64).feed(body.as_bytes()), Err(Fault::Chunk), "{body:?}");
+        }
     }
 
     #[test]

@@ -27,8 +27,6 @@ pub(in crate::sidecar) enum Malformed {
     Unasked,
     /// Not `HTTP/1.x SP 3DIGIT SP reason`.
     StatusLine,
-    /// A line that does not end in CRLF.
-    LineEnd,
     /// A field line that is not `name: value`: no name, whitespace before the colon, a fold, a control character.
     Field,
     /// The heads of one answer have more bytes than anybody should need.
@@ -87,7 +85,6 @@ impl fmt::Display for Malformed {
         f.write_str(match self {
             Self::Unasked => "bytes that nobody had asked for",
             Self::StatusLine => "malformed status line",
-            Self::LineEnd => "a line does not end in CRLF",
             Self::Field => "malformed header field",
             Self::TooLarge => "response head over 64 KiB",
             Self::TooManyFields => "more than 100 header fields",

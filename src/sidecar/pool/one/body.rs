@@ -164,7 +164,8 @@ mod tests {
             (Framing::Chunked, "5\r\nhelloX", Err(Malformed::Chunk), "hello", ""),
             (Framing::Chunked, "FFFFFFFFFFFFFFFFF\r\n", Err(Malformed::Chunk), "", ""),
             (Framing::Chunked, "-1\r\n", Err(Malformed::Chunk), "", ""),
-            (Framing::Chunked, "1\r\nx\r\n0\r\nContent-Length: 1\r\n\r\n", Err(Malformed::Trailer), "x", ""),
+            (Framing::Chunked, "1\r\nx\r\n0\r\nContent-Length: 1\r\n\r\n", Ok(true), "x", ""),
+            (Framing::Chunked, "1\r\nx\r\n0\r\nX : 1\r\n\r\n", Err(Malformed::Trailer), "x", ""),
         ] {
             for piece in [1, 3, 1000] {
                 let expected = (whole, expected.to_owned(), rest.to_owned());

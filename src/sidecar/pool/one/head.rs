@@ -1,4 +1,5 @@
-//! The head of a response (RFC 9112 sections 4 and 5), as strict as those of requests are read.
+//! The head of a response (RFC 9112 sections 4 and 5), as strict as those of requests are read but for one thing: a line may end in LF alone, as those of old
+//! servers do (section 2.2). What goes on from here has lines of ours.
 
 use crate::sidecar::head::MAX_FIELDS;
 use crate::sidecar::pool::broken::Malformed;
@@ -29,7 +30,7 @@ pub(in crate::sidecar::pool) struct Head {
 /// The lines of a head that may still be coming: each byte is looked at once, however slowly they drip.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    /// Where each ends, behind its CRLF.
+    /// Where each ends, behind its LF.
     ends: SmallVec<[u32; 24]>,
     /// Up to where has been looked.
     seen: usize,
@@ -41,10 +42,7 @@ impl Lines {
         let from = std::mem::replace(&mut self.seen, bytes.len());
         for at in memchr_iter(b'\n', &bytes[from..]).map(|at| from + at) {
             let start = self.ends.last().map_or(0, |&end| end as usize);
-            if at == start || bytes[at - 1] != b'\r' {
-                return Err(Malformed::LineEnd);
-            }
-            if at == start + 1 {
+            if line(&bytes[start..=at]).is_empty() {
                 return Ok(Some(at + 1));
             }
             // The status line is one of them.
@@ -71,11 +69,11 @@ impl Lines {
     pub(super) fn read(&self, head: &Bytes) -> Result<Head, Malformed> {
         let mut ends = self.ends.iter().map(|&end| end as usize);
         let first = ends.next().ok_or(Malformed::StatusLine)?;
-        let (old, status) = status_line(&head[..first - 2])?;
+        let (old, status) = status_line(line(&head[..first]))?;
         let (mut fields, mut said) = (HeaderMap::with_capacity(self.ends.len() + OURS), Said::default());
         let mut start = first;
         for end in ends {
-            let (name, value) = field(head, start, end - 2)?;
+            let (name, value) = field(head, start, start + line(&head[start..end]).len())?;
             start = end;
             match name {
                 CONTENT_LENGTH => said.content_length(value.as_bytes())?,
@@ -89,6 +87,12 @@ impl Lines {
         let is_settled = said.is_settled(status);
         Ok(Head { status, old, fields, said, is_settled })
     }
+}
+
+/// A line without its end.
+fn line(bytes: &[u8]) -> &[u8] {
+    let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 /// With what every head begins.
@@ -105,7 +109,7 @@ fn status_line(line: &[u8]) -> Result<(bool, StatusCode), Malformed> {
     if is_phrase { Ok((*minor == b'0', status)) } else { Err(Malformed::StatusLine) }
 }
 
-/// The field line from `start` to `end`, where its CRLF begins. Whitespace before the colon or the name, a fold among it, is no part of a name; control characters
+/// The field line from `start` to `end`, where its line end begins. Whitespace before the colon or the name, a fold among it, is no part of a name; control characters
 /// but for the tab are no part of a value.
 fn field(head: &Bytes, start: usize, end: usize) -> Result<(HeaderName, HeaderValue), Malformed> {
     let colon = start + memchr(b':', &head[start..end]).ok_or(Malformed::Field)?;
@@ -211,9 +215,13 @@ mod tests {
     }
 
     #[test]
-    fn a_line_ends_in_crlf() {
-        for text in ["HTTP/1.1 200 OK\nA: b\n\n", "HTTP/1.1 200 OK\r\nA: b\n\r\n", "HTTP/1.1 200 OK\r\n\n", "\n"] {
-            assert_eq!(read(text).err(), Some(Malformed::LineEnd), "{text:?}");
+    fn a_line_may_end_in_lf_alone_and_not_in_cr() {
+        for text in ["HTTP/1.1 200 OK\nA: b\n\n", "HTTP/1.1 200 OK\r\nA: b\n\r\n", "HTTP/1.1 200 OK\nA: b\r\n\n"] {
+            let (head, end) = read_in(text.as_bytes(), 1).unwrap().unwrap();
+            assert_eq!((head.fields["a"].as_bytes(), head.fields.len(), end), (&b"b"[..], 1, text.len()), "{text:?}");
+        }
+        for text in ["HTTP/1.1 200 OK\rA: b\r\n\r\n", "HTTP/1.1 200 OK\r\nA: b\rC: d\r\n\r\n", "HTTP/1.1 200 OK\r\r\n\r\n", "\n", "\r\n"] {
+            assert!(read(text).is_err(), "{text:?}");
         }
     }
 
