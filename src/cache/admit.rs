@@ -45,7 +45,7 @@ pub enum NotStored {
     Partial,
     /// An answer to the preconditions or the range of one request.
     Conditional,
-    /// Larger than `cache.max_object`.
+    /// Larger than `cache.max_object`, or with more than 4096 header lines.
     TooLarge,
     /// No room for another body in flight.
     Memory,

@@ -42,16 +42,17 @@ pub(crate) struct Stored {
 struct Rare {
     /// Dropped after the body, so that it counts for nobody if nobody else holds that.
     shelf: Option<Arc<Shelf>>,
-    trailers: Option<HeaderMap>,
+    trailers: Option<Fields>,
     /// Which bytes `body` is, if it is not the whole representation (a stored 206).
     range: Option<ContentRange>,
 }
 
-/// Hits stop being counted a little below what their number can be.
+/// Hits stop being counted a little below what their number can be: as many threads may be counting at once.
 const MOST_HITS: u32 = u32::MAX - (1 << 16);
 
 impl Stored {
     pub(crate) fn new(head: Head, body: Bytes, trailers: Option<HeaderMap>, range: Option<ContentRange>) -> Self {
+        let trailers = trailers.filter(|trailers| !trailers.is_empty()).map(|trailers| Fields::compact(&trailers));
         let rare = (trailers.is_some() || range.is_some()).then(|| Box::new(Rare { shelf: None, trailers, range }));
         Self {
             used: AtomicU64::new(head.life().received.millis()),
@@ -69,7 +70,7 @@ impl Stored {
 
     /// The same body under another head.
     pub(crate) fn under(&self, head: Head) -> Self {
-        let mut new = Self::new(head, self.body.clone(), self.trailers().cloned(), self.range());
+        let mut new = Self::new(head, self.body.clone(), self.trailers(), self.range());
         new.put_on(self.rare.as_ref().and_then(|rare| rare.shelf.clone()));
         new
     }
@@ -88,8 +89,8 @@ impl Stored {
         }
     }
 
-    pub(crate) fn trailers(&self) -> Option<&HeaderMap> {
-        self.rare.as_ref()?.trailers.as_ref()
+    pub(crate) fn trailers(&self) -> Option<HeaderMap> {
+        self.rare.as_ref()?.trailers.as_ref().map(Fields::to_map)
     }
 
     /// Which bytes the body is, if it is not the whole representation (a stored 206).
@@ -167,6 +168,7 @@ impl Stored {
         let before = self.hits.fetch_add(1, Ordering::Relaxed);
         if before >= MOST_HITS {
             self.hits.store(MOST_HITS, Ordering::Relaxed);
+            return MOST_HITS.into(); // and no other number, which might be one at which something is done
         }
         if before == 0
             && let Some(warmth) = &self.warmth
@@ -206,8 +208,7 @@ impl Stored {
 
 impl Rare {
     fn weight(&self) -> usize {
-        let trailers = self.trailers.iter().map(|trailers| Fields::compact(trailers).weight()).sum::<usize>();
-        room(size_of::<Self>()) + trailers
+        room(size_of::<Self>()) + self.trailers.as_ref().map_or(0, Fields::weight)
     }
 }
 
@@ -219,10 +220,33 @@ impl Drop for Stored {
 
 #[cfg(test)]
 mod tests {
-    use super::Stored;
-    use crate::cache::head::Head;
-    use crate::cache::key::Key;
+    use super::{MOST_HITS, Stored};
+    use crate::cache::freshness::{Life, LifetimeSource};
+    use crate::cache::head::{Head, Lineage};
+    use crate::cache::key::{Key, KeyParts, KeySecrets};
     use crate::cache::resource::Resource;
+    use crate::clock::Stamp;
+    use bytes::Bytes;
+    use http::{HeaderMap, StatusCode};
+    use std::sync::atomic::Ordering;
+
+    const NOW: Stamp = Stamp::from_millis(1_700_000_000_000);
+
+    fn stored(trailers: Option<HeaderMap>) -> Stored {
+        let key = KeySecrets::new().build(&KeyParts { https: false, authority: "h", path: "/", query: None, partition: None }).to_key();
+        let life = Life {
+            received: NOW,
+            initial_age: 0,
+            lifetime: 1000,
+            source: LifetimeSource::Origin,
+            stale_while_revalidate: 0,
+            stale_if_error: 0,
+            must_revalidate: false,
+            no_cache: false,
+        };
+        let head = Head::new(StatusCode::OK, &HeaderMap::new(), life, Lineage { born: 0, groups: None, key });
+        Stored::new(head, Bytes::from_static(b"body"), trailers, None)
+    }
 
     /// Each entry costs what the allocator's next class above it is: 16 bytes apart up to 128, then a quarter of a power of two.
     #[test]
@@ -232,5 +256,28 @@ mod tests {
         assert!(size_of::<Head>() <= 96, "{}", size_of::<Head>());
         // In moka's allocations of their own, with 16 and 24 bytes of its own: classes of 32 and 48.
         assert!((size_of::<Key>(), size_of::<Resource>()) <= (16, 16));
+    }
+
+    #[test]
+    fn hits_that_are_counted_no_more_are_no_hit_at_which_something_is_done() {
+        let stored = stored(None);
+        stored.hits.store(MOST_HITS - 1, Ordering::Relaxed);
+        for _ in 0..200 {
+            assert_eq!((stored.touch(NOW), stored.hits()), (u64::from(MOST_HITS), u64::from(MOST_HITS)));
+        }
+        assert!(!u64::from(MOST_HITS).is_multiple_of(64), "the stride of samples");
+    }
+
+    #[test]
+    fn trailers_come_back_as_they_came_and_weigh_their_lines() {
+        let mut trailers = HeaderMap::new();
+        for n in 0..100_u32 {
+            trailers.append("x-sum", n.into());
+        }
+        let with = stored(Some(trailers.clone()));
+        assert_eq!(with.trailers(), Some(trailers));
+        let each = (with.weight() - stored(None).weight()) / 100;
+        assert!((14..32).contains(&each), "{each}: as it is kept, a line of text");
+        assert!(stored(Some(HeaderMap::new())).is_plain());
     }
 }

@@ -137,7 +137,7 @@ impl Names {
 
 impl Fields {
     pub(crate) fn compact(headers: &HeaderMap) -> Self {
-        // What is left out, if it is, belongs to a head that no server reads.
+        // What is left out, if it is, belongs to a head that is not stored.
         let fits = |(name, value): &(&HeaderName, &HeaderValue)| i32::try_from(name.as_str().len() + value.len() + BETWEEN).is_ok();
         let kept = || headers.iter().filter(fits).take(usize::from(u16::MAX));
         let is_length = |(name, _): &(&HeaderName, &HeaderValue)| *name == CONTENT_LENGTH;

@@ -77,7 +77,7 @@ pub(crate) fn from_stored<B>(stored: &Stored, client: &Client<'_>) -> Response<C
     }
     let mut response = bare(head.status, head.fields.to_answer(said(head, client), stored.hits() >= HOT));
     if client.wants_body() {
-        *response.body_mut() = CacheBody::stored(stored.body.clone(), stored.trailers().cloned());
+        *response.body_mut() = CacheBody::stored(stored.body.clone(), stored.trailers());
     }
     response
 }

@@ -34,6 +34,9 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use tower_service::Service;
 
+/// No server sends so many, but an application behind a layer may; a map has room for some twenty thousand.
+const MOST_LINES: usize = 4096;
+
 /// Everything about a question but the request itself.
 #[derive(Clone)]
 pub(crate) struct Errand {
@@ -268,7 +271,7 @@ impl Errand {
         let length = announced.or(body.size_hint().exact());
         let mut reserved = self.shared.budget.reserve_none();
         let smallest = length.unwrap_or(body.size_hint().lower());
-        let why = if smallest > self.settings.max_object {
+        let why = if smallest > self.settings.max_object || parts.headers.len() > MOST_LINES {
             Some(NotStored::TooLarge)
         } else if !reserved.cover(smallest) {
             Some(NotStored::Memory)

@@ -15,6 +15,19 @@ async fn reused(first: Ask, second: Ask, reply: Reply) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_head_of_a_great_many_lines_is_handed_on_whole_and_not_stored() {
+    for (lines, stored) in [(4000, true), (4200, false), (20_000, false)] {
+        let reply = (0..lines).fold(ok("a").cc("max-age=9"), |reply, _| reply.h("x-a", "1"));
+        let world = world(Origin::always(reply));
+        for _ in 0..2 {
+            let got = world.get("/a").await;
+            assert_eq!(got.headers.get_all("x-a").iter().count(), lines);
+        }
+        assert_eq!(world.origin.calls() == 1, stored, "{lines}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_clause_of_storing_decides_as_rfc_9111_section_3_says() {
     let unexpired = date(60);
     let cases: Vec<(&str, Reply, bool)> = vec![

@@ -1,7 +1,7 @@
 //! Where events wait for the thread that writes them. Nobody waits here: what finds no place is dropped and counted.
 
 use crate::telemetry::log::record::{Batch, Writer};
-use crate::telemetry::shard::{mine, parts};
+use crate::telemetry::shard::mine;
 use parking_lot::{Condvar, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -11,6 +11,8 @@ use tracing::Metadata;
 const PLACE: usize = 512;
 /// Places that a part takes at a time, so that threads seldom meet at the number of free ones.
 const GRANT: usize = 64;
+/// Threads beyond so many share parts: each holds places that the others lack.
+const PARTS: usize = 16;
 
 /// A bounded queue of as many parts as there are shards: a thread has one to itself as a rule, and shares it with the writer for an instant now and then.
 #[derive(Debug)]
@@ -66,7 +68,7 @@ pub(super) struct Drained {
 impl Queue {
     pub(super) fn new(places: usize, batch_max: usize) -> Self {
         Self {
-            parts: (0..parts()).map(|_| Part::default()).collect(),
+            parts: (0..PARTS).map(|_| Part::default()).collect(),
             free: AtomicUsize::new(places),
             batch_max: AtomicUsize::new(batch_max.max(1)),
             dropped: AtomicU64::new(0),
@@ -82,7 +84,7 @@ impl Queue {
     /// Adds an event, or drops it.
     pub(super) fn push(&self, at: u64, meta: &'static Metadata<'static>, record: impl FnOnce(&mut Writer<'_>)) {
         let waiting = {
-            let mut part = self.parts[mine()].0.lock();
+            let mut part = self.parts[mine() % PARTS].0.lock();
             let Waiting { batch, granted, used } = &mut *part;
             // The first look is for floods: an event that will not be kept is not written down either.
             let added = self.reserve(granted, *used + 1)
