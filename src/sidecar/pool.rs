@@ -26,7 +26,6 @@ use crate::sidecar::live::Live;
 use crate::sidecar::settings::{Http2, Origin, UpstreamSettings};
 use crate::sidecar::stash::Stash;
 use crate::sidecar::upload::{Monitor, Upload};
-use broken::Malformed;
 use http::Response;
 use http::header::UPGRADE;
 use http::request::Parts;
@@ -249,7 +248,7 @@ impl Pool {
     async fn opened(&self, origin: &Origin, line: Line) -> Result<Carrier, Broken> {
         match carry(&self.many, origin, line).await? {
             // What it says before it was asked is no answer.
-            Carried::One(settled) => settled.take().map(Carrier::One).ok_or(Broken::Malformed(Malformed::Unasked)),
+            Carried::One(settled) => settled.first().await.map(Carrier::One),
             Carried::Two(stream) => Ok(Carrier::Two(stream)),
         }
     }
@@ -264,7 +263,11 @@ impl Pool {
 
     /// The end of an attempt that brought nothing, and what it means for other connections.
     fn given_up(&self, error: Broken, proven: bool, begun: bool, origin: &Origin) -> Unanswered {
-        let verdict = if let Broken::Two(error) = &error { two::verdict(error) } else { Verdict::Nothing };
+        let verdict = match &error {
+            Broken::Two(error) => two::verdict(error),
+            Broken::Closed | Broken::Io(_) | Broken::Malformed(_) => Verdict::Nothing,
+            Broken::Upload(_) => Verdict::Refused, // the client's doing, which says nothing of this connection or of others
+        };
         let stale = match verdict {
             Verdict::Unprocessed => true,
             Verdict::Refused | Verdict::Malformed => false,

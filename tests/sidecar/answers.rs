@@ -40,12 +40,10 @@ async fn an_answer_that_could_be_read_in_two_ways_is_502_and_ends_its_connection
         with("Content-Length: 5, 6"),
         with("Content-Length:"),
         with("Content-Length: 18446744073709551615"),
-        with("X: y\nTransfer-Encoding: chunked"),
         with("X: y\rTransfer-Encoding: chunked"),
         with(": x"),
         format!("\r\n{OK}"),
         format!("HTTP/0.9 200 OK\r\n\r\n{OK}"),
-        "HTTP/1.1 200 OK\n\nhello".to_owned(),
         "HTTP/2.0 200 OK\r\n\r\n".to_owned(),
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(),
         "<html>what an old server says</html>".to_owned(),
@@ -73,18 +71,18 @@ async fn an_answer_that_could_be_read_in_two_ways_is_502_and_ends_its_connection
 async fn a_body_whose_framing_is_broken_breaks_off_visibly() {
     let (listener, rig) = listen().await;
     for rest in [
-        "X\r\n",
-        "\r\n-1\r\n",
-        "\r\n+1\r\nx\r\n",
-        "\r\n0x1\r\nx\r\n",
-        "\r\nFFFFFFFFFFFFFFFFF\r\n",
+        "X\r\n0\r\n\r\n",
+        "\r\n-1\r\nx\r\n0\r\n\r\n",
+        "\r\n+1\r\nx\r\n0\r\n\r\n",
+        "\r\n0x1\r\nx\r\n0\r\n\r\n",
+        "\r\n10000000000000001\r\nx\r\n0\r\n\r\n",
         "\r\nffffffffffffffff\r\nx",
         "\r\n1;a=\"\r\n\"\r\nx\r\n0\r\n\r\n",
         "\r\n1\nx\r\n0\r\n\r\n",
-        "\r\n0\r\nContent-Length: 5\r\n\r\n",
+        "\r\n0\r\nX : 5\r\n\r\n",
         "\r\n0\r\n folded\r\n\r\n",
         &format!("\r\n0\r\nX: {}\r\n\r\n", "x".repeat(17 << 10)),
-        &format!("\r\n1;{}\r\n", "x".repeat(2 << 10)),
+        &format!("\r\n1;{}\r\nx\r\n0\r\n\r\n", "x".repeat(2 << 10)),
     ] {
         let mut client = rig.client().await;
         client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
@@ -148,7 +146,7 @@ async fn an_answer_that_drips_byte_by_byte_is_the_same_answer() {
 #[tokio::test]
 async fn where_a_response_has_no_body_the_next_one_begins_behind_its_head() {
     let origin = Origin::start(|request, _| match request.line().split(' ').nth(1).unwrap() {
-        "/204" => Act::send("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", Then::Keep),
+        "/204" => Act::send("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", Then::Keep),
         "/304" => Act::send("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", Then::Keep),
         "/205" => Act::send("HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n", Then::Keep),
         "/head" => Act::send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", Then::Keep),
@@ -175,14 +173,38 @@ async fn where_a_response_has_no_body_the_next_one_begins_behind_its_head() {
 }
 
 #[tokio::test]
-async fn a_connection_over_which_two_framings_came_is_not_used_again() {
-    let both = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
-    let origin = Origin::start(move |_, number| if number == 0 { Act::send(both, Then::Keep) } else { Act::ok("next") }).await;
+async fn lines_that_end_in_lf_alone_are_taken_and_their_connection_is_not_used_again() {
+    let (listener, rig) = listen().await;
+    for answer in ["HTTP/1.1 200 OK\nContent-Length: 2\nX: y\n\nok", "HTTP/1.1 200 OK\r\nX: y\nContent-Length: 2\r\n\r\nok"] {
+        let mut client = rig.client().await;
+        client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
+        let mut line = accept(&listener).await;
+        line.head().await;
+        line.send(answer).await;
+        let response = client.response().await.unwrap();
+        assert_eq!((response.status, response.text(), response.all("x")), (200, "ok", vec!["y"]), "{answer:?}");
+        assert!(line.is_closed().await, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_may_still_owe_something_is_not_used_again() {
+    for (answer, text) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", "ok"),
+        ("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", ""),
+        ("HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", ""),
+    ] {
+        once_and_no_more(answer, text).await;
+    }
+}
+
+async fn once_and_no_more(answer: &'static str, text: &str) {
+    let origin = Origin::start(move |_, number| if number == 0 { Act::send(answer, Then::Keep) } else { Act::ok("next") }).await;
     let rig = Rig::before(&origin).await;
     let mut client = rig.client().await;
     let response = client.get("/").await;
-    assert_eq!((response.text(), response.complete, response.all("content-length").len()), ("ok", true, 0));
-    assert_eq!(client.get("/").await.text(), "next");
+    assert_eq!((response.text(), response.complete, response.all("content-length").len()), (text, true, 0));
+    assert_eq!(client.get("/").await.text(), "next", "{answer:?}");
     assert_eq!(origin.connections.load(Ordering::SeqCst), 2);
 }
 
@@ -204,6 +226,55 @@ async fn an_answer_that_begins_before_its_request_has_ended_leaves_a_clean_conne
     assert!(line.head().await.starts_with("GET / "));
     line.send(OK).await;
     assert_eq!(client.response().await.unwrap().text(), "ok");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_closed_as_soon_as_it_is_open_is_tried_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let rig = Rig::with(listener.local_addr().unwrap(), |_, upstream| upstream.retries = 1).await;
+    tokio::spawn(async move {
+        loop {
+            drop(listener.accept().await.unwrap());
+            let mut line = accept(&listener).await;
+            line.head().await;
+            line.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok").await;
+        }
+    });
+    let mut client = rig.client().await;
+    for _ in 0..50 {
+        let response = client.get("/").await;
+        assert_eq!((response.status, response.text()), (200, "ok"));
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_is_broken_off_says_nothing_of_other_connections() {
+    let (listener, rig) = listen().await;
+    let (mut one, mut other) = (rig.client().await, rig.client().await);
+    one.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    let mut first = accept(&listener).await;
+    first.head().await;
+    other.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    let mut second = accept(&listener).await;
+    second.head().await;
+    first.send(OK).await;
+    second.send(OK).await;
+    for client in [&mut one, &mut other] {
+        assert_eq!(client.response().await.unwrap().text(), "ok");
+    }
+    one.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nx").await;
+    let taken = tokio::select! {
+        _ = first.head() => 0,
+        _ = second.head() => 1,
+    };
+    let (gone, left) = if taken == 0 { (&mut first, &mut second) } else { (&mut second, &mut first) };
+    assert_eq!(gone.exactly(1).await, b"x");
+    drop(one);
+    assert!(gone.is_closed().await);
+    other.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    assert!(left.head().await.starts_with("GET / "), "it is still in the pool");
+    left.send(OK).await;
+    assert_eq!(other.response().await.unwrap().text(), "ok");
 }
 
 #[tokio::test]

@@ -26,6 +26,14 @@ enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+/// What a peer has done on a socket that nobody reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Peeked {
+    Quiet,
+    Bytes,
+    Closed,
+}
+
 impl Line {
     /// Over which nobody but the network watches.
     pub(in crate::sidecar) const fn plain(socket: TcpStream, two: bool) -> Self {
@@ -48,10 +56,19 @@ impl Line {
         }
     }
 
-    /// Whether the peer has neither sent nor closed anything. Asked of the socket itself: what tokio knows of it may be older.
+    /// Whether the peer has neither sent nor closed anything.
     pub(super) fn is_quiet(&self) -> bool {
-        let peeked = SockRef::from(self.socket()).peek(&mut [MaybeUninit::uninit()]);
-        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        matches!(self.peek(), Ok(Peeked::Quiet))
+    }
+
+    /// What the peer has done. Asked of the socket itself: what tokio knows of it may be older.
+    pub(super) fn peek(&self) -> io::Result<Peeked> {
+        match SockRef::from(self.socket()).peek(&mut [MaybeUninit::uninit()]) {
+            Ok(0) => Ok(Peeked::Closed),
+            Ok(_) => Ok(Peeked::Bytes),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Peeked::Quiet),
+            Err(error) => Err(error),
+        }
     }
 
     /// Where it leads.

@@ -19,6 +19,8 @@ pub(super) struct Answer {
     /// Bytes in its heads.
     bytes: usize,
     interim: u8,
+    /// A line of its heads has ended in LF alone.
+    bare: bool,
     /// Its body.
     pub(super) left: Left,
     /// Behind it another request may follow.
@@ -28,13 +30,13 @@ pub(super) struct Answer {
 impl Answer {
     /// Of a connection that has not been asked anything.
     pub(super) fn none() -> Self {
-        Self { head: false, lines: Lines::default(), bytes: 0, interim: 0, left: Left::NOTHING, persists: true }
+        Self { head: false, lines: Lines::default(), bytes: 0, interim: 0, bare: false, left: Left::NOTHING, persists: true }
     }
 
     /// The next one begins: to a HEAD if `head`.
     pub(super) fn begin(&mut self, head: bool) {
         self.lines.clear();
-        (self.head, self.bytes, self.interim, self.persists) = (head, 0, 0, false);
+        (self.head, self.bytes, self.interim, self.bare, self.persists) = (head, 0, 0, false, false);
     }
 
     /// Cuts its head out of what has `come`, if it has come whole. From then on it is known how the body is framed.
@@ -48,6 +50,7 @@ impl Answer {
                 return Err(Malformed::TooLarge);
             }
             let head = self.lines.read(&come.split_to(end).freeze())?;
+            self.bare |= self.lines.are_bare();
             self.lines.clear();
             let is_switch = head.status == StatusCode::SWITCHING_PROTOCOLS;
             if head.status.is_informational() && !is_switch {
@@ -58,7 +61,7 @@ impl Answer {
                 continue;
             }
             self.left = Left::new(head.said.framing(self.head, head.status, head.old)?);
-            self.persists = head.said.persists(head.old) && !matches!(self.left, Left::UntilClose) && !is_switch;
+            self.persists = head.said.persists(head.status, head.old) && !self.bare && !matches!(self.left, Left::UntilClose) && !is_switch;
             return Ok(Some(head));
         }
     }

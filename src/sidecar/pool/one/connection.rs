@@ -1,8 +1,8 @@
 //! One HTTP/1 connection: one exchange at a time, and the proof that it is ready for the next.
 
 use crate::sidecar::alarm::Alarm;
-use crate::sidecar::pool::broken::Broken;
-use crate::sidecar::pool::line::Line;
+use crate::sidecar::pool::broken::{Broken, Malformed};
+use crate::sidecar::pool::line::{Line, Peeked};
 use crate::sidecar::pool::one::answer::Answer;
 use crate::sidecar::pool::one::body::{Left, Next};
 use crate::sidecar::pool::one::head::Head;
@@ -19,7 +19,11 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use tokio::task::coop::has_budget_remaining;
+use tokio::task::yield_now;
 use tokio::time::Instant;
+
+/// How often it is looked whether an upstream has ended what TLS has to say after its handshake: two tickets, as a rule.
+const MOST_LOOKS: usize = 64;
 
 /// A connection in somebody's hand.
 #[derive(Debug)]
@@ -191,12 +195,18 @@ impl Connection {
 
     /// Whether nothing comes over it but what TLS has to say. That may never end, so it takes of the task's budget; where that is spent nobody knows.
     fn is_silent(&mut self) -> bool {
-        self.inlet.poll_fill(&mut self.line, &mut Context::from_waker(Waker::noop())).is_pending() && has_budget_remaining()
+        self.glance().is_pending() && has_budget_remaining()
+    }
+
+    /// Reads what there is now, and has nothing wake anybody.
+    fn glance(&mut self) -> Poll<io::Result<usize>> {
+        self.inlet.poll_fill(&mut self.line, &mut Context::from_waker(Waker::noop()))
     }
 
     /// The connection after a 101: whatever follows is no HTTP. None if the request for it has not gone out whole.
-    pub(in crate::sidecar::pool) fn switched(mut self: Box<Self>) -> Option<Switched> {
-        let early = self.inlet.come.split().freeze();
+    pub(in crate::sidecar::pool) fn switched(self: Box<Self>) -> Option<Switched> {
+        // A copy: the buffer of the head is not kept for as long as the tunnel lives.
+        let early = if self.inlet.come.is_empty() { Bytes::new() } else { Bytes::copy_from_slice(&self.inlet.come) };
         (self.is_sent() && self.failed.is_none()).then(|| Switched::new(self.line, early))
     }
 }
@@ -231,6 +241,31 @@ impl Future for Exchanging {
 }
 
 impl Settled {
+    /// The connection for its first request, right after it was opened.
+    ///
+    /// # Errors
+    /// The upstream has closed it already; or it has said something before it was asked, which is no answer.
+    pub(in crate::sidecar::pool) async fn first(mut self) -> Result<Box<Connection>, Broken> {
+        for _ in 0..MOST_LOOKS {
+            let connection = &mut *self.0;
+            match connection.line.peek()? {
+                Peeked::Closed => return Err(Broken::Closed),
+                Peeked::Bytes if !connection.line.is_tls() => return Err(Malformed::Unasked.into()),
+                Peeked::Quiet if !connection.line.is_tls() => return Ok(self.0),
+                Peeked::Bytes | Peeked::Quiet => {}
+            }
+            // What TLS has read with its handshake cannot be seen on the socket.
+            match connection.glance() {
+                Poll::Ready(Ok(0)) => return Err(Broken::Closed),
+                Poll::Ready(Ok(_)) => return Err(Malformed::Unasked.into()),
+                Poll::Ready(Err(error)) => return Err(error.into()),
+                Poll::Pending if has_budget_remaining() && connection.line.is_quiet() => return Ok(self.0),
+                Poll::Pending => yield_now().await, // more of TLS has come, or nobody knows
+            }
+        }
+        Err(Malformed::Unasked.into())
+    }
+
     /// That of the settings under which it was opened.
     pub(in crate::sidecar) const fn epoch(&self) -> u64 {
         self.0.line.epoch
@@ -238,7 +273,8 @@ impl Settled {
 
     /// The connection for the next request, if nothing has come over it meanwhile: neither an end nor bytes that nobody asked for.
     pub(in crate::sidecar) fn take(mut self) -> Option<Box<Connection>> {
-        if self.0.line.is_quiet() {
+        // One that has brought nothing may have got something with its handshake.
+        if self.0.line.is_quiet() && (self.0.proven || !self.0.line.is_tls()) {
             return Some(self.0);
         }
         // TLS has words of its own, as the tickets that follow a handshake: when it has read them there must be nothing left.

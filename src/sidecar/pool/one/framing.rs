@@ -118,10 +118,12 @@ impl Said {
         })
     }
 
-    /// Whether the connection may carry another request. Not after two framings at once: somebody on the way may have believed the other one.
-    pub(super) const fn persists(&self, old: bool) -> bool {
+    /// Whether the connection may carry another request. Not after two framings at once, as somebody on the way may have believed the other one; nor after a 204
+    /// that announces content, which may come all the same.
+    pub(super) fn persists(&self, status: StatusCode, old: bool) -> bool {
         let ambiguous = self.coding.is_some() && self.length.is_some();
-        !self.close && (!old || self.keep_alive) && !ambiguous
+        let announces = self.coding.is_some() || self.length.is_some_and(|length| length > 0);
+        !(self.close || ambiguous || old && !self.keep_alive || status == StatusCode::NO_CONTENT && announces)
     }
 }
 
@@ -244,7 +246,14 @@ mod tests {
             (&["L1", "Tchunked"], false, false),
         ] {
             let said = said(lines).unwrap();
-            assert_eq!((said.persists(false), said.persists(true)), (current, old), "{lines:?}");
+            assert_eq!((said.persists(StatusCode::OK, false), said.persists(StatusCode::OK, true)), (current, old), "{lines:?}");
+        }
+        for (lines, no_content, not_modified) in
+            [(&["L0"][..], true, true), (&[], true, true), (&["L1"], false, true), (&["Tchunked"], false, true)]
+        {
+            let said = said(lines).unwrap();
+            let persists = |status| said.persists(status, false);
+            assert_eq!((persists(StatusCode::NO_CONTENT), persists(StatusCode::NOT_MODIFIED)), (no_content, not_modified), "{lines:?}");
         }
     }
 }

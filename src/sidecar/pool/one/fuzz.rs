@@ -1,5 +1,7 @@
 //! Answers of an upstream, for fuzzers: what we take for a response hyper takes for the same one.
 
+use crate::rfc::hop::ends_here;
+use crate::sidecar::chunk::may_trail;
 use crate::sidecar::pool::broken::Malformed;
 use crate::sidecar::pool::one::answer::Answer;
 use crate::sidecar::pool::one::body::Next;
@@ -38,6 +40,13 @@ pub(in crate::sidecar) fn answer(bytes: &[u8]) {
         let Some(ours) = seen else { continue };
         let mut theirs = hyper(&method, bytes, !ours.persists);
         theirs.fields = without_options(&theirs.fields);
+        theirs.trailers = theirs.trailers.iter().filter(|(name, _)| may_trail(name.as_str().as_bytes()) && !ends_here(name, true)).fold(
+            HeaderMap::new(),
+            |mut all, (name, value)| {
+                all.append(name, value.clone());
+                all
+            },
+        );
         let found = (ours.status, ours.old, &ours.fields);
         assert_eq!(found, (theirs.status, theirs.old, &theirs.fields), "{method}");
         if ours.whole {

@@ -1,5 +1,5 @@
 //! The head of a response (RFC 9112 sections 4 and 5), as strict as those of requests are read but for one thing: a line may end in LF alone, as those of old
-//! servers do (section 2.2). What goes on from here has lines of ours.
+//! servers do (section 2.2). What goes on from here has lines of ours, and the connection is not used again.
 
 use crate::sidecar::head::MAX_FIELDS;
 use crate::sidecar::pool::broken::Malformed;
@@ -34,6 +34,8 @@ pub(super) struct Lines {
     ends: SmallVec<[u32; 24]>,
     /// Up to where has been looked.
     seen: usize,
+    /// One of them ends in LF alone.
+    bare: bool,
 }
 
 impl Lines {
@@ -42,6 +44,7 @@ impl Lines {
         let from = std::mem::replace(&mut self.seen, bytes.len());
         for at in memchr_iter(b'\n', &bytes[from..]).map(|at| from + at) {
             let start = self.ends.last().map_or(0, |&end| end as usize);
+            self.bare |= at == start || bytes[at - 1] != b'\r';
             if line(&bytes[start..=at]).is_empty() {
                 return Ok(Some(at + 1));
             }
@@ -62,7 +65,12 @@ impl Lines {
     /// Forgets all, for the next head.
     pub(super) fn clear(&mut self) {
         self.ends.clear();
-        self.seen = 0;
+        (self.seen, self.bare) = (0, false);
+    }
+
+    /// Whether a line has ended in LF alone. It may have been in a value that somebody else has chosen: nobody can say for sure where the response ends.
+    pub(super) const fn are_bare(&self) -> bool {
+        self.bare
     }
 
     /// Reads `head`, whose lines these are. Values are slices of it.

@@ -1,7 +1,7 @@
 //! What has come over a line and has not been taken yet.
 
 use crate::sidecar::pool::line::Line;
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut as _, Bytes, BytesMut};
 use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
@@ -22,22 +22,35 @@ pub(super) struct Inlet {
     next: usize,
     /// The last read needed far less.
     spacious: bool,
+    /// How large the buffer is.
+    held: usize,
 }
 
 impl Inlet {
     pub(super) fn new() -> Self {
-        Self { come: BytesMut::new(), next: FIRST, spacious: false }
+        Self { come: BytesMut::new(), next: FIRST, spacious: false, held: 0 }
     }
 
     /// Reads what there is: how many bytes; none at the end.
     pub(super) fn poll_fill(&mut self, line: &mut Line, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.come.capacity() - self.come.len() < LEAST {
-            self.come.reserve(self.next);
-        }
-        let room = self.come.capacity() - self.come.len();
-        let count = ready!(pin!(line.read_buf(&mut self.come)).poll(cx))?;
+        self.make_room();
+        let room = (self.come.capacity() - self.come.len()).min(MOST);
+        let count = ready!(pin!(line.read_buf(&mut (&mut self.come).limit(room))).poll(cx))?;
         self.learn(room, count);
         Poll::Ready(Ok(count))
+    }
+
+    /// The same buffer goes on where nobody holds a part of it any more.
+    fn make_room(&mut self) {
+        if self.come.capacity() - self.come.len() >= LEAST {
+            return;
+        }
+        if !self.come.is_empty() {
+            self.come.reserve(self.next);
+            self.held = self.come.capacity();
+        } else if !self.come.try_reclaim(self.next) {
+            (self.come, self.held) = (BytesMut::with_capacity(self.next), self.next);
+        }
     }
 
     /// Who fills a buffer gets a larger one the next time, who leaves most of it empty twice gets a smaller one.
@@ -60,8 +73,8 @@ impl Inlet {
 
     /// Nothing is under way: a large buffer need not be kept for that.
     pub(super) fn rest(&mut self) {
-        if self.next > FIRST {
-            self.come = BytesMut::new();
+        if self.held > FIRST {
+            (self.come, self.held) = (BytesMut::new(), 0);
         }
     }
 }
@@ -69,6 +82,34 @@ impl Inlet {
 #[cfg(test)]
 mod tests {
     use super::{FIRST, Inlet, MOST};
+
+    #[test]
+    fn a_buffer_that_has_grown_is_not_kept_and_no_other_is_larger_than_a_read() {
+        let mut inlet = Inlet::new();
+        inlet.make_room();
+        inlet.come.extend_from_slice(&[b'x'; FIRST]);
+        let piece = inlet.take(FIRST);
+        for next in [32 << 10, MOST, MOST] {
+            inlet.next = next;
+            inlet.make_room();
+            assert_eq!((inlet.come.capacity(), inlet.held), (next, next), "not what has been read already as well");
+            inlet.come.extend_from_slice(&vec![b'x'; next]);
+            drop(inlet.take(next));
+        }
+        inlet.rest();
+        assert_eq!((inlet.come.capacity(), inlet.held), (0, 0));
+        drop(piece);
+        // A head that drips.
+        let mut inlet = Inlet::new();
+        for _ in 0..60 {
+            inlet.make_room();
+            inlet.come.extend_from_slice(&[b'x'; 1 << 10]);
+        }
+        drop(inlet.take(60 << 10));
+        assert_eq!(inlet.next, FIRST);
+        inlet.rest();
+        assert_eq!(inlet.come.capacity(), 0);
+    }
 
     #[test]
     fn the_buffer_follows_what_comes_between_its_bounds() {

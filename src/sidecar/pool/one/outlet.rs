@@ -103,6 +103,9 @@ impl Outlet {
         }
         let piece = count.min(self.piece.len());
         self.piece.advance(piece);
+        if self.piece.is_empty() {
+            self.piece = Bytes::new(); // it may be part of a large buffer
+        }
         self.back = &self.back[count - piece..];
     }
 

@@ -1,11 +1,14 @@
 //! A request as it is written (RFC 9112 sections 3 and 6): its head, and its body piece by piece.
 
 use crate::error::BoxError;
+use crate::rfc::hop::ends_here;
 use crate::sidecar::chunk::may_trail;
 use crate::sidecar::pool::one::outlet::Outlet;
 use crate::sidecar::upload::Upload;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING};
+use http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, MAX_FORWARDS, SET_COOKIE, TRAILER, TRANSFER_ENCODING,
+};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName};
 use http_body::Body as _;
@@ -133,11 +136,17 @@ impl Uploading {
 fn write_trailers(fields: &HeaderMap, announced: &[HeaderName], outlet: &mut Outlet) {
     outlet.front.extend_from_slice(b"0\r\n");
     for (name, value) in fields {
-        if announced.contains(name) && may_trail(name.as_str().as_bytes()) {
+        if announced.contains(name) && may_trail(name.as_str().as_bytes()) && !is_for_the_head(name) {
             write_field(&mut outlet.front, name, value.as_bytes());
         }
     }
     outlet.front.extend_from_slice(b"\r\n");
+}
+
+/// RFC 9110 section 6.5.1: what says how the content is to be taken, or ends here, comes too late in a trailer.
+fn is_for_the_head(name: &HeaderName) -> bool {
+    let late = [CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, MAX_FORWARDS, SET_COOKIE, TRAILER];
+    late.contains(name) || ends_here(name, true)
 }
 
 #[cfg(test)]

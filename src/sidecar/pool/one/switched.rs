@@ -28,6 +28,9 @@ impl AsyncRead for Switched {
         let count = self.early.len().min(buf.remaining());
         buf.put_slice(&self.early[..count]);
         self.early.advance(count);
+        if self.early.is_empty() {
+            self.early = Bytes::new();
+        }
         Poll::Ready(Ok(()))
     }
 }
