@@ -181,7 +181,7 @@ http {{
   server {{
     listen 127.0.0.1:{port} backlog=4096; root {www};
     location /items/ {{ return 200 "{item}"; }}
-    location /stream/ {{ ssi on; ssi_types application/json; }}
+    location /stream/ {{ ssi on; ssi_types application/json; sendfile off; tcp_nopush off; }}
     location = /_count {{ stub_status; }}
   }}
 }}
