@@ -4,12 +4,12 @@ use crate::body::RequestBody;
 use crate::sidecar::failure::Failure;
 use crate::sidecar::live::Settings;
 use crate::telemetry::Refusal;
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TE, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TE};
 use http::request::Parts;
 use http::{Extensions, Version};
 use http_body::Body as _;
 
-/// The request as the upstream gets it: the client's Host, one framing.
+/// The request as the upstream gets it: the client's Host, and no length that its body does not have. How a body is framed is for whoever writes it.
 pub(super) fn prepare(parts: &mut Parts, body: &RequestBody, settings: &Settings) -> Result<(), Failure> {
     if !parts.headers.contains_key(HOST) {
         let host = parts.uri.authority().or_else(|| settings.upstream.host()).and_then(|host| HeaderValue::from_str(host.as_str()).ok());
@@ -18,13 +18,8 @@ pub(super) fn prepare(parts: &mut Parts, body: &RequestBody, settings: &Settings
     }
     parts.version = Version::HTTP_11;
     parts.extensions = Extensions::new();
-    if body.is_end_stream() {
-        if parts.headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0") {
-            parts.headers.remove(CONTENT_LENGTH);
-        }
-    } else if !parts.headers.contains_key(CONTENT_LENGTH) && body.size_hint().exact().is_none() {
-        // HTTP/2 leaves it out again.
-        parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    if body.is_end_stream() && parts.headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0") {
+        parts.headers.remove(CONTENT_LENGTH);
     }
     if parts.headers.contains_key(TE) {
         parts.headers.append(CONNECTION, HeaderValue::from_static("te")); // RFC 9110 section 10.1.4
