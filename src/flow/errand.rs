@@ -15,6 +15,7 @@ use crate::cache::rules::Rule;
 use crate::cache::tags::ResponseTags;
 use crate::clock::Stamp;
 use crate::error::OriginFailure;
+use crate::flow::forwarding::Sight;
 use crate::flow::in_force::InForce;
 use crate::flow::shared::Shared;
 use crate::rfc::directives::RequestDirectives;
@@ -63,8 +64,8 @@ pub(crate) struct Errand {
     pub(crate) began: Stamp,
     /// That of a warm request: what is learned is written down in it, and what its answer may not replace stays.
     pub(crate) intent: Option<Intent>,
-    /// The origin is told more than `asked` has: forwarding fields are put on behind the cache.
-    pub(crate) forwarded_later: bool,
+    /// How much of what the origin is told `asked` has.
+    pub(crate) sight: Sight,
 }
 
 /// What came of a question.
@@ -322,7 +323,7 @@ impl Errand {
         let kept = admit(&asked, parts, timing, &self.settings)?;
         if kept.vary.iter().any(is_written_by_a_proxy) {
             self.shared.forwarding.read(); // from the next request on, whoever has asked
-            if self.forwarded_later {
+            if self.sight.is_partial() {
                 return Err(NotStored::VaryForwarded);
             }
         }

@@ -11,6 +11,7 @@ use crate::flow::answer::{self, Client};
 use crate::flow::body::CacheBody;
 use crate::flow::errand::{Errand, Phrasing, phrase};
 use crate::flow::flight::{FlightKey, Landing, Seat, Ticket};
+use crate::flow::forwarding::Sight;
 use crate::flow::in_force::InForce;
 use crate::flow::pump::pump;
 use crate::flow::settle::{Led, Settled, fill, settle};
@@ -52,8 +53,7 @@ pub(crate) struct Visit<S, B> {
     pub(crate) intent: Option<Intent>,
     /// The count of a reader's request that has no answer yet.
     pub(crate) tally: Option<Arc<Tally>>,
-    /// As in [`Errand`].
-    pub(crate) forwarded_later: bool,
+    pub(crate) sight: Sight,
 }
 
 /// Whether a follower may use what the leader's fill brought.
@@ -185,8 +185,8 @@ impl<S, B> Visit<S, B> {
         if head.status == StatusCode::PARTIAL_CONTENT {
             return Boarding::Alone; // a part answers only requests for what is in it (RFC 9111 section 3.3)
         }
-        if self.forwarded_later && head.reads_forwarding() {
-            return Boarding::Alone; // by what it was selected is not known of this request
+        if self.sight.hides_selection(head) {
+            return Boarding::Alone;
         }
         if !head.is_selected_by(headers) {
             let fields = head.selector.as_ref().map_or(&[][..], |selector| selector.fields());
@@ -362,7 +362,7 @@ where
     fn landed_meanwhile(&self) -> Option<Arc<Stored>> {
         let resource = self.shared.store.get_owned(&self.key)?;
         let stored = resource.select(self.request.headers(), |_, _| false)?;
-        if self.forwarded_later && stored.head.reads_forwarding() {
+        if self.sight.hides_selection(&stored.head) {
             return None;
         }
         let same = self.stored.as_ref().is_some_and(|old| Arc::ptr_eq(old, stored));
@@ -417,7 +417,7 @@ where
             uri: parts.uri.clone(),
             began: self.shared.clock.now(),
             intent: self.intent.clone(),
-            forwarded_later: self.forwarded_later,
+            sight: self.sight,
         };
         if let Some(priority) = self.priority() {
             parts.extensions.insert(priority.clone());

@@ -11,6 +11,7 @@ use crate::flow::answer::{self, Client};
 use crate::flow::body::CacheBody;
 use crate::flow::change::Change;
 use crate::flow::errand::{Errand, Keep, Phrasing, call, is_covered_status};
+use crate::flow::forwarding::Sight;
 use crate::flow::glance::Glance;
 use crate::flow::in_force::InForce;
 use crate::flow::pump::pump;
@@ -45,8 +46,7 @@ pub(crate) struct Handover<S, B> {
     pub(crate) request: Request<B>,
     pub(crate) inner: S,
     pub(crate) tally: Arc<Tally>,
-    /// As in [`Errand`].
-    pub(crate) forwarded_later: bool,
+    pub(crate) sight: Sight,
 }
 
 /// Hands a request on and draws the consequences of its answer.
@@ -57,7 +57,7 @@ where
     RB: Body<Data = Bytes> + Send + 'static,
     RB::Error: Display,
 {
-    let Handover { shared, settings, rule, why, detail, key, stored, mut request, mut inner, tally, forwarded_later } = handover;
+    let Handover { shared, settings, rule, why, detail, key, stored, mut request, mut inner, tally, sight } = handover;
     tally.mark(request.extensions_mut());
     let method = request.method().clone();
     let learns = key.is_some() || !method::is_safe(&method);
@@ -104,7 +104,7 @@ where
     let headers = Arc::new(headers);
     let mut errand = key.zip(member).map(|(key, member)| {
         let directives = visit::directives(&headers, Glance::at(&headers));
-        errand(&shared, &settings, rule, key, member, born, &method, Arc::clone(&headers), directives, uri.clone(), forwarded_later)
+        errand(&shared, &settings, rule, key, member, born, &method, Arc::clone(&headers), directives, uri.clone(), sight)
     });
     if !method::is_safe(&method) && (response.status().is_success() || response.status().is_redirection()) {
         let (request, response) = (&headers, response.headers());
@@ -152,7 +152,7 @@ fn errand(
     asked: Arc<HeaderMap>,
     directives: RequestDirectives,
     uri: Uri,
-    forwarded_later: bool,
+    sight: Sight,
 ) -> Errand {
     Errand {
         shared: Arc::clone(shared),
@@ -169,7 +169,7 @@ fn errand(
         uri,
         began: shared.clock.now(),
         intent: None,
-        forwarded_later,
+        sight,
     }
 }
 
@@ -200,7 +200,7 @@ fn learn_from_head<RB>(errand: &Errand, response: &Response<RB>, timing: Timing)
     let store = &errand.shared.store;
     let Some(resource) = store.get_owned(&errand.key) else { return };
     let Some(stored) = resource.select(&errand.asked, |_, _| false).filter(|stored| stored.head.status == StatusCode::OK) else { return };
-    if errand.forwarded_later && stored.head.reads_forwarding() {
+    if errand.sight.hides_selection(&stored.head) {
         return;
     }
     match head_updates(&stored.head.fields.to_map(), response.headers(), Some(stored.body.len() as u64)) {

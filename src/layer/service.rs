@@ -10,6 +10,7 @@ use crate::cache::wish::{Nominee, Wish};
 use crate::clock::{Moment, Stamp};
 use crate::flow::answer::{self, Client};
 use crate::flow::body::CacheBody;
+use crate::flow::forwarding::Sight;
 use crate::flow::glance::Glance;
 use crate::flow::in_force::InForce;
 use crate::flow::serve::{Visit, serve};
@@ -41,14 +42,14 @@ pub struct CacheService<S> {
     shared: Arc<Shared>,
     /// Whether the sidecar is in front: hits leave the fields of their heads to it, and it has made the target and `Host` of each request agree.
     thin: bool,
-    /// Whether requests get their forwarding fields behind us: what varies by those cannot be told apart here.
-    forwarded_later: bool,
+    /// How much is seen of requests here.
+    sight: Sight,
 }
 
 impl<S> CacheService<S> {
     /// Puts `cache` around `inner`.
     pub fn new(inner: S, cache: Cache) -> Self {
-        Self { inner, shared: cache.into_shared(), thin: false, forwarded_later: false }
+        Self { inner, shared: cache.into_shared(), thin: false, sight: Sight::Whole }
     }
 
     /// The same, for a server that [takes the heads of hits](crate::flow::thin::MayBeThin) as they are stored.
@@ -57,10 +58,10 @@ impl<S> CacheService<S> {
         Self { thin: true, ..self }
     }
 
-    /// What is behind it, to be changed. `forwarded_later`: requests get their forwarding fields there.
+    /// What is behind it, to be changed. `sight`: what there is to see of requests before they get there.
     #[cfg(feature = "sidecar")]
-    pub(crate) fn behind(&mut self, forwarded_later: bool) -> &mut S {
-        self.forwarded_later = forwarded_later;
+    pub(crate) fn behind(&mut self, sight: Sight) -> &mut S {
+        self.sight = sight;
         &mut self.inner
     }
 
@@ -96,7 +97,7 @@ where
         let rule = visit::match_rule(&settings, parts.uri.path());
         let matched = rule.and_then(|rule| settings.rules.get(rule));
         let glance = Glance::at(&parts.headers);
-        let route = visit::route(&parts, glance, &settings, matched, !body.is_end_stream(), self.forwarded_later, self.thin);
+        let route = visit::route(&parts, glance, &settings, matched, !body.is_end_stream(), self.sight, self.thin);
         if let Route::Pass(why, detail) = route {
             if let Some(intent) = intent {
                 intent.settle(Fate::Uncacheable(NotStored::Pass));
@@ -111,7 +112,7 @@ where
         let key = visit::key_for(&self.shared, &settings, matched, &mut parts);
         let directives = visit::directives(&parts.headers, glance);
         let now = began.stamp();
-        let found = visit::look_up(&self.shared, &key, &parts, &directives, now, self.forwarded_later);
+        let found = visit::look_up(&self.shared, &key, &parts, &directives, now, self.sight);
         if let Some(intent) = intent {
             return self.warm(&settings, Request::from_parts(parts, body), rule, &key, directives, found, intent);
         }
@@ -210,7 +211,7 @@ impl<S> CacheService<S> {
             inner: self.inner.clone(),
             intent: None,
             tally: None,
-            forwarded_later: self.forwarded_later,
+            sight: self.sight,
         }
     }
 
@@ -288,7 +289,7 @@ impl<S> CacheService<S> {
             request,
             inner: self.inner.clone(),
             tally: Arc::clone(&tally),
-            forwarded_later: self.forwarded_later,
+            sight: self.sight,
         });
         let handover = told(handover, tally);
         // What a change has changed must be invalidated even if its client does not wait for the answer.
