@@ -101,34 +101,30 @@ where
         };
         let late = flight.has_landed();
         let Some(landing) = flight.landing().await else { break };
-        match landing {
-            Landing::Stream(spool) => match visit.boards(&spool.head, late) {
-                Boarding::Welcome => match spool.reader() {
-                    Some(reader) => return Ok(visit.collapsed_into(reader)),
-                    None => break,
-                },
-                Boarding::OtherFlight(other) => variant = other,
-                Boarding::Overtaken if first => {}
-                Boarding::Overtaken | Boarding::Alone => break,
-            },
-            Landing::Stored(stored) => match visit.boards(&stored.head, late) {
-                Boarding::Welcome => return Ok(visit.collapsed_onto(&stored)),
-                Boarding::OtherFlight(other) => variant = other,
-                Boarding::Overtaken if first => {}
-                Boarding::Overtaken | Boarding::Alone => break,
-            },
+        let boarding = match &landing {
+            Landing::Stream(spool) => visit.boards(&spool.head, late),
+            Landing::Stored(stored) => visit.boards(&stored.head, late),
             Landing::Alone => break,
             Landing::Failed(refusal) => {
                 if let Some(response) = visit.covered(None) {
                     visit.settle(Fate::Failed(refusal.map_or(Failing::Service, Failing::Refused)));
                     return Ok(response);
                 }
-                let Some(refusal) = refusal else { break };
+                let Some(refusal) = *refusal else { break };
                 if first && may_be_the_leaders_fault(refusal) {
                     continue;
                 }
                 return Ok(visit.fail(refusal));
             }
+        };
+        match boarding {
+            Boarding::Welcome => match visit.board(landing) {
+                Some(response) => return Ok(response),
+                None => break,
+            },
+            Boarding::OtherFlight(other) => variant = other,
+            Boarding::Overtaken if first => {}
+            Boarding::Overtaken | Boarding::Alone => break,
         }
     }
     visit.alone().await
@@ -245,6 +241,15 @@ impl<S, B> Visit<S, B> {
 
     fn priority(&self) -> Option<&Priority> {
         self.intent.as_ref().map(|intent| &intent.priority)
+    }
+
+    /// Takes what a flight brought; `None` if the beginning is gone.
+    fn board<RB>(&self, landing: Landing) -> Option<Outgoing<RB>> {
+        match landing {
+            Landing::Stream(spool) => spool.reader().map(|reader| self.collapsed_into(reader)),
+            Landing::Stored(stored) => Some(self.collapsed_onto(&stored)),
+            Landing::Alone | Landing::Failed(_) => None,
+        }
     }
 
     fn collapsed_into<RB>(&self, reader: Reader) -> Outgoing<RB> {
