@@ -149,25 +149,9 @@ impl<T: Socket> Wire<T> {
             match progress {
                 Progress::Held => self.hold(buf, start, from_surplus),
                 Progress::Head { used } => {
-                    self.open();
-                    let mut held = self.scan.take_held();
-                    if let Some(empty) = self.scan.take_upgrade() {
-                        let whole = match (&*held, from_surplus) {
-                            ([], true) => &self.surplus[..used],
-                            ([], false) => &buf.filled()[start..start + used],
-                            (held, _) => held,
-                        };
-                        let (kept, offered) = part_offer(whole, empty);
-                        held = kept;
-                        offered.into_iter().for_each(|offered| self.exchange.offer(offered));
-                    }
-                    if !held.is_empty() {
-                        // The last piece is in `held` as well.
-                        self.split(buf, start, used, from_surplus, true);
-                        self.head = held;
+                    if !self.let_head_in(buf, start, used, from_surplus) {
                         continue;
                     }
-                    self.split(buf, start, used, from_surplus, false);
                     return Poll::Ready(Ok(()));
                 }
                 Progress::Body { used } => {
@@ -185,6 +169,29 @@ impl<T: Socket> Wire<T> {
                 }
             }
         }
+    }
+
+    /// A head is complete; whether hyper sees it now: one that came in pieces is given to it from `self.head`.
+    fn let_head_in(&mut self, buf: &mut ReadBuf<'_>, start: usize, used: usize, from_surplus: bool) -> bool {
+        self.open();
+        let mut held = self.scan.take_held();
+        if let Some(empty) = self.scan.take_upgrade() {
+            let whole = match (&*held, from_surplus) {
+                ([], true) => &self.surplus[..used],
+                ([], false) => &buf.filled()[start..start + used],
+                (held, _) => held,
+            };
+            let (kept, offered) = part_offer(whole, empty);
+            held = kept;
+            offered.into_iter().for_each(|offered| self.exchange.offer(offered));
+        }
+        let in_pieces = !held.is_empty();
+        // The last piece is in `held` as well.
+        self.split(buf, start, used, from_surplus, in_pieces);
+        if in_pieces {
+            self.head = held;
+        }
+        !in_pieces
     }
 
     /// All the bytes belong to a head that is not complete: hyper does not see them yet.
