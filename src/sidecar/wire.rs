@@ -6,8 +6,8 @@
 
 mod doze;
 mod faces;
+mod writing;
 
-use crate::flow::thin::Thin;
 use crate::sidecar::alarm::Alarm;
 use crate::sidecar::exchange::Exchange;
 use crate::sidecar::farewell::Farewell;
@@ -16,14 +16,12 @@ use crate::sidecar::live::{Answer, Live, Settings, Watched};
 use crate::sidecar::offer::part_offer;
 use crate::sidecar::refuse;
 use crate::sidecar::scan::{Progress, Scan};
-use crate::sidecar::splice::{Spliced, splice};
 use crate::sidecar::stream::Socket;
 use crate::telemetry::{Outcome, Refusal};
 use arc_swap::cache::Cache;
 use bytes::{Buf as _, BytesMut};
 use doze::{DOZE_AFTER, room_for};
-use smallvec::SmallVec;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -327,73 +325,6 @@ impl<T: Socket> Wire<T> {
             Some(farewell) => farewell.poll(&mut self.io, &mut self.alarm, cx).map(|()| Ok(())),
             None => Poll::Ready(Ok(())),
         }
-    }
-
-    /// What a write came to; a client that reads nothing for `server.idle_timeout`, or for so long in all less than `server.min_body_rate`, is given up.
-    fn wrote(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(outcome) = &written {
-            if let Some(since) = self.stuck.take() {
-                let floor = self.settings.load().server.min_body_rate;
-                self.reading.moved(since.elapsed(), outcome.as_ref().map_or(0, |bytes| *bytes), floor);
-            }
-            return written;
-        }
-        let since = *self.stuck.get_or_insert_with(Instant::now);
-        let settings = self.settings.load();
-        let due = since + self.reading.left(settings.server.idle_timeout, settings.server.min_body_rate);
-        if !self.is_tunnel && self.alarm.passed(cx, due) {
-            self.live.count(Refusal::StalledReader);
-            self.exchange.break_off();
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        Poll::Pending
-    }
-
-    /// Writes `bufs` with the fields of `thin` in their head. What the socket does not take of the head is kept, and written before anything else.
-    fn write_thin(&mut self, cx: &mut Context<'_>, thin: &Thin, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let (io, unsent) = (&mut self.io, &mut self.unsent);
-        let written = splice(thin, bufs, |spliced| {
-            let Spliced { piece, rest, covers } = spliced;
-            let polled = if rest.is_empty() {
-                Pin::new(io).poll_write(cx, piece)
-            } else {
-                let all: SmallVec<[IoSlice<'_>; 8]> =
-                    std::iter::once(IoSlice::new(piece)).chain(rest.iter().map(|buf| IoSlice::new(buf))).collect();
-                Pin::new(io).poll_write_vectored(cx, &all)
-            };
-            let taken = match polled {
-                Poll::Ready(Ok(taken)) => taken,
-                Poll::Ready(Err(error)) => return Err(error),
-                Poll::Pending => 0, // `poll_flush` comes next, and waits
-            };
-            unsent.extend_from_slice(&piece[taken.min(piece.len())..]);
-            Ok(covers + taken.saturating_sub(piece.len()))
-        });
-        Poll::Ready(written.unwrap_or_else(|| Err(io::Error::other("a head was expected"))))
-    }
-
-    /// Until the socket has taken what is unsent.
-    fn send_unsent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.unsent.is_empty() {
-            let written = Pin::new(&mut self.io).poll_write(cx, &self.unsent);
-            match ready!(self.wrote(cx, written))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                taken => self.unsent.advance(taken),
-            }
-        }
-        if self.unsent.capacity() > 0 {
-            self.unsent = BytesMut::new();
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Nothing more is written once the farewell has begun.
-    fn may_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.farewell.is_some() {
-            ready!(self.say_farewell(cx))?;
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
-        }
-        self.send_unsent(cx)
     }
 }
 
