@@ -91,10 +91,10 @@ pub(crate) fn thin<B>(thin: Thin) -> Response<CacheBody<B>> {
 }
 
 /// Gives an answer without fields the map of its request, emptied: a server uses its room for the next request.
-pub(crate) fn lend_map<B>(response: &mut Response<B>, mut spare: HeaderMap) {
+pub(crate) fn lend_map<B>(response: &mut Response<B>, spare: &mut HeaderMap) {
     if response.headers().is_empty() {
         spare.clear();
-        *response.headers_mut() = spare;
+        std::mem::swap(response.headers_mut(), spare);
     }
 }
 

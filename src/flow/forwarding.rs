@@ -43,14 +43,15 @@ impl Forwarding {
 pub(crate) enum Sight {
     /// All that the origin is told.
     Whole,
-    /// All but its forwarding fields, which the sidecar puts on behind the cache.
+    /// All but its forwarding fields, which are put on behind the cache.
+    #[cfg_attr(not(feature = "sidecar"), expect(dead_code, reason = "only the sidecar puts fields on behind the cache"))]
     BeforeForwarding,
 }
 
 impl Sight {
     /// Whether the origin is told more.
-    pub(crate) fn is_partial(self) -> bool {
-        self == Self::BeforeForwarding
+    pub(crate) const fn is_partial(self) -> bool {
+        matches!(self, Self::BeforeForwarding)
     }
 
     /// Whether it is not known of this request what a stored response was selected by (RFC 9111 section 4.1).

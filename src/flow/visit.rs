@@ -170,19 +170,20 @@ pub(crate) fn is_handed_on(method: &Method, directives: &RequestDirectives) -> b
 
 /// Looks up what is stored and judges it. What is selected by something that is out of `sight` cannot be for this request.
 pub(crate) fn look_up(shared: &Shared, key: &KeyBuf, parts: &Parts, directives: &RequestDirectives, now: Stamp, sight: Sight) -> Found {
-    let stored = match choose(shared.store.find(key, now), parts) {
-        Ok(stored) if sight.hides_selection(&stored.head) => {
-            shared.forwarding.read();
-            return Found::Ask { why: Forward::VaryMiss, stored: None };
-        }
-        Ok(stored) => stored,
+    let chosen = match choose(shared.store.find(key, now), parts) {
+        Ok(chosen) => chosen,
         Err(why) => return Found::Ask { why, stored: None },
     };
+    let stored = chosen.stored();
+    if sight.hides_selection(&stored.head) {
+        shared.forwarding.read();
+        return Found::Ask { why: Forward::VaryMiss, stored: None };
+    }
     let verdict = judge(&stored.head.life(), stored.level(&shared.groups), directives, now);
     match verdict {
-        Verdict::Fresh => Found::Fresh(stored),
-        Verdict::Stale { refresh } => Found::Stale(Arc::clone(stored.stored()), refresh),
-        Verdict::Validate(_) => Found::Ask { why: forward(verdict), stored: Some(Arc::clone(stored.stored())) },
+        Verdict::Fresh => Found::Fresh(chosen),
+        Verdict::Stale { refresh } => Found::Stale(Arc::clone(stored), refresh),
+        Verdict::Validate(_) => Found::Ask { why: forward(verdict), stored: Some(Arc::clone(stored)) },
         Verdict::Gone => Found::Ask { why: forward(verdict), stored: None },
     }
 }

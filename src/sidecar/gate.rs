@@ -4,8 +4,10 @@
 //! only when one is free, and only within its share of all places. A place that comes free goes to the queue first: the semaphore under it hands it to the
 //! one who waits longest, and has free ones only when nobody does. One [`Notify`] wakes those aside.
 
+mod permits;
 mod queue;
 
+use self::permits::Permits;
 use self::queue::Queue;
 use crate::priority::Priority;
 use crate::telemetry::Refusal;
@@ -14,7 +16,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::time::Duration;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// Places at the upstream, a bounded queue of readers before it, and a way past the queue's end for what yields to them.
@@ -157,73 +159,6 @@ impl Drop for Place {
 impl Drop for Portion {
     fn drop(&mut self) {
         self.0.0.share.give_back();
-    }
-}
-
-/// A number of permits that can change while some are out.
-#[derive(Debug)]
-struct Permits {
-    /// Never closed.
-    free: Semaphore,
-    limit: Mutex<usize>,
-    /// Permits to be taken away as they come back, after the limit was lowered.
-    debt: AtomicUsize,
-}
-
-impl Permits {
-    fn new(limit: usize) -> Self {
-        let limit = limit.min(Semaphore::MAX_PERMITS);
-        Self { free: Semaphore::new(limit), limit: Mutex::new(limit), debt: AtomicUsize::new(0) }
-    }
-
-    fn resize(&self, new: usize) {
-        let new = new.min(Semaphore::MAX_PERMITS);
-        let mut limit = self.limit.lock();
-        if new > *limit {
-            for _ in 0..new - *limit {
-                self.give_back();
-            }
-        } else {
-            let gone = self.free.forget_permits(*limit - new);
-            self.debt.fetch_add(*limit - new - gone, Ordering::AcqRel);
-        }
-        *limit = new;
-    }
-
-    /// Takes one that is free and that nobody waits for.
-    fn try_take(&self) -> bool {
-        self.free.try_acquire().map(tokio::sync::SemaphorePermit::forget).is_ok()
-    }
-
-    /// Waits for one. Whoever stops waiting has taken none.
-    async fn take(&self) {
-        if let Ok(permit) = self.free.acquire().await {
-            permit.forget();
-        }
-    }
-
-    fn give_back(&self) {
-        let pay = self.debt.fetch_update(Ordering::AcqRel, Ordering::Acquire, |debt| debt.checked_sub(1));
-        if pay.is_err() {
-            self.free.add_permits(1);
-        }
-    }
-
-    fn any_free(&self) -> bool {
-        self.free.available_permits() > 0
-    }
-
-    fn limit(&self) -> usize {
-        *self.limit.lock()
-    }
-
-    fn is_none(&self) -> bool {
-        self.limit() == 0
-    }
-
-    fn held(&self) -> usize {
-        let limit = self.limit.lock();
-        (*limit + self.debt.load(Ordering::Acquire)).saturating_sub(self.free.available_permits())
     }
 }
 

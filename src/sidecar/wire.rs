@@ -7,6 +7,7 @@
 mod doze;
 mod faces;
 mod unsent;
+mod writing;
 
 use crate::sidecar::alarm::Alarm;
 use crate::sidecar::exchange::Exchange;
@@ -148,25 +149,9 @@ impl<T: Socket> Wire<T> {
             match progress {
                 Progress::Held => self.hold(buf, start, from_surplus),
                 Progress::Head { used } => {
-                    self.open();
-                    let mut held = self.scan.take_held();
-                    if let Some(empty) = self.scan.take_upgrade() {
-                        let whole = match (&*held, from_surplus) {
-                            ([], true) => &self.surplus[..used],
-                            ([], false) => &buf.filled()[start..start + used],
-                            (held, _) => held,
-                        };
-                        let (kept, offered) = part_offer(whole, empty);
-                        held = kept;
-                        offered.into_iter().for_each(|offered| self.exchange.offer(offered));
-                    }
-                    if !held.is_empty() {
-                        // The last piece is in `held` as well.
-                        self.split(buf, start, used, from_surplus, true);
-                        self.head = held;
+                    if !self.let_head_in(buf, start, used, from_surplus) {
                         continue;
                     }
-                    self.split(buf, start, used, from_surplus, false);
                     return Poll::Ready(Ok(()));
                 }
                 Progress::Body { used } => {
@@ -184,6 +169,29 @@ impl<T: Socket> Wire<T> {
                 }
             }
         }
+    }
+
+    /// A head is complete; whether hyper sees it now: one that came in pieces is given to it from `self.head`.
+    fn let_head_in(&mut self, buf: &mut ReadBuf<'_>, start: usize, used: usize, from_surplus: bool) -> bool {
+        self.open();
+        let mut held = self.scan.take_held();
+        if let Some(empty) = self.scan.take_upgrade() {
+            let whole = match (&*held, from_surplus) {
+                ([], true) => &self.surplus[..used],
+                ([], false) => &buf.filled()[start..start + used],
+                (held, _) => held,
+            };
+            let (kept, offered) = part_offer(whole, empty);
+            held = kept;
+            offered.into_iter().for_each(|offered| self.exchange.offer(offered));
+        }
+        let in_pieces = !held.is_empty();
+        // The last piece is in `held` as well.
+        self.split(buf, start, used, from_surplus, in_pieces);
+        if in_pieces {
+            self.head = held;
+        }
+        !in_pieces
     }
 
     /// All the bytes belong to a head that is not complete: hyper does not see them yet.
@@ -322,36 +330,6 @@ impl<T: Socket> Wire<T> {
             Some(farewell) => farewell.poll(&mut self.io, &mut self.alarm, cx).map(|()| Ok(())),
             None => Poll::Ready(Ok(())),
         }
-    }
-
-    /// What a write came to; a client that reads nothing for `server.idle_timeout`, or for so long in all less than `server.min_body_rate`, is given up.
-    fn wrote(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(outcome) = &written {
-            if let Some(since) = self.stuck.take() {
-                let floor = self.settings.load().server.min_body_rate;
-                self.reading.moved(since.elapsed(), outcome.as_ref().map_or(0, |bytes| *bytes), floor);
-                self.ended = self.ended.map(|_| Instant::now()); // it was still reading
-            }
-            return written;
-        }
-        let since = *self.stuck.get_or_insert_with(Instant::now);
-        let settings = self.settings.load();
-        let due = since + self.reading.left(settings.server.idle_timeout, settings.server.min_body_rate);
-        if !self.is_tunnel && self.alarm.passed(cx, due) {
-            self.live.count(Refusal::StalledReader);
-            self.exchange.break_off();
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        Poll::Pending
-    }
-
-    /// Nothing more is written once the farewell has begun.
-    fn may_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.farewell.is_some() {
-            ready!(self.say_farewell(cx))?;
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
-        }
-        self.send_unsent(cx)
     }
 }
 
