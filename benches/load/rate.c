@@ -74,6 +74,10 @@ static int read_answer(struct connection *one) {
     return one->have == one->size;
 }
 
+static double next_gap(void) {
+    return -log(1 - drand48());
+}
+
 static int by_size(const void *a, const void *b) {
     return (*(float *)a > *(float *)b) - (*(float *)a < *(float *)b);
 }
@@ -85,7 +89,7 @@ static double at(float *sorted, long count, double share) {
 int main(int count, char **words) {
     if (count != 6) return fprintf(stderr, "usage: rate PORT PATH CONNECTIONS PER_SECOND SECONDS\n"), 2;
     int port = atoi(words[1]), connections = atoi(words[3]), epoll = epoll_create1(0);
-    double gap = 1e6 / atof(words[4]);
+    double length = atof(words[5]) * 1e6, gaps = 0;
     long wanted = atof(words[4]) * atof(words[5]), sent = 0, done = 0, own = 0;
     if (connections > CONNECTIONS) fail("too many connections");
     char request[1024];
@@ -93,11 +97,13 @@ int main(int count, char **words) {
     float *took = malloc(wanted * sizeof *took), *late = malloc(wanted * sizeof *late);
     for (int i = 0; i < connections; i++) open_connection(&all[i], port, epoll);
     struct epoll_event events[EVENTS];
+    srand48(42); /* a first time: how long they are together, so that the rate is exact */
+    for (long i = 0; i < wanted; i++) gaps += next_gap();
     srand48(42);
 
     double start = now(), due = start, time = start;
     while (done < wanted) {
-        if (time > start + wanted * gap + PATIENCE * 1e6) fail("it does not keep up");
+        if (time > start + length + PATIENCE * 1e6) fail("it does not keep up");
         int waited = first_idle == last_idle;
         int ready = epoll_wait(epoll, events, EVENTS, 0);
         for (int i = 0; i < ready; i++) {
@@ -113,7 +119,7 @@ int main(int count, char **words) {
             one->due = due;
             if (write(one->file, request, size) != size) fail("a request that does not go out");
             sent++;
-            due -= gap * log(1 - drand48());
+            due += length / gaps * next_gap();
         }
     }
     double all_took = (now() - start) / 1e6;
