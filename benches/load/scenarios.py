@@ -128,7 +128,7 @@ class Bench:
             return None, "ab is not installed (apt-get install apache2-utils)"
         if scenario.tool == "rate" and not self.rate:
             return None, "rate.c was not compiled"
-        needed = 4 * (1 + len(self.peers))
+        needed = 4 + 5 * len(self.peers)
         if scenario.special == "million" and available() < needed:
             return None, f"it takes up to {needed} GiB of memory (fewer with --peer), and {available():.0f} are free"
         own = []  # servers of this scenario alone
