@@ -34,6 +34,12 @@ pub(crate) struct Fields {
 /// Bytes before the marks of the lines.
 const LEAD: usize = 6;
 
+/// So many lines the head of a stored response may have by its origin's word, and its trailers. No server sends so many, but an application behind a layer may; a map
+/// has room for some twenty thousand names.
+pub(crate) const MOST_LINES: usize = 4096;
+/// `Date` and `Content-Length`, which a head that is stored gets if it has none.
+const ADDED: usize = 2;
+
 /// What an answer says beside what is stored. It changes twice a second, with the age and with the lifetime that is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Said {
@@ -137,9 +143,9 @@ impl Names {
 
 impl Fields {
     pub(crate) fn compact(headers: &HeaderMap) -> Self {
-        // What is left out, if it is, belongs to a head that is not stored.
+        // What is left out, if it is, belongs to what is not stored.
         let fits = |(name, value): &(&HeaderName, &HeaderValue)| i32::try_from(name.as_str().len() + value.len() + BETWEEN).is_ok();
-        let kept = || headers.iter().filter(fits).take(usize::from(u16::MAX));
+        let kept = || headers.iter().filter(fits).take(MOST_LINES + ADDED);
         let is_length = |(name, _): &(&HeaderName, &HeaderValue)| *name == CONTENT_LENGTH;
         let (mut count, mut room, mut length) = (0_u16, 0, 0);
         for line in kept() {

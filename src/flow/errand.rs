@@ -8,6 +8,7 @@ use crate::cache::admit::{Asked, Kept, NotStored, admit};
 use crate::cache::budget::Reserved;
 use crate::cache::entry::Stored;
 use crate::cache::fate::{Failing, Fate};
+use crate::cache::fields::MOST_LINES;
 use crate::cache::freshness::Timing;
 use crate::cache::groups::{Level, Membership};
 use crate::cache::head::{Head, Lineage};
@@ -35,9 +36,6 @@ use http_body::Body;
 use std::future::poll_fn;
 use std::sync::Arc;
 use tower_service::Service;
-
-/// No server sends so many, but an application behind a layer may; a map has room for some twenty thousand.
-const MOST_LINES: usize = 4096;
 
 /// Everything about a question but the request itself.
 #[derive(Clone)]
@@ -224,6 +222,12 @@ impl Errand {
                 }
                 let life = crate::cache::freshness::Life { received: timing.received, initial_age: 0, lifetime: 0, ..stored.head.life() };
                 parts.headers.remove(AGE);
+                // A head holds no more; whoever asked gets the others beside it.
+                while parts.headers.len() > MOST_LINES
+                    && let Some(name) = parts.headers.keys().next().cloned()
+                {
+                    move_fields(&mut parts.headers, &mut extra, &[name]);
+                }
                 let head = Head::new(parts.status, &parts.headers, life, self.no_groups());
                 let once = Arc::new(stored.under(head));
                 Answer::Confirmed { stored: once, extra, shared: false }
@@ -257,7 +261,7 @@ impl Errand {
         let length = announced.or(body.size_hint().exact());
         let mut reserved = self.shared.budget.reserve_none();
         let smallest = length.unwrap_or(body.size_hint().lower());
-        let why = if smallest > self.settings.max_object || parts.headers.len() > MOST_LINES {
+        let why = if smallest > self.settings.max_object {
             Some(NotStored::TooLarge)
         } else if !reserved.cover(smallest) {
             Some(NotStored::Memory)
@@ -313,6 +317,9 @@ impl Errand {
             }
         }
         let groups = self.member.groups_with(&kept.tags, self.born, &self.shared.groups)?;
+        if parts.headers.len() > MOST_LINES {
+            return Err(NotStored::TooLarge);
+        }
         Ok((kept, Lineage { born: self.born, groups: Some(groups), key: self.key.clone() }))
     }
 

@@ -9,6 +9,7 @@ pub(crate) mod flight;
 pub(crate) mod forwarding;
 pub(crate) mod glance;
 pub(crate) mod in_force;
+pub(crate) mod inner;
 mod pump;
 pub(crate) mod serve;
 mod settle;

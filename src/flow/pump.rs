@@ -3,6 +3,7 @@
 use crate::cache::admit::NotStored;
 use crate::cache::entry::Stored;
 use crate::cache::fate::{Failing, Fate};
+use crate::cache::fields::MOST_LINES;
 use crate::cache::head::Head;
 use crate::error::BrokenBody;
 use crate::flow::combine::combine;
@@ -62,10 +63,7 @@ where
             keeping = false;
             ticket = None;
             errand.member.leave(); // it may stream for hours
-            let (hash, now) = (errand.key.hash_value(), errand.shared.clock.now());
-            errand.shared.predictor.remember(hash, now);
-            errand.shared.unstored.note(hash, NotStored::TooLarge, now);
-            errand.outdate(spool.head.status, NotStored::TooLarge);
+            note_too_large(&errand, &spool);
             // Whoever has read nothing yet is not too slow.
             spool.open_window(received);
             spool.push(&chunk, 0);
@@ -78,6 +76,10 @@ where
             spool.break_off(BrokenBody::new(format!("{received} bytes came, the head promised {}", spool.length.unwrap_or(0))));
         }
         End::Clean(trailers) => {
+            if keeping && trailers.as_ref().is_some_and(|trailers| trailers.len() > MOST_LINES) {
+                keeping = false;
+                note_too_large(&errand, &spool);
+            }
             let kept = keeping && store(&errand, &spool, trailers.clone(), range);
             errand.settle(|| fate(&errand, &spool, keeping, kept));
             spool.complete(trailers);
@@ -92,6 +94,14 @@ where
         }
     }
     drop(ticket); // after the store has it: whoever comes now finds it there
+}
+
+/// What is said of a response that turns out to be too large when it is on its way.
+fn note_too_large(errand: &Errand, spool: &Spool) {
+    let (hash, now) = (errand.key.hash_value(), errand.shared.clock.now());
+    errand.shared.predictor.remember(hash, now);
+    errand.shared.unstored.note(hash, NotStored::TooLarge, now);
+    errand.outdate(spool.head.status, NotStored::TooLarge);
 }
 
 async fn transfer<RB>(body: RB, spool: &Spool, mut on_chunk: impl FnMut(Bytes)) -> End

@@ -14,6 +14,7 @@ use crate::flow::errand::{Errand, Phrasing, phrase};
 use crate::flow::flight::{FlightKey, Landing, Seat, Ticket};
 use crate::flow::forwarding::Sight;
 use crate::flow::in_force::InForce;
+use crate::flow::inner::{Inner, InnerBody};
 use crate::flow::pump::pump;
 use crate::flow::settle::{Settled, fill, settle};
 use crate::flow::shared::Shared;
@@ -25,11 +26,8 @@ use crate::rfc::conditional;
 use crate::rfc::directives::RequestDirectives;
 use crate::rfc::vary::Selector;
 use crate::telemetry::{Refusal, Source};
-use bytes::Bytes;
 use http::header::RANGE;
 use http::{HeaderName, Method, Request, Response, StatusCode};
-use http_body::Body;
-use std::fmt::Display;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
@@ -70,12 +68,9 @@ type Outgoing<RB> = Response<CacheBody<RB>>;
 /// Serves a request for which the origin has to be asked.
 pub(crate) async fn serve<S, B, RB>(visit: Visit<S, B>) -> Result<Outgoing<RB>, S::Error>
 where
-    S: Service<Request<B>, Response = Response<RB>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Send + 'static,
+    S: Inner<B, RB>,
     B: Default + Send + 'static,
-    RB: Body<Data = Bytes> + Send + 'static,
-    RB::Error: Display,
+    RB: InnerBody,
 {
     if visit.directives.only_if_cached {
         return Ok(visit.refuse(Refusal::OnlyIfCached, "nothing stored may answer this request, and it said only-if-cached"));
@@ -200,12 +195,9 @@ impl<S, B> Visit<S, B> {
 
 impl<S, B, RB> Visit<S, B>
 where
-    S: Service<Request<B>, Response = Response<RB>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Send + 'static,
+    S: Service<Request<B>, Response = Response<RB>> + Inner<B, RB>, // an impl wants to be told from where it has RB
     B: Default + Send + 'static,
-    RB: Body<Data = Bytes> + Send + 'static,
-    RB::Error: Display,
+    RB: InnerBody,
 {
     /// Leads a fill. It runs in a task of its own: a client that leaves does not end it.
     async fn lead(mut self, ticket: Ticket) -> Result<Outgoing<RB>, S::Error> {

@@ -14,6 +14,7 @@ use crate::flow::errand::{Errand, Keep, Phrasing, call, is_covered_status};
 use crate::flow::forwarding::Sight;
 use crate::flow::glance::Glance;
 use crate::flow::in_force::InForce;
+use crate::flow::inner::{Inner, InnerBody};
 use crate::flow::pump::pump;
 use crate::flow::shared::Shared;
 use crate::flow::spool::Spool;
@@ -24,13 +25,9 @@ use crate::rfc::directives::RequestDirectives;
 use crate::rfc::freshen::{HeadVerdict, head_updates, merge_304};
 use crate::rfc::method;
 use crate::telemetry::Outcome;
-use bytes::Bytes;
 use http::header::DATE;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
-use http_body::Body;
-use std::fmt::Display;
 use std::sync::Arc;
-use tower_service::Service;
 
 /// A request that is handed on.
 pub(crate) struct Handover<S, B> {
@@ -52,10 +49,8 @@ pub(crate) struct Handover<S, B> {
 /// Hands a request on and draws the consequences of its answer.
 pub(crate) async fn hand_over<S, B, RB>(handover: Handover<S, B>) -> Result<Response<CacheBody<RB>>, S::Error>
 where
-    S: Service<Request<B>, Response = Response<RB>> + Clone + Send + 'static,
-    S::Future: Send,
-    RB: Body<Data = Bytes> + Send + 'static,
-    RB::Error: Display,
+    S: Inner<B, RB>,
+    RB: InnerBody,
 {
     let Handover { shared, settings, rule, why, detail, key, stored, mut request, mut inner, tally, sight } = handover;
     tally.mark(request.extensions_mut());
@@ -138,8 +133,7 @@ fn learn<RB>(
     status: CacheStatus,
 ) -> Response<CacheBody<RB>>
 where
-    RB: Body<Data = Bytes> + Send + 'static,
-    RB::Error: Display,
+    RB: InnerBody,
 {
     let Question { method, uri, headers } = question;
     if !method::is_safe(method) && (response.status().is_success() || response.status().is_redirection()) {
@@ -189,8 +183,7 @@ fn covered<RB>(
 /// RFC 9110 section 9.3.3: the answer to a POST that names the target itself is stored for later GETs.
 fn keep_answer<RB>(errand: Errand, settings: &Settings, keep: Keep<RB>, status: CacheStatus) -> Response<CacheBody<RB>>
 where
-    RB: Body<Data = Bytes> + Send + 'static,
-    RB::Error: Display,
+    RB: InnerBody,
 {
     let mut response = Response::new(CacheBody::empty());
     *response.status_mut() = keep.head.status;

@@ -14,6 +14,7 @@ use crate::flow::body::CacheBody;
 use crate::flow::forwarding::Sight;
 use crate::flow::glance::Glance;
 use crate::flow::in_force::InForce;
+use crate::flow::inner::{Inner, InnerBody};
 use crate::flow::serve::{Visit, serve};
 use crate::flow::shared::Shared;
 use crate::flow::tally::{Tally, answered_at_once, told};
@@ -255,12 +256,9 @@ impl<S> CacheService<S> {
         intent: Intent,
     ) -> ResponseFuture<RB, S::Error>
     where
-        S: Service<Request<B>, Response = Response<RB>> + Clone + Send + 'static,
-        S::Future: Send,
-        S::Error: Send + 'static,
+        S: Inner<B, RB>,
         B: Default + Send + 'static,
-        RB: Body<Data = Bytes> + Send + 'static,
-        RB::Error: Display,
+        RB: InnerBody,
     {
         let now = self.shared.clock.now();
         if let Found::Fresh(stored) = &found
@@ -298,12 +296,9 @@ impl<S> CacheService<S> {
         detail: Option<&'static str>,
     ) -> ResponseFuture<RB, S::Error>
     where
-        S: Service<Request<B>, Response = Response<RB>> + Clone + Send + 'static,
-        S::Future: Send,
-        S::Error: Send + 'static,
+        S: Inner<B, RB>,
         B: Send + 'static,
-        RB: Body<Data = Bytes> + Send + 'static,
-        RB::Error: Display,
+        RB: InnerBody,
     {
         if let Some(intent) = intent {
             intent.settle(Fate::Uncacheable(NotStored::Pass));
@@ -317,12 +312,9 @@ impl<S> CacheService<S> {
 
     fn hand_over<B, RB>(&self, begun: &Begun<'_>, request: Request<B>, handing: Handing) -> ResponseFuture<RB, S::Error>
     where
-        S: Service<Request<B>, Response = Response<RB>> + Clone + Send + 'static,
-        S::Future: Send,
-        S::Error: Send + 'static,
+        S: Inner<B, RB>,
         B: Send + 'static,
-        RB: Body<Data = Bytes> + Send + 'static,
-        RB::Error: Display,
+        RB: InnerBody,
     {
         let changes = !method::is_safe(request.method());
         let key = handing.key.as_ref().map(KeyBuf::hash_value);

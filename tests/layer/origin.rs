@@ -40,6 +40,8 @@ impl Gate {
 pub(crate) enum Step {
     Data(Bytes),
     Trailer(&'static str, &'static str),
+    /// So many lines of this name.
+    Trailers(&'static str, usize),
     Sleep(Duration),
     Gate(Gate),
     Error,
@@ -340,6 +342,14 @@ impl Body for OriginBody {
                 Some(Step::Trailer(name, value)) => {
                     let line = (HeaderName::from_static(name), HeaderValue::from_static(value));
                     Some(Ok(Frame::trailers(HeaderMap::from_iter([line]))))
+                }
+                Some(Step::Trailers(name, lines)) => {
+                    let line = (HeaderName::from_static(name), HeaderValue::from_static("1"));
+                    let mut trailers = HeaderMap::new();
+                    for _ in 0..lines {
+                        trailers.append(&line.0, line.1.clone());
+                    }
+                    Some(Ok(Frame::trailers(trailers)))
                 }
                 Some(Step::Error) => Some(Err(OriginError)),
                 Some(Step::Panic) => panic!("a panic of the origin's body, as the test wants it"),

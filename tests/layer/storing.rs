@@ -1,6 +1,6 @@
 //! What is stored and reused, and what is not (RFC 9111 section 3).
 
-use crate::origin::{Origin, Reply, fresh, ok, status};
+use crate::origin::{Origin, Reply, Step, data, fresh, ok, status};
 use crate::world::{Ask, date, everywhere, get, method, seconds, world, world_under, world_with};
 use http::HeaderName;
 use warmfront::cache::settings::KeySettings;
@@ -22,6 +22,43 @@ async fn a_head_of_a_great_many_lines_is_handed_on_whole_and_not_stored() {
         for _ in 0..2 {
             let got = world.get("/a").await;
             assert_eq!(got.headers.get_all("x-a").iter().count(), lines);
+        }
+        assert_eq!(world.origin.calls() == 1, stored, "{lines}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_head_with_as_many_lines_as_are_stored_none_is_lost() {
+    let reply = (0..4094).fold(ok("a").cc("max-age=9"), |reply, _| reply.h("x-a", "1"));
+    let world = world(Origin::always(reply.h("x-last", "2")));
+    for _ in 0..2 {
+        let got = world.get("/a").await;
+        assert_eq!((got.headers.get_all("x-a").iter().count(), got.h("x-last"), got.h("content-length")), (4094, "2".into(), "1".into()));
+        assert!(got.has("date"));
+    }
+    assert_eq!(world.origin.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_304_that_makes_a_head_of_too_many_lines_is_handed_on_whole_and_what_it_confirmed_is_not_stored_any_more() {
+    let confirms = (0..3000).fold(status(304).cc("max-age=60"), |reply, at| reply.h(&format!("x-{}", at % 20), "1"));
+    let first = (0..2000).fold(fresh("a").etag("\"v\""), |reply, _| reply.h("x-a", "1"));
+    let world = world(Origin::replies([first, confirms, fresh("b")]));
+    world.get("/a").await;
+    world.pass(61);
+    let got = world.get("/a").await;
+    let of_304: usize = (0..20).map(|at| got.headers.get_all(format!("x-{at}")).iter().count()).sum();
+    assert_eq!((got.text(), got.headers.get_all("x-a").iter().count(), of_304), ("a", 2000, 3000));
+    assert_eq!(world.get("/a").await.text(), "b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn trailers_of_too_many_lines_are_handed_on_whole_and_not_stored() {
+    for (lines, stored) in [(4096, true), (4097, false)] {
+        let world = world(Origin::always(fresh("").steps([data("a"), Step::Trailers("x-a", lines)])));
+        for _ in 0..2 {
+            let got = world.get("/a").await;
+            assert_eq!((got.text(), got.trailers.as_ref().unwrap().get_all("x-a").iter().count()), ("a", lines));
         }
         assert_eq!(world.origin.calls() == 1, stored, "{lines}");
     }

@@ -30,7 +30,7 @@ pub enum NotStored {
     Partial,
     /// An answer to the preconditions or the range of one request.
     Conditional,
-    /// Larger than `cache.max_object`, or with more than 4096 header lines.
+    /// Larger than `cache.max_object`, or with more than 4096 header lines or trailers.
     TooLarge,
     /// No room for another body in flight.
     Memory,
