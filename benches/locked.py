@@ -8,6 +8,7 @@ import collections
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 
 def locked_in(binary):
@@ -22,7 +23,7 @@ def locked_in(binary):
     return found
 
 
-def counts_in(out):
+def counts_in(out, binary):
     """How often each instruction of the binary was executed. Calls are followed by a line with what they cost in all: not the instruction's own."""
     counts, objects, ours, address, of_call = collections.Counter(), {}, False, 0, False
     for line in open(out, encoding="utf-8", errors="replace"):
@@ -30,7 +31,7 @@ def counts_in(out):
             if named[2]:
                 objects[named[1]] = named[2]
             if not line.startswith("c"):
-                ours = "warmfront" in objects[named[1]]
+                ours = Path(objects[named[1]]).name == Path(binary).name
         elif line.startswith("calls="):
             of_call = True
         elif step := re.match(r"(0x[0-9a-f]+|[+-]\d+|\*) \S+ ?(\d+)?", line):
@@ -43,7 +44,7 @@ def counts_in(out):
 
 def main():
     binary, out, requests = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    counts, by_function = counts_in(out), collections.Counter()
+    counts, by_function = counts_in(out, binary), collections.Counter()
     for address, function in locked_in(binary).items():
         by_function[function] += counts[address]
     print(f"locked: {sum(by_function.values()) / requests:.1f} for each")

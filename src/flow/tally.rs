@@ -1,6 +1,6 @@
 //! The count of one reader's request that cannot be answered at once, and what is told of it at its end.
 
-use crate::clock::Moment;
+use crate::clock::{Moment, Stamp};
 use crate::flow::body::CacheBody;
 use crate::flow::in_force::InForce;
 use crate::flow::shared::Shared;
@@ -77,6 +77,11 @@ impl Tally {
         });
         let (rule, overruled) = (Arc::clone(settings.counts(rule)), request.extensions().get().cloned());
         Arc::new(Self { looked: shared.clock.moment(), shared: Arc::clone(shared), rule, began, overruled, story, state: Mutex::default() })
+    }
+
+    /// When it was known that what is stored does not answer.
+    pub(crate) const fn looked(&self) -> Stamp {
+        self.looked.stamp()
     }
 
     /// Counts it, with the time up to now.

@@ -59,7 +59,7 @@ where
     // The groups before the question: a purge that comes while it is answered must find them.
     let member = key.as_ref().map(|key| shared.groups.enlist(key, rule.and_then(|rule| settings.rules.get(rule))));
     let born = shared.groups.now();
-    let requested = shared.clock.now();
+    let requested = tally.looked();
     let response = match call(&mut inner, request).await {
         Ok(response) => response,
         Err(error) => {
