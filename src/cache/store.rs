@@ -9,7 +9,9 @@ use crate::cache::entry::Stored;
 use crate::cache::evictions::{Eviction, Evictions};
 use crate::cache::groups::{Groups, Level, Membership};
 use crate::cache::key::{Key, KeyBuf, PassHash};
+use crate::cache::near::Near;
 use crate::cache::resource::Resource;
+use crate::clock::Stamp;
 use moka::notification::RemovalCause;
 use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
@@ -32,6 +34,7 @@ pub(crate) fn weight(key: &Key, resource: &Resource) -> usize {
 #[derive(Debug)]
 pub(crate) struct Store {
     moka: Cache<Key, Resource, PassHash>,
+    near: Near,
     capacity: u64,
     groups: Arc<Groups>,
     evictions: Arc<Evictions>,
@@ -55,6 +58,7 @@ impl Store {
             .build_with_hasher(PassHash);
         Arc::new(Self {
             moka,
+            near: Near::new(),
             capacity,
             groups,
             evictions,
@@ -62,6 +66,11 @@ impl Store {
             wanted: AtomicBool::new(false),
             sweeping: AtomicBool::new(false),
         })
+    }
+
+    /// What is stored for `key`, for a reader: what this thread has found twice within some milliseconds it finds without a look into the table.
+    pub(crate) fn find(&self, key: &KeyBuf, now: Stamp) -> Option<Resource> {
+        self.near.find(key, now, || self.moka.get(key))
     }
 
     /// What is stored for `key`.
@@ -79,7 +88,7 @@ impl Store {
     pub(crate) fn put(&self, key: &Key, new: &Arc<Stored>, member: &Membership, max_variants: usize) -> bool {
         let mut purged = false;
         let landing = self.landing.read();
-        self.moka.entry(key.clone()).and_compute_with(|old| {
+        self.change(key, |old| {
             // Inside the lock of the key: a purge that comes later finds the new response.
             let old = old.map(moka::Entry::into_value);
             purged = self.is_purged(new, member) || old.as_ref().is_some_and(|old| self.is_overtaken(new, old));
@@ -94,6 +103,12 @@ impl Store {
         }
         self.moka.run_pending_tasks();
         !purged
+    }
+
+    /// The only way to change what is stored for `key`: `change` is called inside its lock.
+    fn change(&self, key: &Key, change: impl FnOnce(Option<moka::Entry<Key, Resource>>) -> Op<Resource>) {
+        self.moka.entry(key.clone()).and_compute_with(change);
+        self.near.changed();
     }
 
     /// Whether the same variant is stored already, asked for after a change that `new` may not know of.
@@ -111,7 +126,7 @@ impl Store {
     pub(crate) fn freshen(&self, key: &Key, old: &Arc<Stored>, new: &Arc<Stored>, member: &Membership, max_variants: usize) -> bool {
         let mut stored = false;
         let landing = self.landing.read();
-        self.moka.entry(key.clone()).and_compute_with(|entry| {
+        self.change(key, |entry| {
             if self.is_purged(new, member) {
                 return Op::Nop;
             }
@@ -140,7 +155,7 @@ impl Store {
     /// Forgets one stored response.
     pub(crate) fn forget(&self, key: &Key, stored: &Arc<Stored>) {
         stored.mark(Level::Dead);
-        self.moka.entry(key.clone()).and_compute_with(|entry| {
+        self.change(key, |entry| {
             let Some(resource) = entry.map(moka::Entry::into_value) else { return Op::Nop };
             let variants: Vec<_> = resource.variants().iter().filter(|one| !Arc::ptr_eq(one, stored)).cloned().collect();
             Resource::of(variants).map_or(Op::Remove, Op::Put)
@@ -150,7 +165,7 @@ impl Store {
     /// Invalidates all variants of `key` that were asked for before `sequence`; how many there were.
     pub(crate) fn invalidate(&self, key: &Key, level: Level, sequence: u64) -> usize {
         let mut count = 0;
-        self.moka.entry(key.clone()).and_compute_with(|entry| {
+        self.change(key, |entry| {
             let Some(resource) = entry.map(moka::Entry::into_value) else { return Op::Nop };
             let (hit, rest): (Vec<_>, Vec<_>) = resource.variants().iter().partition(|stored| stored.head.born() < sequence);
             count = hit.len();
@@ -258,7 +273,7 @@ impl Store {
         for (at, (key, resource)) in self.moka.iter().enumerate() {
             if self.is_dead(&resource) {
                 // Looked at again inside the lock of the key: it may have been filled anew.
-                self.moka.entry(Key::clone(&key)).and_compute_with(|entry| match entry {
+                self.change(&key, |entry| match entry {
                     Some(entry) if self.is_dead(entry.value()) => Op::Remove,
                     _ => Op::Nop,
                 });

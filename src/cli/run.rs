@@ -5,6 +5,7 @@ use super::signals::{Request, Signals};
 use super::traces::Traces;
 use super::{Failure, args, report};
 use crate::config::{Sources, load, units::show_duration, units::show_size};
+use crate::sidecar::open_files;
 use crate::telemetry::log::Logs;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -35,6 +36,7 @@ pub(super) fn run(args: args::RunArgs) -> ExitCode {
 fn start(sources: Sources) -> Result<(), Failure> {
     let config = load(sources.clone())?;
     report::warnings(&config.warnings);
+    open_files::raise();
     let logs = Logs::start(&config.logs).map_err(|error| Failure::Work(error.to_string()))?;
     listen(&logs);
     let traces = Traces::start(&config)?;

@@ -79,6 +79,15 @@ impl<'a> Document<'a> {
                 }
             } else if plain && schema::has_below(&path) {
                 match value.get_ref() {
+                    // In a list of tables it was put there to say something: an empty `per_identity` would keep nobody's copies apart.
+                    DeValue::Table(inner) if inner.is_empty() && path.contains("[]") => {
+                        findings.fault(
+                            &self.place(name.span(), Excerpt::Line),
+                            &shown,
+                            "is empty: it says nothing",
+                            table_fix(&path, &shown, name.get_ref()),
+                        );
+                    }
                     DeValue::Table(inner) => self.walk(inner, &path, &shown, into, findings),
                     _ => findings.fault(
                         &self.place(name.span(), Excerpt::UpToHere),

@@ -84,6 +84,8 @@ fn tables_and_arrays_of_tables_are_told_apart() {
     );
     let identity = "[[rules]]\npath = \"/\"\nper_identity = \"authorization\"\n";
     assert!(faults(identity)[0].ends_with("; write per_identity = { header = .. }"));
+    let nobody = faults("[[rules]]\npath = \"/\"\nper_identity = {}\n[key]\n");
+    assert_eq!(nobody, ["3: rules[0].per_identity: is empty: it says nothing; write per_identity = { header = .. }"]);
     assert!(faults("[[cache]]\nmax_bytes = 1\n")[0].starts_with("1: cache: found a plain value where a table belongs; write [cache]"));
 }
 

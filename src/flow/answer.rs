@@ -82,10 +82,10 @@ pub(crate) fn from_stored<B>(stored: &Stored, client: &Client<'_>) -> Response<C
     response
 }
 
-/// The answer of a hit that leaves its fields to whoever writes them.
+/// The answer of a hit that leaves its fields and its content to whoever writes them.
 pub(crate) fn thin<B>(thin: Thin) -> Response<CacheBody<B>> {
-    let (status, body) = (thin.stored().head.status, thin.stored().body.clone());
-    let mut response = Response::new(CacheBody::thin(body, thin));
+    let status = thin.stored().head.status;
+    let mut response = Response::new(CacheBody::thin(thin));
     *response.status_mut() = status;
     response
 }

@@ -3,7 +3,7 @@
 use crate::cache::entry::Stored;
 use crate::cache::key::{self, KeyBuf, KeyParts, normalise_target, origin_of};
 use crate::cache::policy::{Verdict, judge};
-use crate::cache::resource::Chosen;
+use crate::cache::resource::{Chosen, Resource};
 use crate::cache::rules::Rule;
 use crate::cache::settings::Settings;
 use crate::clock::Stamp;
@@ -112,12 +112,12 @@ pub(crate) fn directives(headers: &HeaderMap, glance: Glance) -> RequestDirectiv
     if glance.directives { RequestDirectives::read(headers) } else { RequestDirectives::default() }
 }
 
-/// What of all that is stored for the key is the one for this request, whatever its age.
+/// What of all that is `stored` for its key is the one for this request, whatever its age.
 ///
 /// # Errors
 /// Why there is none.
-pub(crate) fn choose(shared: &Shared, key: &KeyBuf, parts: &Parts) -> Result<Chosen, Forward> {
-    let resource = shared.store.get(key).ok_or(Forward::UriMiss)?;
+pub(crate) fn choose(stored: Option<Resource>, parts: &Parts) -> Result<Chosen, Forward> {
+    let resource = stored.ok_or(Forward::UriMiss)?;
     let headers = &parts.headers;
     resource.choose(headers, |head, part| part_answers(head, part, &parts.method, headers)).map_err(|resource| {
         let partial = resource.variants().iter().any(|stored| stored.range().is_some() && stored.head.is_selected_by(headers));
@@ -170,7 +170,7 @@ pub(crate) fn is_handed_on(method: &Method, directives: &RequestDirectives) -> b
 
 /// Looks up what is stored and judges it. What is selected by something that is out of `sight` cannot be for this request.
 pub(crate) fn look_up(shared: &Shared, key: &KeyBuf, parts: &Parts, directives: &RequestDirectives, now: Stamp, sight: Sight) -> Found {
-    let chosen = match choose(shared, key, parts) {
+    let chosen = match choose(shared.store.find(key, now), parts) {
         Ok(chosen) => chosen,
         Err(why) => return Found::Ask { why, stored: None },
     };

@@ -44,6 +44,7 @@ mod live;
 mod notable;
 mod offer;
 mod open;
+pub(crate) mod open_files;
 mod opening;
 mod origins;
 #[cfg(feature = "otel")]

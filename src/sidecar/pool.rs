@@ -12,6 +12,7 @@ pub(super) mod line;
 mod many;
 pub(super) mod one;
 pub(super) mod tls;
+mod trust;
 pub(super) mod two;
 
 pub(super) use arriving::Arriving;

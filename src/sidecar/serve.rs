@@ -12,6 +12,7 @@ use crate::sidecar::full::Full;
 use crate::sidecar::http2;
 use crate::sidecar::listen::{Arrival, Listener, accept, accept_waiting};
 use crate::sidecar::open::{Open, Ticket};
+use crate::sidecar::open_files;
 use crate::sidecar::opening::{Opened, open};
 use crate::sidecar::origins::keep_checking;
 use crate::sidecar::settings::ListenAddr;
@@ -96,7 +97,10 @@ impl Bound {
     pub(crate) async fn run_thin<S: Serve<B> + Attend, B: Answer>(self, service: S, shutdown: impl Future<Output = ()>) -> Drained {
         let Self { sidecar, listeners } = self;
         let open = Open::default();
-        let max = sidecar.live().settings.load().server.max_connections;
+        let max = {
+            let settings = sidecar.live().settings.load();
+            open_files::clients(settings.server.max_connections, settings.upstream.max_in_flight)
+        };
         let room = Arc::new(Semaphore::new(max.clamp(1, Semaphore::MAX_PERMITS)));
         let entrance = Entrance { sidecar: sidecar.clone(), service, open: open.clone(), room: room.clone() };
         let (listeners, hand) = (Arc::new(listeners), Arc::<Mutex<Option<Arrival>>>::default());

@@ -41,7 +41,8 @@ pub struct ServerSettings {
     pub header_timeout: Duration,
     /// How long a connection may stay idle between requests, and how long a client may read nothing of a response. Default 75 s.
     pub idle_timeout: Duration,
-    /// Open connections; beyond, those that have been idle longest are closed for newcomers, and where none is idle accepting waits. Default 10000.
+    /// Open connections; beyond, those that have been idle longest are closed for newcomers, and where none is idle accepting waits. Fewer
+    /// where the process may not open so many files. Default 10000.
     pub max_connections: usize,
     /// Open connections of one client address, an IPv6 one by its /64; beyond, a connection is closed at once. Those of `trusted_proxies` and of Unix
     /// sockets are not counted. 0 = no such limit. Default 0.

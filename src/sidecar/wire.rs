@@ -6,6 +6,7 @@
 
 mod doze;
 mod faces;
+mod unsent;
 mod writing;
 
 use crate::sidecar::alarm::Alarm;
@@ -28,6 +29,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::ReadBuf;
 use tokio::time::Instant;
+use unsent::Unsent;
 
 /// An uploader may be silent for so many times `server.header_timeout` (30 s by default) between two pieces of a body.
 pub(super) const BODY_SILENCE: u32 = 3;
@@ -47,8 +49,8 @@ pub(super) struct Wire<T: Socket> {
     surplus: BytesMut,
     /// A scanned head that came in pieces or is larger than hyper's buffer.
     head: BytesMut,
-    /// What hyper has given us to write and the socket has not taken yet: the end of a head that was put together here.
-    unsent: BytesMut,
+    /// What hyper takes for written, and the socket has not taken yet.
+    unsent: Unsent,
     /// A head is with hyper and its response is not written yet.
     busy: bool,
     wait: Wait,
@@ -85,7 +87,7 @@ impl<T: Socket> Wire<T> {
         let mut settings = Cache::new(Watched(live.clone()));
         let max_head = settings.load().server.max_header_bytes;
         let (room, scan) = (room_for(max_head), Scan::new(max_head));
-        let (surplus, head, unsent) = (early, BytesMut::new(), BytesMut::new());
+        let (surplus, head, unsent) = (early, BytesMut::new(), Unsent::default());
         let wait = Wait::Head(since);
         let (upload, reading, alarm) = (Pace::default(), Pace::default(), Alarm::new());
         Self {
@@ -238,6 +240,9 @@ impl<T: Socket> Wire<T> {
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
         if buf.filled().len() == start {
             let ended = *self.ended.get_or_insert_with(Instant::now);
+            if self.stuck.is_some() || !self.unsent.is_empty() {
+                return Poll::Pending; // writing will tell whether it has gone
+            }
             return if self.alarm.passed(cx, ended + HALF_CLOSED) { Poll::Ready(Ok(())) } else { Poll::Pending };
         }
         self.surplus.extend_from_slice(&buf.filled()[start..]);

@@ -56,6 +56,8 @@ pub(crate) fn outcome(folder: &Path, args: &[&str], env: &[(&str, &str)]) -> Out
     Outcome { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }
 
+const ADMIN: (&str, &str) = ("WARMFRONT_ADMIN__LISTEN", "127.0.0.1:0");
+
 /// A running binary, killed when dropped.
 pub(crate) struct Running {
     child: Child,
@@ -66,8 +68,20 @@ pub(crate) struct Running {
 impl Running {
     /// The admin API of `run` gets a free port, unless something else is said: tests run side by side.
     pub(crate) fn start(folder: &Path, args: &[&str], env: &[(&str, &str)]) -> Self {
-        let admin = ("WARMFRONT_ADMIN__LISTEN", "127.0.0.1:0");
-        let mut child = command(folder, args, &[&[admin], env].concat()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::spawn(command(folder, args, &[&[ADMIN], env].concat()))
+    }
+
+    /// The same under a limit that `ulimit` sets: `-Sn 64` is so many open files, unless the process asks for more.
+    pub(crate) fn start_under(limit: &str, folder: &Path, args: &[&str]) -> Self {
+        let mut command = Command::new("sh");
+        let script = format!("ulimit {limit} && exec \"$0\" \"$@\"");
+        command.current_dir(folder).args(["-c", &script, env!("CARGO_BIN_EXE_warmfront")]).args(args);
+        command.env_clear().envs([ADMIN]).stdin(Stdio::null());
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (err, out) = (lines(child.stderr.take().unwrap()), lines(child.stdout.take().unwrap()));
         Self { child, err, out }
     }

@@ -1,6 +1,8 @@
 //! `run`: from the start-up line through signals to the end.
 
 use crate::process::{Folder, LONG, Running, ask, origin, outcome, send};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -19,6 +21,42 @@ fn an_upstream_alone_is_enough_and_sigterm_ends_it() {
     assert!(ask(address, "GET /", "").ends_with("hello"));
     sidecar.signal("TERM");
     assert_eq!(sidecar.end(), Some(0));
+}
+
+/// Asks for `target`, and stays; whether there was an answer.
+fn asks(client: &mut TcpStream, target: &str) -> bool {
+    client.set_read_timeout(Some(LONG)).unwrap();
+    let mut answer = [0; 1024];
+    let asked = write!(client, "GET {target} HTTP/1.1\r\nHost: h\r\n\r\n").and_then(|()| client.read(&mut answer));
+    asked.is_ok_and(|length| answer[..length].starts_with(b"HTTP/1.1 200 "))
+}
+
+/// A sidecar under such a limit, and so many clients that have asked for one thing each and stay; the last asked for what nobody had asked for.
+fn clients_that_stay(limit: &str, count: usize) -> (Running, Vec<TcpStream>) {
+    let folder = Folder::new(&format!("files{limit}"));
+    let upstream = format!("http://{}", origin("hello", Duration::ZERO));
+    let args = ["run", "--listen", "127.0.0.1:0", "--upstream", &upstream, "--set", "cache.default_ttl=1h"];
+    let sidecar = Running::start_under(limit, folder.path(), &args);
+    let address = sidecar.address();
+    let client = |number| {
+        let mut client = TcpStream::connect(address).unwrap();
+        assert!(asks(&mut client, if number == count { "/new" } else { "/" }), "client {number} of {count}");
+        client
+    };
+    let clients = (1..=count).map(client).collect();
+    (sidecar, clients)
+}
+
+#[test]
+fn the_usual_limit_of_open_files_is_none_of_ours() {
+    let (_sidecar, mut clients) = clients_that_stay("-Sn 64", 200);
+    assert!(clients.iter_mut().all(|client| asks(client, "/")), "nobody had to go");
+}
+
+#[test]
+fn where_no_more_files_can_be_had_idle_clients_make_room_for_others_and_for_the_upstream() {
+    let (_sidecar, mut clients) = clients_that_stay("-n 80", 75);
+    assert!(!asks(&mut clients[0], "/"), "who has been idle for longest");
 }
 
 #[test]

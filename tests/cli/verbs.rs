@@ -6,10 +6,11 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// An API whose answers may be stored; what begins with `/bad` fails, `/slow` takes a while.
+/// An API whose answers may be stored; what begins with `/bad` fails, `/slow` takes a while, `/held` longer than any test.
 #[derive(Clone)]
 struct Api {
     address: SocketAddr,
@@ -31,6 +32,8 @@ impl Api {
                     targets.lock().unwrap().push(target.to_owned());
                     if target.starts_with("/slow") {
                         std::thread::sleep(Duration::from_secs(2));
+                    } else if target.starts_with("/held") {
+                        std::thread::sleep(2 * LONG);
                     }
                     let (status, control) = if target.starts_with("/bad") { ("503 Bad", "no-store") } else { ("200 OK", "max-age=600") };
                     let fields = format!("Cache-Control: {control}\r\nContent-Length: 2\r\nConnection: close");
@@ -84,6 +87,11 @@ name = "slow"
 enabled = false
 schedule = []
 requests = ["/slow/1", "/slow/2", "/slow/3", "/slow/4", "/slow/5", "/slow/6"]
+[[warm.groups]]
+name = "held"
+enabled = false
+schedule = []
+requests = ["/held/1", "/held/2", "/held/3", "/held/4", "/held/5", "/held/6"]
 "#;
 
 impl House {
@@ -188,7 +196,7 @@ fn an_unknown_group_is_wrong_usage_that_names_the_known_ones() {
     for args in [&["warm", "--group", "goood"][..], &["warm", "--async", "--group", "good", "--group", "goood"]] {
         let unknown = house.run(args);
         assert_eq!((unknown.code, unknown.out.as_str()), (Some(2), ""));
-        assert_eq!(unknown.err, "error: unknown group \"goood\"; did you mean \"good\"? (known: good, other, bad, slow)\n");
+        assert_eq!(unknown.err, "error: unknown group \"goood\"; did you mean \"good\"? (known: good, other, bad, slow, held)\n");
     }
     let purged = house.run(&["purge", "--group", "goood"]);
     assert_eq!(purged.code, Some(2));
@@ -210,9 +218,9 @@ fn async_prints_the_number_and_leaves() {
 #[test]
 fn an_interrupt_cancels_the_job_that_was_begun_and_no_other() {
     let house = House::new("verbs-cancel");
-    let mut warming = Running::start(house.path(), &["warm", "--group", "slow"], &house.env());
-    wait_until(|| house.api.asked("/slow/1") == 1);
-    let mut joined = Running::start(house.path(), &["warm", "--group", "slow"], &house.env());
+    let mut warming = Running::start(house.path(), &["warm", "--group", "held"], &house.env());
+    wait_until(|| house.api.asked("/held/1") == 1);
+    let mut joined = Running::start(house.path(), &["warm", "--group", "held"], &house.env());
     let admin = house.admin.trim_start_matches("http://").parse().unwrap();
     wait_until(|| ask(admin, "GET /api/warm/jobs", "").contains("\"joined\":true"));
     joined.signal("INT");
@@ -221,10 +229,47 @@ fn an_interrupt_cancels_the_job_that_was_begun_and_no_other() {
     assert!(warming.is_running());
     warming.signal("INT");
     assert!(warming.wait_for("warmfront: SIGINT").contains("cancelling job "));
-    assert!(warming.wait_for_out("slow: ").starts_with("slow: cancelled after "));
+    assert!(warming.wait_for_out("held: ").starts_with("held: cancelled after "));
     assert!(warming.wait_for("error: ").ends_with(" was cancelled"));
     assert_eq!(warming.end(), Some(1));
-    assert_eq!(house.api.asked("/slow/6"), 0);
+    assert_eq!(house.api.asked("/held/6"), 0);
+}
+
+/// Stands in for an admin API: its job runs until it is cancelled. The process that asks for it is interrupted before it is told which that is.
+fn interrupting(listener: TcpListener, asking: Receiver<u32>, asked: Arc<Mutex<Vec<String>>>) {
+    let mut state = "running";
+    for stream in listener.incoming().map_while(Result::ok) {
+        let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+        let Some(first) = lines.next() else { continue };
+        let _ = lines.find(|line| line.is_empty());
+        if first.starts_with("POST ") {
+            let pid = asking.recv().unwrap().to_string();
+            assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        } else if first.starts_with("DELETE ") {
+            state = "cancelled";
+        }
+        asked.lock().unwrap().push(first);
+        let body = format!("{{\"success\":true,\"job\":{{\"id\":7,\"state\":\"{state}\",\"groups\":[]}}}}");
+        let fields = format!("Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close", body.len());
+        let _ = write!(&stream, "HTTP/1.1 200 OK\r\n{fields}\r\n\r\n{body}");
+    }
+}
+
+#[test]
+fn an_interrupt_before_it_is_known_which_job_has_begun_cancels_that_job() {
+    let folder = Folder::new("verbs-early-interrupt");
+    for args in [&["warm"][..], &["purge", "--warm", "--all"]] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let admin = format!("http://{}", listener.local_addr().unwrap());
+        let ((sender, asking), asked) = (channel(), Arc::<Mutex<Vec<String>>>::default());
+        let heard = Arc::clone(&asked);
+        std::thread::spawn(move || interrupting(listener, asking, heard));
+        let mut running = Running::start(folder.path(), args, &[("WARMFRONT_ADMIN", &admin)]);
+        sender.send(running.id()).unwrap();
+        assert_eq!(running.end(), Some(1), "{args:?}: it ends by itself");
+        assert!(running.wait_for("warmfront: SIGINT").contains("cancelling job 7"));
+        assert!(asked.lock().unwrap().iter().any(|line| line.starts_with("DELETE /api/warm/jobs/7 ")), "{args:?}: {asked:?}");
+    }
 }
 
 fn wait_until(is: impl Fn() -> bool) {

@@ -4,7 +4,8 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -77,6 +78,30 @@ impl Authority {
             chain: vec![certificate.der().clone()],
             der: PrivateKeyDer::Pkcs8(key.serialize_der().into()),
         }
+    }
+}
+
+impl Issued {
+    /// One for `localhost` that has signed itself and may sign others, as `openssl req -x509` makes them.
+    pub fn by_itself(adjust: impl FnOnce(&mut CertificateParams)) -> Self {
+        let mut params = CertificateParams::new(vec!["localhost".into()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        adjust(&mut params);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        Self {
+            certificate: file("certificate.pem", &certificate.pem()),
+            key: file("key.pem", &key.serialize_pem()),
+            chain: vec![certificate.der().clone()],
+            der: PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+        }
+    }
+
+    /// Its certificate, shown by somebody who has not its key.
+    pub fn stolen(&self) -> Arc<dyn ResolvesServerCert> {
+        let other = PrivateKeyDer::Pkcs8(KeyPair::generate().unwrap().serialize_der().into());
+        let key = default_provider().key_provider.load_private_key(other).unwrap();
+        Arc::new(SingleCertAndKey::from(CertifiedKey::new(self.chain.clone(), key)))
     }
 }
 

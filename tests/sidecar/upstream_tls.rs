@@ -89,6 +89,35 @@ async fn an_unknown_authority_a_wrong_name_and_an_expired_certificate_are_502_an
 }
 
 #[tokio::test]
+async fn a_certificate_that_has_signed_itself_is_its_own_authority_where_the_file_names_it() {
+    let past = |params: &mut rcgen::CertificateParams| {
+        (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
+    };
+    let (own, another, expired) = (Issued::by_itself(|_| {}), Issued::by_itself(|_| {}), Issued::by_itself(past));
+    let mut stolen = server(&own, None, &[]);
+    stolen.cert_resolver = own.stolen();
+    let cases = [
+        (server(&own, None, &[]), &own, "localhost", ""),
+        (server(&own, None, &[]), &own, "127.0.0.1", "not valid for name"),
+        (server(&own, None, &[]), &another, "localhost", "CaUsedAsEndEntity"),
+        (server(&expired, None, &[]), &expired, "localhost", "expired"),
+        (stolen, &own, "localhost", "BadSignature"),
+    ];
+    for (config, named, host, reason) in cases {
+        let (address, _) = origin(config, always_ok).await;
+        let mut tls = UpstreamTls::default();
+        tls.add_ca(&named.certificate).unwrap();
+        let rig = rig(address, host, tls).await;
+        if reason.is_empty() {
+            assert_eq!(rig.client().await.get("/").await.text(), "ok");
+        } else {
+            let words = refused(&rig).await;
+            assert!(words.contains(reason), "{reason}: {words}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_origin_in_the_clear_is_not_asked_over_https() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

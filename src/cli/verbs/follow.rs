@@ -2,7 +2,7 @@
 
 use super::show::Show;
 use super::{Stop, words};
-use crate::cli::client::{Admin, Trouble};
+use crate::cli::client::{Admin, PATIENCE, Trouble};
 use crate::cli::plan::table::{count, list, text};
 use crate::cli::plan::words::plural;
 use crate::cli::signals::{Request, Signals};
@@ -12,6 +12,7 @@ use http::StatusCode;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 /// How often the job is looked at.
@@ -20,6 +21,30 @@ const PAUSE: Duration = Duration::from_millis(150);
 const LAST: Duration = Duration::from_secs(5);
 /// Items of one answer.
 const PAGE: usize = 1000;
+
+/// A job that has begun.
+#[derive(Debug)]
+pub(super) struct Begun {
+    pub(super) id: u64,
+    pub(super) signals: Signals,
+    /// A signal that came before it was known which job that is.
+    pub(super) early: Option<Request>,
+}
+
+/// Has the admin API begin the job that `order` wants. Signals are taken before it is asked: from then on it may have begun, and who is interrupted
+/// with the answer under way must know whom to cancel.
+pub(super) async fn begin(admin: &Admin, path: &str, order: &Value) -> Result<Begun, Stop> {
+    let mut signals = Signals::take().map_err(|error| Failure::Work(format!("cannot take signals: {error}")))?;
+    let mut asking = pin!(admin.post_json(path, order, PATIENCE));
+    let (begun, early) = tokio::select! {
+        begun = &mut asking => (begun, None),
+        request = signals.next() => tokio::select! {
+            begun = &mut asking => (begun, Some(request)),
+            again = signals.next() => return Err(left_at_once(again)),
+        },
+    };
+    Ok(Begun { id: count(&begun?["job"], "id"), signals, early })
+}
 
 /// Looks at one job until it has ended.
 pub(super) struct Follower<'a> {
@@ -50,23 +75,25 @@ impl<'a> Follower<'a> {
         Self { admin, id, show, items, seen: HashMap::new(), ended: HashSet::new() }
     }
 
-    /// Follows the job to its end; with the items that were kept. A signal cancels it.
-    pub(super) async fn follow(mut self) -> Result<(Value, Vec<Value>), Stop> {
-        let mut signals = Signals::take().map_err(|error| Failure::Work(format!("cannot take signals: {error}")))?;
-        let followed = tokio::select! {
-            job = self.until_it_ends() => Some(job),
-            request = signals.next() => {
-                let words = format!("{}: cancelling job {}; again to leave at once", name(request), self.id);
-                self.show.as_ref().map_or_else(|| report::note(&words), |show| show.note(&words));
-                None
-            }
+    /// Follows the job to its end; with the items that were kept. A signal cancels it, also one that came `early`.
+    pub(super) async fn follow(mut self, mut signals: Signals, early: Option<Request>) -> Result<(Value, Vec<Value>), Stop> {
+        let followed = match early {
+            Some(request) => Err(request),
+            None => tokio::select! {
+                job = self.until_it_ends() => Ok(job),
+                request = signals.next() => Err(request),
+            },
         };
         let job = match followed {
-            Some(job) => job?,
-            None => tokio::select! {
-                job = self.cancel() => job?,
-                request = signals.next() => return Err(Failure::Work(format!("{}: left at once", name(request))).into()),
-            },
+            Ok(job) => job?,
+            Err(request) => {
+                let words = format!("{}: cancelling job {}; again to leave at once", name(request), self.id);
+                self.show.as_ref().map_or_else(|| report::note(&words), |show| show.note(&words));
+                tokio::select! {
+                    job = self.cancel() => job?,
+                    again = signals.next() => return Err(left_at_once(again)),
+                }
+            }
         };
         let kept = if let Items::Kept(kept) = std::mem::replace(&mut self.items, Items::Left) { kept } else { Vec::new() };
         Ok((job, kept))
@@ -162,6 +189,10 @@ impl<'a> Follower<'a> {
         }
         Ok(())
     }
+}
+
+fn left_at_once(request: Request) -> Stop {
+    Failure::Work(format!("{}: left at once", name(request))).into()
 }
 
 const fn name(request: Request) -> &'static str {

@@ -1,7 +1,7 @@
 //! `warmfront purge`: invalidates what a running sidecar has stored.
 
 use super::args::PurgeArgs;
-use super::follow::Items;
+use super::follow::{Items, begin};
 use super::show::Show;
 use super::{Stop, choose_colour, exit, warm};
 use crate::cli::client::{self, Admin, PATIENCE};
@@ -19,8 +19,8 @@ async fn purge(args: &PurgeArgs, admin: &Admin) -> Result<(), Stop> {
     let mut order = what(args);
     if args.warm {
         order["async"] = true.into();
-        let begun = admin.post_json("/api/cache/invalidate-and-warm", &order, PATIENCE).await?;
-        return warm::finish(admin, &begun["job"], Some(Show::new()), Items::Left).await;
+        let begun = begin(admin, "/api/cache/invalidate-and-warm", &order).await?;
+        return warm::finish(admin, begun, Some(Show::new()), Items::Left).await;
     }
     order["soft"] = args.soft.into();
     let told = admin.post_json("/api/cache/invalidate", &order, PATIENCE).await?;

@@ -1,7 +1,7 @@
 //! `warmfront warm`: starts warm groups of a running sidecar, and follows them to their end.
 
 use super::args::{TextOrJson, WarmArgs};
-use super::follow::{Follower, Items};
+use super::follow::{Begun, Follower, Items, begin};
 use super::show::Show;
 use super::{Stop, choose_colour, exit, words};
 use crate::cli::client::{self, Admin, PATIENCE};
@@ -19,17 +19,18 @@ pub(in crate::cli) fn run(args: &WarmArgs) -> ExitCode {
 async fn warm(args: &WarmArgs, admin: &Admin) -> Result<(), Stop> {
     let items: Map<String, Value> = args.group.iter().map(|name| (name.clone(), true.into())).collect();
     let order = json!({ "items": items, "async": true, "force": args.force });
-    let begun = admin.post_json("/api/cache/warm", &order, PATIENCE).await?;
     if args.later {
+        let begun = admin.post_json("/api/cache/warm", &order, PATIENCE).await?;
         return told(&begun["job"], args.format);
     }
+    let begun = begin(admin, "/api/cache/warm", &order).await?;
     let (text, verbose) = (args.format == TextOrJson::Text, args.verbose);
     let items = match (verbose, text) {
         (false, _) => Items::Left,
         (true, true) => Items::Shown,
         (true, false) => Items::Kept(Vec::new()),
     };
-    finish(admin, &begun["job"], if text { Some(Show::new()) } else { None }, items).await
+    finish(admin, begun, if text { Some(Show::new()) } else { None }, items).await
 }
 
 /// Says which job has begun.
@@ -46,9 +47,9 @@ fn told(job: &Value, format: TextOrJson) -> Result<(), Stop> {
 }
 
 /// Follows a job to its end and sums it up; without `show` as JSON. It has failed if something of it has.
-pub(super) async fn finish(admin: &Admin, begun: &Value, show: Option<Show>, items: Items) -> Result<(), Stop> {
+pub(super) async fn finish(admin: &Admin, begun: Begun, show: Option<Show>, items: Items) -> Result<(), Stop> {
     let (text, kept) = (show.is_some(), matches!(items, Items::Kept(_)));
-    let (mut job, outcomes) = Follower::new(admin, count(begun, "id"), show, items).follow().await?;
+    let (mut job, outcomes) = Follower::new(admin, begun.id, show, items).follow(begun.signals, begun.early).await?;
     let mut out = io::stdout().lock();
     if text {
         words::summary(&job).iter().try_for_each(|line| writeln!(out, "{line}"))?;

@@ -119,7 +119,7 @@ impl Cache {
         let route = visit::route(&parts, glance, &settings, rule, has_content(&parts.headers), Sight::Whole, false);
         let buf = visit::key_for(shared, &settings, rule, &mut parts);
         let directives = visit::directives(&parts.headers, glance);
-        let choice = visit::choose(shared, &buf, &parts).map(|chosen| Arc::clone(chosen.stored()));
+        let choice = visit::choose(shared.store.get(&buf), &parts).map(|chosen| Arc::clone(chosen.stored()));
         let (hash, key) = (buf.hash_value(), buf.to_key());
         let whole = choice.as_ref().is_ok_and(|stored| stored.range().is_none());
         let course = match route {

@@ -2,6 +2,7 @@
 
 use crate::error::BoxError;
 use crate::sidecar::pool::line::Line;
+use crate::sidecar::pool::trust::Trust;
 use crate::sidecar::settings::{Http2, Identity, Origin, UpstreamTls};
 use parking_lot::Mutex;
 use rustls::client::Resumption;
@@ -91,10 +92,14 @@ impl Client {
         let failed = |error: rustls::Error| TlsFailed(format!("TLS cannot be set up: {error}"));
         let mut roots = system().clone();
         roots.add_parsable_certificates(settings.0.extra.iter().cloned());
-        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(failed)?
-            .with_root_certificates(roots);
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(failed)?;
+        let builder = if settings.0.extra.is_empty() {
+            builder.with_root_certificates(roots)
+        } else {
+            let trust = Trust::new(roots, &settings.0.extra, provider).map_err(failed)?;
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(trust))
+        };
         let mut any = match settings.0.identity.as_deref() {
             Some(Identity { chain, key }) => builder.with_client_auth_cert(chain.clone(), key.clone_key()).map_err(failed)?,
             None => builder.with_no_client_auth(),

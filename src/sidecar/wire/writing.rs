@@ -1,13 +1,12 @@
 //! How what hyper writes gets to the socket.
 
 use crate::flow::thin::Thin;
-use crate::sidecar::splice::{Spliced, splice};
+use crate::sidecar::splice::splice;
 use crate::sidecar::stream::Socket;
 use crate::sidecar::wire::Wire;
+use crate::sidecar::wire::unsent::write_both;
 use crate::telemetry::Refusal;
-use bytes::{Buf as _, BytesMut};
-use smallvec::SmallVec;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
@@ -19,6 +18,7 @@ impl<T: Socket> Wire<T> {
             if let Some(since) = self.stuck.take() {
                 let floor = self.settings.load().server.min_body_rate;
                 self.reading.moved(since.elapsed(), outcome.as_ref().map_or(0, |bytes| *bytes), floor);
+                self.ended = self.ended.map(|_| Instant::now()); // it was still reading
             }
             return written;
         }
@@ -33,40 +33,29 @@ impl<T: Socket> Wire<T> {
         Poll::Pending
     }
 
-    /// Writes `bufs` with the fields of `thin` in their head. What the socket does not take of the head is kept, and written before anything else.
-    pub(super) fn write_thin(&mut self, cx: &mut Context<'_>, thin: &Thin, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    /// Writes `thin` for the `head` that hyper wants written. What the socket does not take is kept, and written before anything else.
+    pub(super) fn write_thin(&mut self, cx: &mut Context<'_>, thin: &Thin, head: &[u8]) -> Poll<io::Result<usize>> {
         let (io, unsent) = (&mut self.io, &mut self.unsent);
-        let written = splice(thin, bufs, |spliced| {
-            let Spliced { piece, rest, covers } = spliced;
-            let polled = if rest.is_empty() {
-                Pin::new(io).poll_write(cx, piece)
-            } else {
-                let all: SmallVec<[IoSlice<'_>; 8]> =
-                    std::iter::once(IoSlice::new(piece)).chain(rest.iter().map(|buf| IoSlice::new(buf))).collect();
-                Pin::new(io).poll_write_vectored(cx, &all)
-            };
+        let written = splice(thin, head, |piece, body| {
+            let polled = write_both(Pin::new(io), cx, piece, body);
             let taken = match polled {
-                Poll::Ready(Ok(taken)) => taken,
-                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Ready(taken) => taken?,
                 Poll::Pending => 0, // `poll_flush` comes next, and waits
             };
-            unsent.extend_from_slice(&piece[taken.min(piece.len())..]);
-            Ok(covers + taken.saturating_sub(piece.len()))
+            unsent.keep(taken, piece, body, &thin.stored().body);
+            Ok(head.len())
         });
-        Poll::Ready(written.unwrap_or_else(|| Err(io::Error::other("a head was expected"))))
+        Poll::Ready(written.unwrap_or_else(|| Err(io::Error::other("a head without content was expected"))))
     }
 
     /// Until the socket has taken what is unsent.
     pub(super) fn send_unsent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.unsent.is_empty() {
-            let written = Pin::new(&mut self.io).poll_write(cx, &self.unsent);
+            let written = self.unsent.poll_write(Pin::new(&mut self.io), cx);
             match ready!(self.wrote(cx, written))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 taken => self.unsent.advance(taken),
             }
-        }
-        if self.unsent.capacity() > 0 {
-            self.unsent = BytesMut::new();
         }
         Poll::Ready(Ok(()))
     }
