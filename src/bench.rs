@@ -1,5 +1,6 @@
 //! Private pieces of a hit, for `benches/pieces.rs` and `benches/instructions.rs`. No part of the interface.
 
+use crate::flow::forwarding::Sight;
 use crate::flow::glance::Glance;
 use crate::flow::in_force::InForce;
 use crate::flow::shared::Shared;
@@ -65,7 +66,7 @@ impl Keyed {
         let glance = Glance::at(&self.pieces.parts.headers);
         let directives = visit::directives(&self.pieces.parts.headers, glance);
         let now = self.pieces.shared.clock.now();
-        matches!(visit::look_up(&self.pieces.shared, &self.key, &self.pieces.parts, &directives, now, false), Found::Fresh(_))
+        matches!(visit::look_up(&self.pieces.shared, &self.key, &self.pieces.parts, &directives, now, Sight::Whole), Found::Fresh(_))
     }
 }
 

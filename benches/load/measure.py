@@ -8,6 +8,9 @@ import subprocess
 from dataclasses import asdict, dataclass
 
 HZ = os.sysconf("SC_CLK_TCK")
+RATE_SLACK = 0.01
+LATE = 200  # us that the load generator may be late in one of a hundred requests
+TRIES = 3
 
 
 class Cpus:
@@ -49,6 +52,18 @@ def cpu(pid):
     return user / HZ, system / HZ, threads
 
 
+def resident(pid):
+    """MiB that a family holds, shared pages once."""
+    pages = 0
+    for one in family(pid):
+        try:
+            with open(f"/proc/{one}/smaps_rollup") as rollup:
+                pages += int(field(r"^Pss:\s+(\d+)", rollup.read()) or 0)
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return pages / 1024
+
+
 def used(before, after):
     """(all, user) seconds between two looks. Ticks where a thread has ended meanwhile and taken its nanoseconds with it."""
     user, system = after[0] - before[0], after[1] - before[1]
@@ -71,6 +86,8 @@ class Sample:
     origin: int  # requests that reached the origin meanwhile
     error: str  # what makes it invalid
     raw: str
+    p999: float = math.nan  # us
+    resident: float = math.nan  # MiB
 
     def as_json(self):
         return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in asdict(self).items()}
@@ -106,10 +123,9 @@ def generate(house, server, command, limit):
     return text, fault, total, user, house.asked() - asked - 1  # the question itself
 
 
-def wrk(house, server, kind, path, connections, seconds, script=(), program="wrk", rate=0):
+def wrk(house, server, kind, path, connections, seconds, script=()):
     port = server.ports.get(kind, server.ports["cache"])
-    command = pinned(house.cpu, program, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "--latency")
-    command += [f"-R{rate}"] if rate else []
+    command = pinned(house.cpu, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "--latency")
     command += ["-s", script[0]] if script else []
     command += [f"http://127.0.0.1:{port}{path}", *(["--", *script[1:]] if len(script) > 1 else [])]
     text, fault, total, user, origin = generate(house, server, command, seconds + 30)
@@ -118,8 +134,27 @@ def wrk(house, server, kind, path, connections, seconds, script=(), program="wrk
         fault = fault or field(pattern, text)
     fault = fault or ("" if count else "no answer")
     one = 1e6 / max(count, 1)
-    p50, p99 = (microseconds(field(rf"^\s+{p}(?:\.000)?%\s+(\S+)", text)) for p in (50, 99))
+    p50, p99 = (microseconds(field(rf"^\s+{p}%\s+(\S+)", text)) for p in (50, 99))
     return Sample(total * one, user * one, number(field(r"Requests/sec:\s+([\d.]+)", text)), p50, p99, count, origin, fault, text)
+
+
+def rate(house, program, server, path, connections, per_second, seconds):
+    """At a rate that is the same for all. Where it was not reached, the row is invalid. What held up the load generator held up all that it measured: that is
+    no fault of the server, so that it is tried again, and invalid if it stays."""
+    command = pinned(house.cpu, program, str(server.ports["cache"]), path, str(connections), str(per_second), str(seconds))
+    for _ in range(TRIES):
+        text, fault, total, user, origin = generate(house, server, command, seconds + 30)
+        said = {name: float(value) for name, value in re.findall(r"^([a-z0-9. ]+): ([\d.]+)", text, re.M)}
+        if not (late := said.get("late p99", 0)) > LATE:
+            break
+        fault = fault or f"the load generator was {late:.0f} us late in one of a hundred requests: the machine is busy"
+    reached, count = said.get("per second", math.nan), int(said.get("requests", 0))
+    if reached and abs(reached / per_second - 1) > RATE_SLACK:
+        fault = fault or f"{reached:.0f} per second instead of {per_second}"
+    fault = field(r"^failed: (.*)", text) or fault or ("" if count else "no answer")
+    one = 1e6 / max(count, 1)
+    p50, p99, p999 = (said.get(name, math.nan) for name in ("p50", "p99", "p99.9"))
+    return Sample(total * one, user * one, reached, p50, p99, count, origin, fault, text, p999=p999)
 
 
 def ab(house, server, path, keep, requests=10000, connections=50):
@@ -139,10 +174,14 @@ def ab(house, server, path, keep, requests=10000, connections=50):
 
 
 class Row:
-    """What one server did in one scenario: medians of its rounds."""
+    """What one server did in one scenario: medians of its rounds. `label` tells rows of the same server apart."""
 
-    def __init__(self, server):
-        self.server, self.samples, self.faults = server, [], []
+    def __init__(self, server, label=""):
+        self.server, self.label, self.samples, self.faults = server, label, [], []
+
+    @property
+    def name(self):
+        return ", ".join(filter(None, (self.server, self.label)))
 
     def add(self, sample):
         (self.faults.append(sample.error) if sample.error else None)

@@ -9,10 +9,27 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 SIZES = {"1k": 1 << 10, "10k": 10 << 10, "100k": 100 << 10, "1m": 1 << 20}
+
+
+@dataclass(frozen=True)
+class Room:
+    """How much the caches are made for. HAProxy takes no more than 4095 MB, and of those two blocks of 1 KiB for 1 KiB with its head."""
+
+    name: str
+    warmfront: str
+    nginx: str  # for the keys
+    files: str
+    haproxy: int
+    varnish: str
+
+
+USUAL = Room("", warmfront="1GiB", nginx="64m", files="1g", haproxy=512, varnish="512m")
+MILLION = Room("-million", warmfront="4GiB", nginx="256m", files="8g", haproxy=4095, varnish="4g")
 
 
 def free_port():
@@ -51,11 +68,12 @@ class House:
         self.processes, self.missing = [], []
         self.origin = None
 
-    def start(self, name, command, cpus, ports, path="/1k", version="", admin=None):
-        """Starts a server and waits until it answers; None if it does not."""
+    def start(self, name, command, cpus, ports, path="/1k", version="", admin=None, log=None, environment=None):
+        """Starts a server and waits until it answers; None if it does not. `log`: what its output goes by, where there are several of a name."""
+        log_file = self.scratch / f"{log or name}.log"
         pinned = ["taskset", "-c", cpus, *command] if cpus else command
-        log = open(self.scratch / f"{name}.log", "wb")
-        process = subprocess.Popen(pinned, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        with open(log_file, "wb") as out:
+            process = subprocess.Popen(pinned, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env={**os.environ, **(environment or {})})
         self.processes.append(process)
         server = Server(name, process, ports, version, admin)
         for _ in range(100):
@@ -67,7 +85,7 @@ class House:
             except OSError:
                 time.sleep(0.1)
         self.end(process)
-        why = (self.scratch / f"{name}.log").read_text(errors="replace").strip().splitlines()[-3:]
+        why = log_file.read_text(errors="replace").strip().splitlines()[-3:]
         self.lacks(name, "did not start: " + " | ".join(why))
         return None
 
@@ -111,25 +129,32 @@ class House:
         """How often the origin has been asked so far."""
         return int(re.findall(r"\d+", self.origin.get("/_count")[0].decode())[-4 if "nginx" in self.origin.name else -1])
 
-    def start_warmfront(self, binary, name="warmfront", workers=1, cpus=None):
+    def start_warmfront(self, binary, called="warmfront", workers=1, cpus=None, room=USUAL, settings=(), environment=None):
+        """`called`: what its files are called by, as there may be several."""
         port, admin = free_port(), free_port()
         command = [binary, "run", "--config", str(HERE / "warmfront.toml"), "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}"]
         command += ["--upstream", f"http://127.0.0.1:{self.origin.ports['cache']}", "--workers", str(workers)]
-        command += ["--set", f"logs.file={self.scratch}/{name}.access.log"]
-        return self.start(name, command, cpus or self.cpu.server, {"cache": port}, version=said(binary, "--version"), admin=admin)
+        for setting in (f"cache.max_bytes={room.warmfront}", f"logs.file={self.access_log(called)}", *settings):
+            command += ["--set", setting]
+        version = said(binary, "--version")
+        return self.start("warmfront", command, cpus or self.cpu.server, {"cache": port}, version=version, admin=admin, log=called, environment=environment)
 
-    def start_limit(self, compiled, size):
+    def access_log(self, called):
+        return str(self.scratch / f"{called}.access.log")
+
+    def start_limit(self, compiled, size, answers=1):
         port = free_port()
-        return self.start("limit", [compiled, str(port), str(size)], self.cpu.server, {"cache": port}, version="limit.c, gcc -O2")
+        return self.start("limit", [compiled, str(port), str(size), str(answers)], self.cpu.server, {"cache": port}, version="limit.c, gcc -O2")
 
-    def compile_limit(self):
-        target = self.scratch / "limit"
+    def compile(self, name):
+        """limit.c or rate.c; None without a compiler."""
+        target = self.scratch / name
         if not shutil.which("gcc"):
-            return self.lacks("limit", "no gcc (apt-get install gcc libc6-dev)")
-        done = subprocess.run(["gcc", "-O2", "-o", target, HERE / "limit.c"], capture_output=True, text=True)
-        return str(target) if done.returncode == 0 else self.lacks("limit", done.stderr)
+            return self.lacks(name, "no gcc (apt-get install gcc libc6-dev)")
+        done = subprocess.run(["gcc", "-O2", "-o", target, HERE / f"{name}.c", "-lm"], capture_output=True, text=True)
+        return str(target) if done.returncode == 0 else self.lacks(name, done.stderr)
 
-    def start_peers(self, wanted):
+    def start_peers(self, wanted, room=USUAL):
         """Every peer that is installed."""
         makers = {"nginx": self.nginx, "haproxy": self.haproxy, "varnish": self.varnish}
         peers = []
@@ -139,28 +164,28 @@ class House:
             program = shutil.which({"varnish": "varnishd"}.get(name, name), path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
             if program is None:
                 self.lacks(name, f"not installed (apt-get install {name})")
-            elif server := make(program):
+            elif server := make(program, room):
                 peers.append(server)
         return peers
 
-    def nginx(self, program):
-        cache, plain = free_port(), free_port()
-        text = NGINX.format(**self.places("nginx"), cache=cache, plain=plain, origin=self.origin.ports["cache"], memory=self.memory)
+    def nginx(self, program, room):
+        cache, plain, called = free_port(), free_port(), f"nginx{room.name}"
+        text = NGINX.format(**self.places(called), cache=cache, plain=plain, origin=self.origin.ports["cache"], memory=self.memory / called, room=room)
         ports = {"cache": cache, "pass": plain}
-        return self.start("nginx", [program, "-c", self.config("nginx.conf", text)], self.cpu.server, ports, version=said(program, "-v"))
+        return self.start("nginx", [program, "-c", self.config(f"{called}.conf", text)], self.cpu.server, ports, version=said(program, "-v"), log=called)
 
-    def haproxy(self, program):
-        cache, plain, mixed = free_port(), free_port(), free_port()
-        text = HAPROXY.format(cache=cache, plain=plain, mixed=mixed, origin=self.origin.ports["cache"])
+    def haproxy(self, program, room):
+        cache, plain, mixed, called = free_port(), free_port(), free_port(), f"haproxy{room.name}"
+        text = HAPROXY.format(cache=cache, plain=plain, mixed=mixed, origin=self.origin.ports["cache"], room=room)
         ports = {"cache": cache, "pass": plain, "mixed": mixed}
-        return self.start("haproxy", [program, "-db", "-f", self.config("haproxy.cfg", text)], self.cpu.server, ports, version=said(program, "-v"))
+        return self.start("haproxy", [program, "-db", "-f", self.config(f"{called}.cfg", text)], self.cpu.server, ports, version=said(program, "-v"), log=called)
 
-    def varnish(self, program):
-        port, folder = free_port(), self.scratch / "varnish"
-        vcl = self.config("varnish.vcl", VARNISH.format(origin=self.origin.ports["cache"]))
-        command = [program, "-F", "-j", "none", "-n", str(folder), "-a", f"127.0.0.1:{port}", "-f", vcl, "-s", "malloc,512m"]
+    def varnish(self, program, room):
+        port, called = free_port(), f"varnish{room.name}"
+        vcl = self.config(f"{called}.vcl", VARNISH.format(origin=self.origin.ports["cache"]))
+        command = [program, "-F", "-j", "none", "-n", str(self.scratch / called), "-a", f"127.0.0.1:{port}", "-f", vcl, "-s", f"malloc,{room.varnish}"]
         command += ["-p", "thread_pools=1", "-p", "thread_pool_min=100", "-p", "thread_pool_max=1000"]
-        return self.start("varnish", command, self.cpu.server, {"cache": port}, version=said(program, "-V"))
+        return self.start("varnish", command, self.cpu.server, {"cache": port}, version=said(program, "-V"), log=called)
 
     def config(self, name, text):
         (self.scratch / name).write_text(text)
@@ -195,7 +220,7 @@ http {{
   access_log off; sendfile off; tcp_nodelay on; keepalive_requests 1000000000;
   client_body_temp_path {temp}; proxy_temp_path {temp}; fastcgi_temp_path {temp}; uwsgi_temp_path {temp}; scgi_temp_path {temp};
   open_file_cache max=10000 inactive=60s; open_file_cache_valid 60s;
-  proxy_cache_path {memory}/nginx levels=1:2 keys_zone=c:64m max_size=1g inactive=1h use_temp_path=off;
+  proxy_cache_path {memory} levels=1:2 keys_zone=c:{room.nginx} max_size={room.files} inactive=1h use_temp_path=off;
   proxy_http_version 1.1; proxy_set_header Connection "";
   upstream o {{ server 127.0.0.1:{origin}; keepalive 256; keepalive_requests 1000000000; }}
   server {{
@@ -217,7 +242,7 @@ defaults
   timeout server 60s
   timeout connect 5s
 cache c
-  total-max-size 512
+  total-max-size {room.haproxy}
   max-object-size 4000000
   max-age 3600
 frontend f

@@ -1,15 +1,10 @@
 -- Keys by Zipf's law (exponent 1), the same order in every run: rank = N^u for u in [0, 1).
---     wrk -s zipf.lua URL -- KEYS          draws
---     wrk -s zipf.lua URL -- KEYS FIRST    asks for each key in turn, from FIRST on
-local requests, turn, first, keys = {}, 0, nil, 100000
+--     wrk -s zipf.lua URL -- KEYS
+local requests, turn = {}, 0
 
 function init(args)
-   keys = tonumber(args[1]) or keys
-   first = tonumber(args[2])
-   turn = first or 0
-   if first then return end
    math.randomseed(42)
-   local made, scale = {}, math.log(keys)
+   local made, scale = {}, math.log(tonumber(args[1]))
    for i = 1, 200000 do
       local rank = math.floor(math.exp(math.random() * scale))
       made[rank] = made[rank] or wrk.format("GET", "/items/" .. rank)
@@ -19,6 +14,5 @@ end
 
 function request()
    turn = turn + 1
-   if first then return wrk.format("GET", "/items/" .. turn % keys) end
    return requests[turn % #requests + 1]
 end

@@ -16,6 +16,7 @@ pub mod invalidation;
 pub(crate) mod key;
 pub(crate) mod ledger;
 pub(crate) mod members;
+mod near;
 pub(crate) mod obstacle;
 pub(crate) mod packed;
 pub(crate) mod pins;

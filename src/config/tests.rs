@@ -1,12 +1,12 @@
 //! What [`load`] makes of whole configurations.
 
-use super::kind::Kind;
 use super::{Config, Faults, Place, Sources, load, schema};
+use crate::Settings;
 use crate::sidecar::settings::{Balance, Counted, Forwarded, ListenAddr, ServerSettings, Share, UpstreamSettings};
-use crate::{Invalidation, Settings};
-use std::time::Duration;
 
 mod json_schema;
+mod keys;
+mod rules;
 mod set;
 mod warm;
 
@@ -43,54 +43,6 @@ fn line(fault: &super::Fault) -> String {
     format!("{place}: {}: {}; {}", fault.key, fault.found, fault.fix)
 }
 
-/// Keys whose files are read with the configuration: tests/cli/upstream_tls.rs has such files.
-fn names_a_file(key: &schema::Key) -> bool {
-    matches!(key.path, "upstream.tls.ca" | "upstream.tls.certificate" | "upstream.tls.key")
-}
-
-/// The value of a key that is not its default, as TOML.
-fn other_value(key: &schema::Key) -> &'static str {
-    match (key.path, key.kind) {
-        ("server.listen", _) => "[\"[::1]:8081\"]",
-        ("server.trusted_proxies", _) => "[\"10.0.0.0/8\"]",
-        ("server.rate_limit.by" | "rules[].rate_limit.by", _) => "\"header:authorization\"",
-        ("admin.listen", _) => "\"127.0.0.1:9181\"",
-        ("admin.hosts", _) => "[\"warmfront.internal\"]",
-        ("upstream.urls", _) => "\"http://api\"",
-        ("upstream.forwarded", _) => "\"append\"",
-        ("upstream.http2", _) => "\"auto\"",
-        ("upstream.balance", _) => "\"header:x-user\"",
-        ("upstream.breaker.counts", _) => "\"5xx\"",
-        ("upstream.health.path", _) => "\"/other\"",
-        ("rules[].path" | "invalidate[].path", _) => "\"/other\"",
-        ("invalidate[].methods", _) => "[\"PUT\"]",
-        ("invalidate[].prefixes", _) => "[\"/other\"]",
-        ("rules[].ignore", _) => "[\"private\"]",
-        ("cache.max_object", _) => "\"1MiB\"",
-        ("server.http2" | "cache.heuristic" | "cache.cache_status", _) => "false",
-        ("warm.enabled" | "warm.on_startup" | "warm.groups[].enabled", _) => "false",
-        ("warm.time_zone", _) => "\"Europe/Berlin\"",
-        ("warm.hosts", _) => "[\"api\"]",
-        ("warm.groups[].schedule", _) => "[\"every 7m\"]",
-        ("warm.groups[].requests" | "warm.user.requests", _) => "[\"/other\"]",
-        ("warm.groups[].combos[].path", _) => "\"/other/{kind}\"",
-        ("warm.groups[].combos[].params", _) => "{ kind = \"other\" }",
-        ("warm.groups[].combos[].exclude", _) => "[{ page = 2 }]",
-        ("warm.groups[].sources[].url" | "warm.user.path", _) => "\"/other\"",
-        ("warm.groups[].sources[].select", _) => "\"/other\"",
-        ("warm.groups[].sources[].path", _) => "\"/other/{value}\"",
-        ("logs.format", _) => "\"pretty\"",
-        (_, Kind::Fraction) => "0.7",
-        (_, Kind::AnyMap) => "{ other = \"other\" }",
-        (_, Kind::Duration { .. }) => "\"7m\"",
-        (_, Kind::Size { .. }) => "\"128KiB\"",
-        (_, Kind::Bool) => "true",
-        (_, Kind::Integer { .. }) => "7",
-        (_, Kind::Text | Kind::Secret) => "\"other\"",
-        _ => "[\"other\"]",
-    }
-}
-
 #[test]
 fn an_upstream_alone_is_a_configuration_of_defaults() {
     let config = good("");
@@ -99,126 +51,6 @@ fn an_upstream_alone_is_a_configuration_of_defaults() {
     assert_eq!(config.cache, Settings::default());
     assert_eq!((config.admin.listen.to_string().as_str(), config.admin.token), ("127.0.0.1:9180", None));
     assert!(config.warnings.is_empty());
-}
-
-/// What each array of tables needs to be without faults.
-fn least(array: &str) -> Vec<&'static str> {
-    match array {
-        "rules[]" => vec!["path = \"/\""],
-        "invalidate[]" => vec!["path = \"/\"", "tags = [\"a\"]"],
-        "warm.groups[]" => vec!["name = \"g\"", "requests = [\"/\"]"],
-        "warm.groups[].combos[]" => vec!["path = \"/{kind}\"", "params = { kind = \"a\" }", "query = { page = [1, 2] }"],
-        "warm.groups[].sources[]" => vec!["url = \"/\"", "select = \"/*\"", "path = \"/{value}\""],
-        _ => Vec::new(),
-    }
-}
-
-/// A file in which `key` has its least and one in which it has another value.
-fn before_and_after(key: &schema::Key) -> (String, String) {
-    silent_and_said(key, other_value(key))
-}
-
-/// A file with the least that is around `key`, and one in which it has `value`.
-fn silent_and_said(key: &schema::Key, value: &str) -> (String, String) {
-    let (array, name) = key.path.rfind("[].").map_or(("", key.path), |at| (&key.path[..at + 2], &key.path[at + 3..]));
-    let upstream = if key.path == "upstream.urls" { "" } else { "upstream.urls = [\"http://127.0.0.1:9000\"]\n" };
-    let mut head = String::from(upstream);
-    for (at, _) in array.match_indices("[]") {
-        head += &format!("[[{}]]\n", array[..at].replace("[]", ""));
-        if at + 2 < array.len() {
-            head += &(least(&array[..at + 2]).join("\n") + "\n");
-        }
-    }
-    let others: Vec<_> = least(array).into_iter().filter(|line| !line.starts_with(&format!("{name} ="))).collect();
-    let before = if upstream.is_empty() {
-        "upstream.urls = [\"http://127.0.0.1:9000\"]\n".into()
-    } else {
-        format!("{head}{}\n", least(array).join("\n"))
-    };
-    let after = format!("{head}{}\n{name} = {value}\n", others.join("\n"));
-    // A group that is named must be there.
-    let group = if key.path == "invalidate[].groups" { "[[warm.groups]]\nname = \"other\"\nrequests = [\"/\"]\n" } else { "" };
-    (before + group, after + group)
-}
-
-#[test]
-fn every_key_of_this_version_changes_what_is_loaded() {
-    for key in schema::KEYS.iter().filter(|key| key.later.is_none() && !names_a_file(key)) {
-        let (before, changed) = before_and_after(key);
-        let read = |text: &str| file(text).unwrap_or_else(|faults| panic!("{text}\n{faults}"));
-        let (before, after) = (read(&before), read(&changed));
-        let unlike = before.server != after.server
-            || before.upstream != after.upstream
-            || before.cache != after.cache
-            || before.admin != after.admin
-            || before.warm != after.warm
-            || before.logs != after.logs;
-        assert!(unlike, "{changed}");
-    }
-}
-
-#[test]
-fn a_rule_takes_what_it_does_not_say_of_its_rate_from_that_of_all() {
-    let text = "[server]\nrate_limit = { per_second = 9, burst = 90, by = \"header:x-user\" }\n[[rules]]\npath = \"/a\"\nrate_limit.burst = 3\n\
-        [[rules]]\npath = \"/b\"\nrate_limit = { per_second = 1, by = \"client\" }\n[[rules]]\npath = \"/c\"\nrate_limit.per_second = 0\n[[rules]]\npath = \"/d\"\n";
-    let limits = good(text).server.rule_limits;
-    let of = |at: usize| {
-        limits[at].limit.as_ref().map(|limit| (limit.per_second, limit.burst, limit.by == crate::sidecar::settings::RateKey::Client))
-    };
-    assert_eq!([of(0), of(1), of(2), of(3)], [Some((9, 3, false)), Some((1, 0, true)), Some((0, 0, false)), None]);
-    assert!(faults("[server]\nrate_limit.by = \"user\"\n")[0].contains("\"user\" names no client; write \"client\""));
-    assert_eq!(good("[server]\nrate_limit.burst = 3\n").warnings.len(), 1);
-}
-
-#[test]
-fn every_variable_says_the_same_as_its_key() {
-    for key in schema::KEYS.iter().filter(|key| key.later.is_none() && !names_a_file(key)) {
-        let Some(name) = key.environment() else { continue };
-        let base = if key.path == "upstream.urls" { "" } else { "upstream.urls = [\"http://127.0.0.1:9000\"]\n" };
-        let value = other_value(key);
-        let plain = value.trim_matches(['[', ']']).trim_matches('"');
-        let plain = if key.path == "server.listen" { "[::1]:8081" } else { plain };
-        let mut by_file = file(&format!("{base}{} = {value}\n", key.path)).unwrap();
-        let mut by_env =
-            load(Sources { env: vec![(name.clone(), plain.into())], ..sources(base) }).unwrap_or_else(|faults| panic!("{faults}"));
-        (by_file.warnings, by_env.warnings) = (Vec::new(), Vec::new());
-        assert_eq!(by_file, by_env, "{name}");
-    }
-}
-
-#[test]
-fn the_whole_contract_is_known_and_acted_upon() {
-    let text = include_str!("../../examples/warmfront.toml");
-    let config = file(text).unwrap_or_else(|faults| panic!("{faults}"));
-    let keys: Vec<_> = config.warnings.iter().map(|fault| fault.key.as_str()).collect();
-    assert!(keys.is_empty(), "{keys:?}");
-    assert_eq!(config.cache.rules.len(), 3);
-    assert_eq!(config.cache.rules[0].ttl, Some(Duration::from_secs(300)));
-    assert_eq!(config.cache.rules[1].per_identity.as_ref().unwrap().header, "authorization");
-    assert!(config.cache.rules[2].pass);
-}
-
-/// Whether a value has something at `path`, in any member of its lists.
-fn has(value: &toml::Value, path: &str) -> bool {
-    let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
-    let below = |value: &toml::Value| rest.is_none_or(|rest| has(value, rest));
-    match name.strip_suffix("[]") {
-        Some(list) => value.get(list).and_then(toml::Value::as_array).is_some_and(|tables| tables.iter().any(below)),
-        None => value.get(name).is_some_and(below),
-    }
-}
-
-#[test]
-fn the_example_has_every_key() {
-    let lines = include_str!("../../examples/warmfront.toml").lines();
-    // [upstream.tls] stands in comments: its files are not there.
-    let is_key = |line: &str| {
-        line.starts_with("# [") || line.split_once(" = ").is_some_and(|(name, _)| !name.trim_start_matches("# ").contains(' '))
-    };
-    let text: Vec<&str> = lines.map(|line| line.strip_prefix("# ").filter(|_| is_key(line)).unwrap_or(line)).collect();
-    let example: toml::Value = toml::from_str(&text.join("\n")).unwrap();
-    let missing: Vec<_> = schema::KEYS.iter().map(|key| key.path).filter(|path| !has(&example, path)).collect();
-    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]
@@ -383,108 +215,6 @@ fn how_upstreams_are_chosen_and_judged_is_said_in_words_and_figures() {
     }
     let idle = good("breaker = { errors = 0, slow = \"1s\" }\n");
     assert!(idle.warnings[0].found.contains("is off"), "{:?}", idle.warnings);
-}
-
-#[test]
-fn rules_are_checked_each_and_together() {
-    let rules = "[[rules]]\nname = \"a\"\npath = \"api\"\nignore = [\"private\", \"no_store\", \"x\"]\n[[rules]]\nttl = \"5m\"\n\
-                 [[rules]]\nname = \"a\"\npath = \"/a\"\nper_identity = { header = \"a b\" }\n[[rules]]\nname = \"a\"\npath = \"/b\"\ntags = [\"\"]\nquery_ignore = [\"a*b\"]\n";
-    let found = faults(rules);
-    let starts: Vec<_> = found.iter().map(|line| line.split("; ").next().unwrap()).collect();
-    assert_eq!(
-        starts,
-        [
-            "3: rules[0].path: \"api\" is no path pattern",
-            "4: rules[0].ignore: \"no_store\" is nothing that can be ignored",
-            "4: rules[0].ignore: \"x\" is nothing that can be ignored",
-            "5: rules[1].path: is missing: a rule needs a path",
-            "10: rules[2].per_identity.header: \"a b\" is no name of a header",
-            "12: rules[3].name: \"a\" is already the name of rules[2] in line 9",
-            "14: rules[3].tags: \"\" is no tag",
-            "15: rules[3].query_ignore: \"a*b\" is no name of a query parameter",
-        ]
-    );
-    assert!(found[1].ends_with("did you mean \"no-store\"?"));
-}
-
-#[test]
-fn rules_that_do_nothing_are_warned_of() {
-    let found = warnings(
-        "[[rules]]\npath = \"/api/**\"\n[[rules]]\npath = \"/api/schools/**\"\n[[rules]]\npath = \"/x\"\npass = true\nttl = \"1s\"\n[[rules]]\npath = \"/y\"\noverride = true\n",
-    );
-    let starts: Vec<_> = found.iter().map(|line| line.split("; ").next().unwrap()).collect();
-    assert_eq!(
-        starts,
-        [
-            "4: rules[1].path: never matches: rules[0] (/api/**) in line 3 takes all of its paths",
-            "8: rules[2].ttl: does nothing: the rule passes, so nothing is stored",
-            "11: rules[3].override: does nothing without ttl, stale_while_revalidate or stale_if_error",
-        ]
-    );
-}
-
-#[test]
-fn what_changes_invalidate_is_loaded_with_its_defaults() {
-    let rules = "[[rules]]\npath = \"/a\"\ntags = [\"channels\"]\n";
-    let config = good(&format!(
-        "{rules}[[invalidate]]\npath = \"/b/**\"\ntags = [\"channels\", \"elsewhere\"]\nwarm = true\n\
-         [[invalidate]]\nmethods = [\"PUT\", \"LOCK\"]\npath = \"/c\"\nprefixes = [\"/x/\"]\ngroups = [\"primary\"]\n\
-         [[warm.groups]]\nname = \"primary\"\nrequests = [\"/\"]\n"
-    ));
-    let unknown = file("[[warm.groups]]\nname = \"primary\"\nrequests = [\"/\"]\n[[invalidate]]\npath = \"/b\"\ngroups = [\"primry\"]\n")
-        .unwrap_err();
-    assert!(unknown.to_string().contains("there is no warm group \"primry\"") && unknown.to_string().contains("did you mean \"primary\"?"));
-    let lock = http::Method::from_bytes(b"LOCK").unwrap();
-    let expected = [
-        Invalidation::path("/b/**").unwrap().tag("channels").tag("elsewhere").warm(),
-        Invalidation::path("/c").unwrap().methods([http::Method::PUT, lock]).prefix("/x/").group("primary"),
-    ];
-    assert_eq!((config.cache.invalidations.as_slice(), config.cache.smart_invalidation), (&expected[..], true));
-    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
-    let near = warnings(&format!("{rules}[[invalidate]]\npath = \"/b\"\ntags = [\"chanels\"]\n"));
-    assert_eq!(
-        near,
-        [
-            "6: invalidate[0].tags: no rule has the tag \"chanels\"; responses may still carry it in Cache-Tag or Surrogate-Key; did you mean \"channels\"?"
-        ]
-    );
-}
-
-#[test]
-fn what_changes_invalidate_is_checked() {
-    let text = "[[invalidate]]\nmethods = [\"GET\", \"post\", \"FROBNICATE\", \"a b\"]\npath = \"b\"\n[[invalidate]]\npath = \"/c\"\ntags = []\n\
-                [[invalidate]]\nmethods = []\nprefixes = [\"x\", \"/a?b\", \"/a/**\"]\ntags = [\"\"]\ngroups = [\"\"]\n[[invalidate]]\npath = \"/d\"\ntags = \"t\"\n";
-    let found = faults(text);
-    let starts: Vec<_> = found.iter().map(|line| line.split("; ").next().unwrap()).collect();
-    assert_eq!(
-        starts,
-        [
-            "1: invalidate[0]: invalidates nothing beyond what a change invalidates anyway",
-            "2: invalidate[0].methods: \"GET\" is safe: it changes nothing and never invalidates",
-            "2: invalidate[0].methods: \"post\" is no method that is known",
-            "2: invalidate[0].methods: \"FROBNICATE\" is no method that is known",
-            "2: invalidate[0].methods: \"a b\" is no method that is known",
-            "3: invalidate[0].path: \"b\" is no path pattern",
-            "4: invalidate[1]: invalidates nothing beyond what a change invalidates anyway",
-            "7: invalidate[2].path: is missing: a rule needs a path",
-            "8: invalidate[2].methods: an empty list: nothing would ever invalidate",
-            "9: invalidate[2].prefixes: \"x\" is no prefix of a path",
-            "9: invalidate[2].prefixes: \"/a?b\" is no prefix of a path",
-            "9: invalidate[2].prefixes: \"/a/**\" is no prefix of a path",
-            "10: invalidate[2].tags: \"\" is no tag",
-            "11: invalidate[2].groups: \"\" is no name of a group",
-            "14: invalidate[3].tags: found \"t\"",
-        ]
-    );
-    assert!(found[2].ends_with("did you mean \"POST\"? Methods are written in capitals"), "{}", found[2]);
-}
-
-#[test]
-fn a_rule_takes_what_it_does_not_say_of_queries_from_the_key_section() {
-    let config = good("[key]\nquery_ignore = [\"utm_*\"]\n[[rules]]\npath = \"/a\"\nquery_sort = true\n[[rules]]\npath = \"/b\"\n");
-    let key = config.cache.rules[0].key.as_ref().unwrap();
-    assert_eq!((key.query_sort, key.query_ignore.as_slice()), (true, &["utm_*".to_owned()][..]));
-    assert_eq!(config.cache.rules[1].key, None);
 }
 
 #[test]

@@ -82,19 +82,19 @@ pub(crate) fn from_stored<B>(stored: &Stored, client: &Client<'_>) -> Response<C
     response
 }
 
-/// The answer of a hit that leaves its fields to whoever writes them.
+/// The answer of a hit that leaves its fields and its content to whoever writes them.
 pub(crate) fn thin<B>(thin: Thin) -> Response<CacheBody<B>> {
-    let (status, body) = (thin.stored().head.status, thin.stored().body.clone());
-    let mut response = Response::new(CacheBody::thin(body, thin));
+    let status = thin.stored().head.status;
+    let mut response = Response::new(CacheBody::thin(thin));
     *response.status_mut() = status;
     response
 }
 
 /// Gives an answer without fields the map of its request, emptied: a server uses its room for the next request.
-pub(crate) fn lend_map<B>(response: &mut Response<B>, mut spare: HeaderMap) {
+pub(crate) fn lend_map<B>(response: &mut Response<B>, spare: &mut HeaderMap) {
     if response.headers().is_empty() {
         spare.clear();
-        *response.headers_mut() = spare;
+        std::mem::swap(response.headers_mut(), spare);
     }
 }
 

@@ -21,7 +21,7 @@ pin_project! {
     pub struct CacheBody<B> {
         #[pin]
         kind: Kind<B>,
-        // The head of the response, if its fields are not in the response.
+        // The answer, if neither its fields nor its content are in the response.
         thin: Option<Thin>,
         told: Option<Box<Told>>,
     }
@@ -80,13 +80,13 @@ impl<B> CacheBody<B> {
         Self { kind, thin: None, told: None }
     }
 
-    /// The stored body of a response without its fields.
-    pub(crate) fn thin(bytes: Bytes, thin: Thin) -> Self {
-        Self { thin: Some(thin), ..Self::stored(bytes, None) }
+    /// The empty body of a response that leaves everything to `thin`.
+    pub(crate) const fn thin(thin: Thin) -> Self {
+        Self { kind: Kind::Bytes { pieces: Pieces { next: None, more: None } }, thin: Some(thin), told: None }
     }
 
-    pub(crate) fn empty() -> Self {
-        Self::stored(Bytes::new(), None)
+    pub(crate) const fn empty() -> Self {
+        Self::of(Kind::Bytes { pieces: Pieces { next: None, more: None } })
     }
 
     pub(crate) fn stored(bytes: Bytes, trailers: Option<HeaderMap>) -> Self {
@@ -109,7 +109,11 @@ impl<B> CacheBody<B> {
 
     /// Bytes of a body that is there already.
     pub(crate) fn stored_length(&self) -> u64 {
-        if let Kind::Bytes { pieces } = &self.kind { pieces.left() } else { 0 }
+        match (&self.thin, &self.kind) {
+            (Some(thin), _) => thin.stored().body.len() as u64,
+            (None, Kind::Bytes { pieces }) => pieces.left(),
+            (None, _) => 0,
+        }
     }
 }
 

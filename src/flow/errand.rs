@@ -1,4 +1,8 @@
-//! One question to the origin: how it is put, and what its answer means for the cache.
+//! One question to the origin, and what its answer means for the cache.
+
+mod phrasing;
+
+pub(crate) use phrasing::{Phrasing, phrase};
 
 use crate::cache::admit::{Asked, Kept, NotStored, admit};
 use crate::cache::budget::Reserved;
@@ -15,6 +19,7 @@ use crate::cache::rules::Rule;
 use crate::cache::tags::ResponseTags;
 use crate::clock::Stamp;
 use crate::error::OriginFailure;
+use crate::flow::forwarding::Sight;
 use crate::flow::in_force::InForce;
 use crate::flow::shared::Shared;
 use crate::rfc::directives::RequestDirectives;
@@ -24,10 +29,7 @@ use crate::rfc::vary::Selector;
 use crate::rfc::{date, etag, freshen, hop};
 use crate::telemetry::Refusal;
 use bytes::Bytes;
-use http::header::{
-    AGE, CONTENT_LENGTH, DATE, ETAG, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
-    SET_COOKIE, TRAILER,
-};
+use http::header::{AGE, CONTENT_LENGTH, DATE, ETAG, LAST_MODIFIED, RANGE, SET_COOKIE, TRAILER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, response};
 use http_body::Body;
 use std::future::poll_fn;
@@ -63,8 +65,8 @@ pub(crate) struct Errand {
     pub(crate) began: Stamp,
     /// That of a warm request: what is learned is written down in it, and what its answer may not replace stays.
     pub(crate) intent: Option<Intent>,
-    /// The origin is told more than `asked` has: forwarding fields are put on behind the cache.
-    pub(crate) forwarded_later: bool,
+    /// How much of what the origin is told `asked` has.
+    pub(crate) sight: Sight,
 }
 
 /// What came of a question.
@@ -180,22 +182,6 @@ impl Errand {
         let Shared { groups, clock, .. } = &*self.shared;
         self.stored.as_ref().is_some_and(|stored| {
             stored.range().is_none() && may_cover_error(&stored.head.life(), stored.level(groups), &self.directives, clock.now())
-        })
-    }
-
-    /// The same question without our conditions, in case the answer to them makes no sense; `None` if none of ours are in it.
-    fn unconditional<B: Default>(&self, request: &Request<B>) -> Option<Request<B>> {
-        let ours = self.stored.as_ref().is_some_and(|stored| stored.head.has_validator());
-        (ours && self.phrasing != Phrasing::Verbatim).then(|| {
-            let mut again = Request::new(B::default());
-            *again.method_mut() = request.method().clone();
-            *again.uri_mut() = request.uri().clone();
-            *again.version_mut() = request.version();
-            *again.headers_mut() = request.headers().clone();
-            *again.extensions_mut() = request.extensions().clone();
-            again.headers_mut().remove(IF_NONE_MATCH);
-            again.headers_mut().remove(IF_MODIFIED_SINCE);
-            again
         })
     }
 
@@ -322,7 +308,7 @@ impl Errand {
         let kept = admit(&asked, parts, timing, &self.settings)?;
         if kept.vary.iter().any(is_written_by_a_proxy) {
             self.shared.forwarding.read(); // from the next request on, whoever has asked
-            if self.forwarded_later {
+            if self.sight.is_partial() {
                 return Err(NotStored::VaryForwarded);
             }
         }
@@ -364,38 +350,6 @@ where
 {
     poll_fn(|cx| inner.poll_ready(cx)).await?;
     inner.call(request).await
-}
-
-/// How the question differs from the client's request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phrasing {
-    /// For the whole representation, with our conditions instead of the client's.
-    Whole,
-    /// For the client's range, with our conditions instead of the client's.
-    Range,
-    /// Word for word.
-    Verbatim,
-}
-
-/// Rewrites the conditions of a request (RFC 9111 section 4.3.1).
-pub(crate) fn phrase(headers: &mut HeaderMap, phrasing: Phrasing, stored: Option<&Stored>) {
-    if phrasing == Phrasing::Verbatim {
-        return;
-    }
-    headers.remove(IF_NONE_MATCH);
-    headers.remove(IF_MODIFIED_SINCE);
-    if phrasing == Phrasing::Whole {
-        for name in [RANGE, IF_RANGE, IF_MATCH, IF_UNMODIFIED_SINCE] {
-            headers.remove(name);
-        }
-    }
-    let Some(stored) = stored else { return };
-    if let Some(etag) = stored.head.etag() {
-        headers.insert(IF_NONE_MATCH, etag);
-    }
-    if let Some(modified) = stored.head.fields.get(&LAST_MODIFIED) {
-        headers.insert(IF_MODIFIED_SINCE, modified);
-    }
 }
 
 /// Whether a 304 is about this stored response: it names no other entity tag, or none and no other date.

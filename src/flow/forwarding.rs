@@ -1,5 +1,6 @@
-//! Whether the cache must see the forwarding fields of requests.
+//! Whether the cache must see the forwarding fields of requests, and what it cannot tell of a request without them.
 
+use crate::cache::head::Head;
 use crate::cache::rules::{Identity, Rule};
 use crate::cache::settings::Settings;
 use crate::rfc::forwarding::is_written_by_a_proxy;
@@ -34,5 +35,32 @@ impl Forwarding {
     #[cfg(feature = "sidecar")]
     pub(crate) fn is_read(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How much of a request the cache sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sight {
+    /// All that the origin is told.
+    Whole,
+    /// All but its forwarding fields, which are put on behind the cache.
+    #[cfg_attr(not(feature = "sidecar"), expect(dead_code, reason = "only the sidecar puts fields on behind the cache"))]
+    BeforeForwarding,
+}
+
+impl Sight {
+    /// Whether the origin is told more.
+    pub(crate) const fn is_partial(self) -> bool {
+        matches!(self, Self::BeforeForwarding)
+    }
+
+    /// Whether it is not known of this request what a stored response was selected by (RFC 9111 section 4.1).
+    pub(crate) fn hides_selection(self, head: &Head) -> bool {
+        self.is_partial() && head.reads_forwarding()
+    }
+
+    /// Whether the identity that a rule asks for is not known of this request.
+    pub(crate) fn hides_identity(self, rule: &Rule) -> bool {
+        self.is_partial() && rule.identifies_by_forwarding()
     }
 }

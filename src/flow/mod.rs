@@ -6,7 +6,7 @@ mod change;
 mod combine;
 mod errand;
 pub(crate) mod flight;
-mod forwarding;
+pub(crate) mod forwarding;
 pub(crate) mod glance;
 pub(crate) mod in_force;
 mod pump;

@@ -1,33 +1,33 @@
 //! The way of a request that cannot be answered at once: lead a fill, follow one, or go alone.
 
+mod answers;
+
 use crate::cache::entry::Stored;
 use crate::cache::fate::{Failing, Fate};
 use crate::cache::groups::{Level, Membership};
 use crate::cache::head::Head;
 use crate::cache::intent::Intent;
 use crate::cache::key::Key;
-use crate::cache::policy::{Verdict, judge, may_cover_error};
-use crate::flow::answer::{self, Client};
+use crate::cache::policy::{Verdict, judge};
 use crate::flow::body::CacheBody;
 use crate::flow::errand::{Errand, Phrasing, phrase};
 use crate::flow::flight::{FlightKey, Landing, Seat, Ticket};
+use crate::flow::forwarding::Sight;
 use crate::flow::in_force::InForce;
 use crate::flow::pump::pump;
-use crate::flow::settle::{Led, Settled, fill, settle};
+use crate::flow::settle::{Settled, fill, settle};
 use crate::flow::shared::Shared;
-use crate::flow::spool::Reader;
 use crate::flow::tally::Tally;
 use crate::flow::visit;
 use crate::priority::Priority;
-use crate::problem;
-use crate::rfc::cache_status::{CACHE_STATUS, CacheStatus, Forward};
+use crate::rfc::cache_status::Forward;
 use crate::rfc::conditional;
 use crate::rfc::directives::RequestDirectives;
 use crate::rfc::vary::Selector;
-use crate::telemetry::{Outcome, Refusal, Source};
+use crate::telemetry::{Refusal, Source};
 use bytes::Bytes;
-use http::header::{AGE, RANGE};
-use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
+use http::header::RANGE;
+use http::{HeaderName, Method, Request, Response, StatusCode};
 use http_body::Body;
 use std::fmt::Display;
 use std::sync::Arc;
@@ -52,8 +52,7 @@ pub(crate) struct Visit<S, B> {
     pub(crate) intent: Option<Intent>,
     /// The count of a reader's request that has no answer yet.
     pub(crate) tally: Option<Arc<Tally>>,
-    /// As in [`Errand`].
-    pub(crate) forwarded_later: bool,
+    pub(crate) sight: Sight,
 }
 
 /// Whether a follower may use what the leader's fill brought.
@@ -101,42 +100,33 @@ where
         };
         let late = flight.has_landed();
         let Some(landing) = flight.landing().await else { break };
-        match landing {
-            Landing::Stream(spool) => match visit.boards(&spool.head, late) {
-                Boarding::Welcome => match spool.reader() {
-                    Some(reader) => return Ok(visit.collapsed_into(reader)),
-                    None => break,
-                },
-                Boarding::OtherFlight(other) => variant = other,
-                Boarding::Overtaken if first => {}
-                Boarding::Overtaken | Boarding::Alone => break,
-            },
-            Landing::Stored(stored) => match visit.boards(&stored.head, late) {
-                Boarding::Welcome => return Ok(visit.collapsed_onto(&stored)),
-                Boarding::OtherFlight(other) => variant = other,
-                Boarding::Overtaken if first => {}
-                Boarding::Overtaken | Boarding::Alone => break,
-            },
+        let boarding = match &landing {
+            Landing::Stream(spool) => visit.boards(&spool.head, late),
+            Landing::Stored(stored) => visit.boards(&stored.head, late),
             Landing::Alone => break,
             Landing::Failed(refusal) => {
                 if let Some(response) = visit.covered(None) {
                     visit.settle(Fate::Failed(refusal.map_or(Failing::Service, Failing::Refused)));
                     return Ok(response);
                 }
-                let Some(refusal) = refusal else { break };
+                let Some(refusal) = *refusal else { break };
                 if first && may_be_the_leaders_fault(refusal) {
                     continue;
                 }
                 return Ok(visit.fail(refusal));
             }
+        };
+        match boarding {
+            Boarding::Welcome => match visit.board(landing) {
+                Some(response) => return Ok(response),
+                None => break,
+            },
+            Boarding::OtherFlight(other) => variant = other,
+            Boarding::Overtaken if first => {}
+            Boarding::Overtaken | Boarding::Alone => break,
         }
     }
     visit.alone().await
-}
-
-/// What became of a warm request that shared somebody else's answer.
-fn collapsed(status: StatusCode) -> Fate {
-    if status.is_client_error() || status.is_server_error() { Fate::Failed(Failing::Status(status)) } else { Fate::Stored }
 }
 
 /// Failures that another request may not meet: those who waited try once more, as a group. Time-outs and refused connections are everybody's.
@@ -166,6 +156,10 @@ impl<S, B> Visit<S, B> {
         FlightKey { key: self.key.clone(), variant, reload }
     }
 
+    fn priority(&self) -> Option<&Priority> {
+        self.intent.as_ref().map(|intent| &intent.priority)
+    }
+
     /// The flight of the variant that this request wants, as far as what is stored tells.
     fn likely_variant(&self) -> u64 {
         self.shared.store.get_owned(&self.key).map_or(0, |resource| self.variant(resource.selecting_fields()))
@@ -185,8 +179,8 @@ impl<S, B> Visit<S, B> {
         if head.status == StatusCode::PARTIAL_CONTENT {
             return Boarding::Alone; // a part answers only requests for what is in it (RFC 9111 section 3.3)
         }
-        if self.forwarded_later && head.reads_forwarding() {
-            return Boarding::Alone; // by what it was selected is not known of this request
+        if self.sight.hides_selection(head) {
+            return Boarding::Alone;
         }
         if !head.is_selected_by(headers) {
             let fields = head.selector.as_ref().map_or(&[][..], |selector| selector.fields());
@@ -200,112 +194,6 @@ impl<S, B> Visit<S, B> {
             Verdict::Validate(cause) if cause.is_of_the_request() && !late => Boarding::Welcome,
             _ if level > Level::Valid => Boarding::Overtaken,
             Verdict::Validate(_) | Verdict::Stale { .. } | Verdict::Gone => Boarding::Alone,
-        }
-    }
-
-    fn client(&self, status: CacheStatus) -> Client<'_> {
-        Client {
-            method: self.request.method(),
-            headers: self.request.headers(),
-            now: self.shared.clock.now(),
-            conditional: true,
-            status: self.settings.cache_status.then_some(CacheStatus { name: super::NAME, ..status }),
-        }
-    }
-
-    fn forwarded(&self) -> CacheStatus {
-        CacheStatus { fwd: Some(self.why), ..CacheStatus::default() }
-    }
-
-    /// Counts a reader's request, which went to the origin for the reason that is known.
-    fn count(&self, outcome: Outcome) {
-        self.count_for(outcome, self.why.as_str());
-    }
-
-    /// Counts a reader's request, and remembers why it ended like this.
-    fn count_for(&self, outcome: Outcome, reason: &'static str) {
-        if let Some(tally) = &self.tally {
-            tally.count(outcome, Some(reason));
-        }
-    }
-
-    /// Writes down what became of a warm request that was answered otherwise than by a fill of its own.
-    fn settle(&self, fate: Fate) {
-        if let Some(intent) = &self.intent {
-            intent.settle(fate);
-        }
-    }
-
-    /// Counts a hit of a reader on something stored.
-    fn touch(&self, stored: &Stored) {
-        if self.intent.is_none() {
-            stored.touch(self.shared.clock.now());
-        }
-    }
-
-    fn priority(&self) -> Option<&Priority> {
-        self.intent.as_ref().map(|intent| &intent.priority)
-    }
-
-    fn collapsed_into<RB>(&self, reader: Reader) -> Outgoing<RB> {
-        self.count(Outcome::Collapsed);
-        self.settle(collapsed(reader.head().status));
-        answer::from_reader(reader, &self.client(CacheStatus { collapsed: true, ..self.forwarded() }))
-    }
-
-    fn collapsed_onto<RB>(&self, stored: &Stored) -> Outgoing<RB> {
-        self.count(Outcome::Collapsed);
-        self.settle(collapsed(stored.head.status));
-        self.touch(stored);
-        answer::from_stored(stored, &self.client(CacheStatus { collapsed: true, ..self.forwarded() }))
-    }
-
-    /// The stored response in place of an error, if its window allows it.
-    fn covered<RB>(&self, fwd_status: Option<u16>) -> Option<Outgoing<RB>> {
-        let now = self.shared.clock.now();
-        let stored = self.whole()?;
-        may_cover_error(&stored.head.life(), stored.level(&self.shared.groups), &self.directives, now)
-            .then(|| self.cover(stored, fwd_status))
-    }
-
-    fn cover<RB>(&self, stored: &Stored, fwd_status: Option<u16>) -> Outgoing<RB> {
-        self.count_for(Outcome::Stale, "stale-if-error");
-        self.touch(stored);
-        answer::from_stored(stored, &self.client(CacheStatus { fwd_status, detail: Some("stale-if-error"), ..self.forwarded() }))
-    }
-
-    /// The answer where the fill that this request relied on failed.
-    fn fail<RB>(&self, refusal: Refusal) -> Outgoing<RB> {
-        if self.must_validate() {
-            return self.refuse(Refusal::MustRevalidate, "the stored response must be validated, and the origin could not be asked");
-        }
-        self.refuse(refusal, "the request to the origin that this one waited for failed")
-    }
-
-    /// RFC 9111 section 5.2.2.2: what must be validated and cannot be is a 504.
-    fn must_validate(&self) -> bool {
-        self.stored.as_ref().is_some_and(|stored| stored.head.life().must_revalidate || stored.head.life().no_cache)
-    }
-
-    fn refuse<RB>(&self, refusal: Refusal, detail: &str) -> Outgoing<RB> {
-        let outcome = if refusal == Refusal::OnlyIfCached { Outcome::Refused } else { Outcome::Failed };
-        self.count_for(outcome, refusal.as_str());
-        if self.intent.is_none() {
-            self.shared.refusals.count(refusal);
-        }
-        self.settle(Fate::Failed(Failing::Refused(refusal)));
-        let mut response = problem::response(refusal, detail, self.request.headers()).map(|text| CacheBody::stored(text, None));
-        let fwd = (outcome == Outcome::Failed).then_some(self.why);
-        self.note(response.headers_mut(), CacheStatus { fwd, detail: Some(refusal.as_str()), ..CacheStatus::default() });
-        if *self.request.method() == Method::HEAD {
-            *response.body_mut() = CacheBody::empty();
-        }
-        response
-    }
-
-    fn note(&self, headers: &mut HeaderMap, status: CacheStatus) {
-        if self.settings.cache_status {
-            headers.append(&CACHE_STATUS, CacheStatus { name: super::NAME, ..status }.to_value());
         }
     }
 }
@@ -362,7 +250,7 @@ where
     fn landed_meanwhile(&self) -> Option<Arc<Stored>> {
         let resource = self.shared.store.get_owned(&self.key)?;
         let stored = resource.select(self.request.headers(), |_, _| false)?;
-        if self.forwarded_later && stored.head.reads_forwarding() {
+        if self.sight.hides_selection(&stored.head) {
             return None;
         }
         let same = self.stored.as_ref().is_some_and(|old| Arc::ptr_eq(old, stored));
@@ -417,7 +305,7 @@ where
             uri: parts.uri.clone(),
             began: self.shared.clock.now(),
             intent: self.intent.clone(),
-            forwarded_later: self.forwarded_later,
+            sight: self.sight,
         };
         if let Some(priority) = self.priority() {
             parts.extensions.insert(priority.clone());
@@ -427,54 +315,6 @@ where
         }
         phrase(&mut parts.headers, phrasing, self.stored.as_deref());
         (errand, Request::from_parts(parts, body))
-    }
-
-    /// The client's answer, once its own question has been answered.
-    fn finish(&self, led: Led<RB, S::Error>) -> Result<Outgoing<RB>, S::Error> {
-        Ok(match led {
-            Led::Stream { reader, extra, age } => {
-                self.count(Outcome::Miss);
-                let mut response = answer::from_reader(reader, &self.client(CacheStatus { stored: true, ..self.forwarded() }));
-                // This answer comes straight from the origin: only an Age that it had is right (RFC 9111 section 5.1).
-                response.headers_mut().remove(AGE);
-                age.into_iter().for_each(|age| drop(response.headers_mut().insert(AGE, age)));
-                append_all(response.headers_mut(), extra);
-                response
-            }
-            Led::Confirmed { stored, extra, shared } => {
-                self.count(Outcome::Revalidated);
-                let status = CacheStatus { fwd_status: Some(304), stored: shared, ..self.forwarded() };
-                self.touch(&stored);
-                let mut response = answer::from_stored(&stored, &self.client(status));
-                append_all(response.headers_mut(), extra);
-                response
-            }
-            Led::Covered { status } => match &self.stored {
-                Some(stored) => self.cover(stored, status),
-                None => self.refuse(Refusal::FillAborted, "the origin failed"),
-            },
-            Led::Pass { response, why } => {
-                self.count_for(Outcome::Miss, why.as_str());
-                let mut response = response.map(CacheBody::pass);
-                self.note(response.headers_mut(), CacheStatus { detail: Some(why.as_str()), ..self.forwarded() });
-                response
-            }
-            Led::Failed { response, refusal } => self.failed(response, refusal),
-            Led::Error(error) => {
-                self.count_for(Outcome::Failed, "service-error");
-                return Err(error);
-            }
-        })
-    }
-
-    fn failed(&self, response: Response<RB>, refusal: Refusal) -> Outgoing<RB> {
-        if self.must_validate() {
-            return self.fail(refusal);
-        }
-        self.count_for(Outcome::Failed, refusal.as_str());
-        let mut response = response.map(CacheBody::pass);
-        self.note(response.headers_mut(), CacheStatus { detail: Some(refusal.as_str()), ..self.forwarded() });
-        response
     }
 }
 
@@ -495,16 +335,6 @@ impl Drop for Unwanted {
     fn drop(&mut self) {
         if let Some(fill) = self.fill.take().filter(|_| self.priority.yields()) {
             fill.abort();
-        }
-    }
-}
-
-fn append_all(headers: &mut HeaderMap, extra: HeaderMap) {
-    let mut last = None;
-    for (name, value) in extra {
-        last = name.or(last);
-        if let Some(name) = &last {
-            headers.append(name.clone(), value);
         }
     }
 }

@@ -86,70 +86,95 @@ pub(crate) enum Settled<RB, E> {
 
 /// Draws the consequences of an answer: lands the flight, and remembers whether waiting for this key is worth it.
 pub(crate) fn settle<RB, E>(errand: &Errand, answer: Answer<RB, E>, ticket: Option<&Ticket>) -> Settled<RB, E> {
-    let Shared { predictor, unstored, clock, .. } = &*errand.shared;
-    let land = |landing| {
-        if let Some(ticket) = ticket {
-            ticket.land(landing);
-        }
-    };
-    let remember = |shareable: bool| {
-        if shareable {
-            predictor.forget(errand.key.hash_value());
-        } else {
-            predictor.remember(errand.key.hash_value(), clock.now());
-        }
-    };
-    let reusable = |head: &Head| head.life().left(clock.now()) > 0 && !head.life().no_cache;
+    let consequences = Consequences { errand, ticket };
     Settled::Led(match answer {
-        Answer::Keep(Keep { head, extra, age, range, length, reserved, body }) => {
-            remember(reusable(&head));
-            unstored.forget(errand.key.hash_value());
-            let (spool, reader) = Spool::new(head, length, reserved);
-            land(Landing::Stream(Arc::clone(&spool)));
-            let led = Led::Stream { reader, extra, age };
-            return Settled::Stream { led, spool, keep_body: body, range };
-        }
+        Answer::Keep(keep) => return consequences.keep(keep),
         Answer::Confirmed { stored, extra, shared } => {
-            if shared {
-                remember(reusable(&stored.head));
-            }
-            errand.settle(|| if shared { Fate::Unchanged } else { Fate::Uncacheable(NotStored::NoStore) });
-            land(if shared { Landing::Stored(Arc::clone(&stored)) } else { Landing::Alone });
+            consequences.confirm(&stored, shared);
             Led::Confirmed { stored, extra, shared }
         }
         Answer::Pass { response, why } => {
-            unstored.note(errand.key.hash_value(), why, clock.now());
-            let status = response.status();
-            let is_error = status.is_client_error() || status.is_server_error();
-            errand.settle(|| if is_error { Fate::Failed(Failing::Status(status)) } else { Fate::Uncacheable(why) });
-            // What answers the conditions or the range of one request says nothing about the answers to others.
-            let special = response.status() == StatusCode::NOT_MODIFIED || is_special(&errand.asked);
-            if !special && !why.is_of_the_request() {
-                remember(false);
-            }
-            if !special {
-                errand.outdate(response.status(), why);
-            }
-            land(Landing::Alone);
+            consequences.pass(response.status(), why);
             Led::Pass { response, why }
         }
         Answer::Covered { status, refusal } => {
-            errand.settle(|| {
-                let failing = status.map(Failing::Status).or(refusal.map(Failing::Refused));
-                Fate::Failed(failing.unwrap_or(Failing::Service))
-            });
-            land(Landing::Failed(refusal));
+            let failing = status.map(Failing::Status).or(refusal.map(Failing::Refused));
+            consequences.fail(failing.unwrap_or(Failing::Service), refusal);
             Led::Covered { status: status.map(|status| status.as_u16()) }
         }
         Answer::Failed { response, refusal } => {
-            errand.settle(|| Fate::Failed(Failing::Refused(refusal)));
-            land(Landing::Failed(Some(refusal)));
+            consequences.fail(Failing::Refused(refusal), Some(refusal));
             Led::Failed { response, refusal }
         }
         Answer::Error(error) => {
-            errand.settle(|| Fate::Failed(Failing::Service));
-            land(Landing::Failed(Some(Refusal::UpstreamClosed)));
+            consequences.fail(Failing::Service, Some(Refusal::UpstreamClosed));
             Led::Error(error)
         }
     })
+}
+
+/// What follows from the answer to an errand, for a warm request, for those who wait in its flight, and for those to come.
+struct Consequences<'a> {
+    errand: &'a Errand,
+    ticket: Option<&'a Ticket>,
+}
+
+impl Consequences<'_> {
+    fn keep<RB, E>(&self, keep: Keep<RB>) -> Settled<RB, E> {
+        let Keep { head, extra, age, range, length, reserved, body } = keep;
+        self.remember(self.is_reusable(&head));
+        self.errand.shared.unstored.forget(self.errand.key.hash_value());
+        let (spool, reader) = Spool::new(head, length, reserved);
+        self.land(Landing::Stream(Arc::clone(&spool)));
+        Settled::Stream { led: Led::Stream { reader, extra, age }, spool, keep_body: body, range }
+    }
+
+    fn confirm(&self, stored: &Arc<Stored>, shared: bool) {
+        if shared {
+            self.remember(self.is_reusable(&stored.head));
+        }
+        self.errand.settle(|| if shared { Fate::Unchanged } else { Fate::Uncacheable(NotStored::NoStore) });
+        self.land(if shared { Landing::Stored(Arc::clone(stored)) } else { Landing::Alone });
+    }
+
+    fn pass(&self, status: StatusCode, why: NotStored) {
+        let Shared { unstored, clock, .. } = &*self.errand.shared;
+        unstored.note(self.errand.key.hash_value(), why, clock.now());
+        let is_error = status.is_client_error() || status.is_server_error();
+        self.errand.settle(|| if is_error { Fate::Failed(Failing::Status(status)) } else { Fate::Uncacheable(why) });
+        // What answers the conditions or the range of one request says nothing about the answers to others.
+        let special = status == StatusCode::NOT_MODIFIED || is_special(&self.errand.asked);
+        if !special && !why.is_of_the_request() {
+            self.remember(false);
+        }
+        if !special {
+            self.errand.outdate(status, why);
+        }
+        self.land(Landing::Alone);
+    }
+
+    fn fail(&self, failing: Failing, refusal: Option<Refusal>) {
+        self.errand.settle(|| Fate::Failed(failing));
+        self.land(Landing::Failed(refusal));
+    }
+
+    fn land(&self, landing: Landing) {
+        if let Some(ticket) = self.ticket {
+            ticket.land(landing);
+        }
+    }
+
+    /// Whether an answer serves others than those who wait for it.
+    fn is_reusable(&self, head: &Head) -> bool {
+        head.life().left(self.errand.shared.clock.now()) > 0 && !head.life().no_cache
+    }
+
+    fn remember(&self, shareable: bool) {
+        let Shared { predictor, clock, .. } = &*self.errand.shared;
+        if shareable {
+            predictor.forget(self.errand.key.hash_value());
+        } else {
+            predictor.remember(self.errand.key.hash_value(), clock.now());
+        }
+    }
 }

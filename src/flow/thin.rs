@@ -1,6 +1,6 @@
-//! The head of a hit, not yet made into a map of fields.
+//! The answer of a hit as it is stored, not yet made into a map of fields and a body.
 //!
-//! Whoever writes HTTP/1 itself, as the sidecar does, needs no map: the lines of a stored response are kept as they go onto the wire, and building a map
+//! Whoever writes HTTP/1 itself, as the sidecar does, needs neither: the lines of a stored response are kept as they go onto the wire, and building a map
 //! from them, only to have a server take it apart again, is the larger part of what a hit costs. Everybody else gets the map.
 
 use crate::cache::entry::Stored;
@@ -11,7 +11,7 @@ use crate::rfc::cache_status::CacheStatus;
 use crate::rfc::number::MAX_DELTA_SECONDS;
 use http::{Method, StatusCode};
 
-/// The head of a fresh hit with a body: the stored fields but for `Content-Length`, which whoever writes the body knows, and what is ours.
+/// A fresh hit with a body: the stored fields but for `Content-Length`, which is that of the body, and what is ours.
 #[derive(Debug)]
 pub(crate) struct Thin {
     stored: Chosen,
@@ -24,10 +24,10 @@ pub(crate) struct Thin {
 }
 
 impl Thin {
-    /// The head for a plain GET that `stored` answers while it is fresh.
+    /// The answer to a plain GET that `stored` answers while it is fresh.
     ///
     /// # Errors
-    /// The answer depends on more than that.
+    /// It depends on more than that.
     pub(crate) fn of(stored: Chosen, method: &Method, glance: Glance, now: Stamp, cache_status: bool) -> Result<Self, Chosen> {
         let head = &stored.head;
         let plain = *method == Method::GET && !glance.conditional && stored.is_plain();
@@ -39,12 +39,12 @@ impl Thin {
         Ok(Self { age, ttl: life.left(now).div_euclid(1000), cache_status, stored })
     }
 
-    /// What it is the head of.
+    /// What is answered with.
     pub(crate) fn stored(&self) -> &Stored {
         &self.stored
     }
 
-    /// Writes the lines as they go onto the wire, each with its CRLF.
+    /// Writes the lines but for `Content-Length` as they go onto the wire, each with its CRLF.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.stored.head.fields.lines());
         out.extend_from_slice(b"age: ");
@@ -63,8 +63,8 @@ impl Thin {
     }
 }
 
-/// The body of an answer that may have come without the fields of its head.
+/// The body of an answer that may have come without the fields of its head, and without its content.
 pub(crate) trait MayBeThin {
-    /// The head that is missing. The fields of the response are empty then.
+    /// What is missing. The response has no fields, or few, and its body is at its end.
     fn take_thin(&mut self) -> Option<Thin>;
 }

@@ -2,7 +2,7 @@
 
 use crate::cache::entry::Stored;
 use crate::cache::freshness::Timing;
-use crate::cache::groups::{Level, Membership};
+use crate::cache::groups::Level;
 use crate::cache::key::Key;
 use crate::cache::policy::may_cover_error;
 use crate::cache::settings::Settings;
@@ -11,6 +11,7 @@ use crate::flow::answer::{self, Client};
 use crate::flow::body::CacheBody;
 use crate::flow::change::Change;
 use crate::flow::errand::{Errand, Keep, Phrasing, call, is_covered_status};
+use crate::flow::forwarding::Sight;
 use crate::flow::glance::Glance;
 use crate::flow::in_force::InForce;
 use crate::flow::pump::pump;
@@ -45,8 +46,7 @@ pub(crate) struct Handover<S, B> {
     pub(crate) request: Request<B>,
     pub(crate) inner: S,
     pub(crate) tally: Arc<Tally>,
-    /// As in [`Errand`].
-    pub(crate) forwarded_later: bool,
+    pub(crate) sight: Sight,
 }
 
 /// Hands a request on and draws the consequences of its answer.
@@ -57,16 +57,15 @@ where
     RB: Body<Data = Bytes> + Send + 'static,
     RB::Error: Display,
 {
-    let Handover { shared, settings, rule, why, detail, key, stored, mut request, mut inner, tally, forwarded_later } = handover;
+    let Handover { shared, settings, rule, why, detail, key, stored, mut request, mut inner, tally, sight } = handover;
     tally.mark(request.extensions_mut());
-    let method = request.method().clone();
-    let learns = key.is_some() || !method::is_safe(&method);
-    let asked = learns.then(|| (request.uri().clone(), request.headers().clone()));
+    let learns = key.is_some() || !method::is_safe(request.method());
+    let question = learns.then(|| Question::of(&request));
     // The groups before the question: a purge that comes while it is answered must find them.
     let member = key.as_ref().map(|key| shared.groups.enlist(key, rule.and_then(|rule| settings.rules.get(rule))));
     let born = shared.groups.now();
     let requested = shared.clock.now();
-    let mut response = match call(&mut inner, request).await {
+    let response = match call(&mut inner, request).await {
         Ok(response) => response,
         Err(error) => {
             tally.count(Outcome::Failed, Some("service-error"));
@@ -75,18 +74,11 @@ where
     };
     let failure = response.extensions().get::<OriginFailure>().copied();
     let failed = failure.is_some();
-    if let (Some(stored), Some((_, headers))) = (stored.filter(|_| failed || is_covered_status(response.status())), &asked) {
+    if let (Some(stored), Some(question)) = (stored.filter(|_| failed || is_covered_status(response.status())), &question) {
         let fwd_status = (!failed).then(|| response.status().as_u16());
         let status =
             CacheStatus { name: super::NAME, fwd: Some(why), fwd_status, detail: Some("stale-if-error"), ..CacheStatus::default() };
-        let client = Client {
-            method: &method,
-            headers,
-            now: shared.clock.now(),
-            conditional: true,
-            status: settings.cache_status.then_some(status),
-        };
-        if let Some(covered) = covered(&shared, &stored, &client) {
+        if let Some(covered) = covered(&shared, &settings, &stored, question, status) {
             tally.count(Outcome::Stale, Some("stale-if-error"));
             return Ok(covered);
         }
@@ -96,81 +88,102 @@ where
         None => tally.count(Outcome::Pass, Some(detail.unwrap_or(why.as_str()))),
     }
     let status = CacheStatus { name: super::NAME, fwd: Some(why), detail, ..CacheStatus::default() };
-    let Some((uri, headers)) = asked.filter(|_| !failed) else {
-        note(&settings, response.headers_mut(), status);
-        return Ok(response.map(CacheBody::pass));
-    };
+    let Some(question) = question.filter(|_| !failed) else { return Ok(passed(response, &settings, status)) };
     let timing = Timing { requested, received: shared.clock.now() };
-    let headers = Arc::new(headers);
-    let mut errand = key.zip(member).map(|(key, member)| {
-        let directives = visit::directives(&headers, Glance::at(&headers));
-        errand(&shared, &settings, rule, key, member, born, &method, Arc::clone(&headers), directives, uri.clone(), forwarded_later)
-    });
-    if !method::is_safe(&method) && (response.status().is_success() || response.status().is_redirection()) {
-        let (request, response) = (&headers, response.headers());
-        let change = Change::new(&shared, &settings, &method, &uri, request, response);
-        // The answer to a POST is newer than the invalidation that it causes itself, and than no other one: those that have come are found here,
-        // those to come have higher numbers.
-        if let Some(errand) = errand.as_mut().filter(|errand| !errand.is_overtaken(response)) {
-            errand.born = change.sequence();
-        }
-        change.invalidate();
-    }
-    if let Some(errand) = errand {
-        if method == Method::HEAD {
-            learn_from_head(&errand, &response, timing);
-        } else if method == Method::POST && response.status().is_success() {
-            return Ok(match errand.keep(response, timing) {
-                Ok(keep) => keep_answer(errand, &settings, keep, CacheStatus { stored: true, ..status }),
-                Err((mut response, _)) => {
-                    note(&settings, response.headers_mut(), status);
-                    response.map(CacheBody::pass)
-                }
-            });
-        }
-    }
-    note(&settings, response.headers_mut(), status);
-    Ok(response.map(CacheBody::pass))
-}
-
-/// The stored response in place of an error, if its window allows it (RFC 5861 section 4).
-fn covered<RB>(shared: &Shared, stored: &Stored, client: &Client<'_>) -> Option<Response<CacheBody<RB>>> {
-    let directives = visit::directives(client.headers, Glance::at(client.headers));
-    let allowed = stored.range().is_none() && may_cover_error(&stored.head.life(), stored.level(&shared.groups), &directives, client.now);
-    allowed.then(|| answer::from_stored(stored, client))
-}
-
-#[expect(clippy::too_many_arguments, reason = "the fields of one struct, gathered in one place")]
-fn errand(
-    shared: &Arc<Shared>,
-    settings: &Arc<InForce>,
-    rule: Option<usize>,
-    key: Key,
-    member: Membership,
-    born: u64,
-    method: &Method,
-    asked: Arc<HeaderMap>,
-    directives: RequestDirectives,
-    uri: Uri,
-    forwarded_later: bool,
-) -> Errand {
-    Errand {
-        shared: Arc::clone(shared),
-        settings: Arc::clone(settings),
+    let errand = key.zip(member).map(|(key, member)| Errand {
+        shared: Arc::clone(&shared),
+        settings: Arc::clone(&settings),
         rule,
         key,
         member,
         born,
-        method: method.clone(),
-        asked,
-        directives,
+        method: question.method.clone(),
+        asked: Arc::clone(&question.headers),
+        directives: question.directives(),
         stored: None,
         phrasing: Phrasing::Verbatim,
-        uri,
+        uri: question.uri.clone(),
         began: shared.clock.now(),
         intent: None,
-        forwarded_later,
+        sight,
+    });
+    Ok(learn(&shared, &settings, &question, errand, response, timing, status))
+}
+
+/// What is remembered of a request whose answer says something about what is stored.
+struct Question {
+    method: Method,
+    uri: Uri,
+    headers: Arc<HeaderMap>,
+}
+
+impl Question {
+    fn of<B>(request: &Request<B>) -> Self {
+        Self { method: request.method().clone(), uri: request.uri().clone(), headers: Arc::new(request.headers().clone()) }
     }
+
+    fn directives(&self) -> RequestDirectives {
+        visit::directives(&self.headers, Glance::at(&self.headers))
+    }
+}
+
+/// Draws the consequences of the origin's answer: what a change has put out of date, and what a HEAD or a POST tells for later GETs.
+fn learn<RB>(
+    shared: &Shared,
+    settings: &Settings,
+    question: &Question,
+    mut errand: Option<Errand>,
+    response: Response<RB>,
+    timing: Timing,
+    status: CacheStatus,
+) -> Response<CacheBody<RB>>
+where
+    RB: Body<Data = Bytes> + Send + 'static,
+    RB::Error: Display,
+{
+    let Question { method, uri, headers } = question;
+    if !method::is_safe(method) && (response.status().is_success() || response.status().is_redirection()) {
+        let change = Change::new(shared, settings, method, uri, headers, response.headers());
+        // The answer to a POST is newer than the invalidation that it causes itself, and than no other one: those that have come are found here,
+        // those to come have higher numbers.
+        if let Some(errand) = errand.as_mut().filter(|errand| !errand.is_overtaken(response.headers())) {
+            errand.born = change.sequence();
+        }
+        change.invalidate();
+    }
+    match errand {
+        Some(errand) if *method == Method::HEAD => learn_from_head(&errand, &response, timing),
+        Some(errand) if *method == Method::POST && response.status().is_success() => {
+            return match errand.keep(response, timing) {
+                Ok(keep) => keep_answer(errand, settings, keep, CacheStatus { stored: true, ..status }),
+                Err((response, _)) => passed(response, settings, status),
+            };
+        }
+        _ => {}
+    }
+    passed(response, settings, status)
+}
+
+/// The answer as it came, with what this cache says of it.
+fn passed<RB>(mut response: Response<RB>, settings: &Settings, status: CacheStatus) -> Response<CacheBody<RB>> {
+    note(settings, response.headers_mut(), status);
+    response.map(CacheBody::pass)
+}
+
+/// The stored response in place of an error, if its window allows it (RFC 5861 section 4).
+fn covered<RB>(
+    shared: &Shared,
+    settings: &Settings,
+    stored: &Stored,
+    question: &Question,
+    status: CacheStatus,
+) -> Option<Response<CacheBody<RB>>> {
+    let now = shared.clock.now();
+    let status = settings.cache_status.then_some(status);
+    let client = Client { method: &question.method, headers: &question.headers, now, conditional: true, status };
+    let level = stored.level(&shared.groups);
+    let allowed = stored.range().is_none() && may_cover_error(&stored.head.life(), level, &question.directives(), now);
+    allowed.then(|| answer::from_stored(stored, &client))
 }
 
 /// RFC 9110 section 9.3.3: the answer to a POST that names the target itself is stored for later GETs.
@@ -200,7 +213,7 @@ fn learn_from_head<RB>(errand: &Errand, response: &Response<RB>, timing: Timing)
     let store = &errand.shared.store;
     let Some(resource) = store.get_owned(&errand.key) else { return };
     let Some(stored) = resource.select(&errand.asked, |_, _| false).filter(|stored| stored.head.status == StatusCode::OK) else { return };
-    if errand.forwarded_later && stored.head.reads_forwarding() {
+    if errand.sight.hides_selection(&stored.head) {
         return;
     }
     match head_updates(&stored.head.fields.to_map(), response.headers(), Some(stored.body.len() as u64)) {

@@ -3,11 +3,12 @@
 use crate::cache::entry::Stored;
 use crate::cache::key::{self, KeyBuf, KeyParts, normalise_target, origin_of};
 use crate::cache::policy::{Verdict, judge};
-use crate::cache::resource::Chosen;
+use crate::cache::resource::{Chosen, Resource};
 use crate::cache::rules::Rule;
 use crate::cache::settings::Settings;
 use crate::clock::Stamp;
 use crate::flow::answer::part_answers;
+use crate::flow::forwarding::Sight;
 use crate::flow::glance::Glance;
 use crate::flow::shared::Shared;
 use crate::rfc::cache_status::Forward;
@@ -61,20 +62,20 @@ pub(crate) fn match_rule(settings: &Settings, path: &str) -> Option<usize> {
     settings.rules.iter().position(|rule| rule.matches(path))
 }
 
-/// Decides about the cache's part in a request. `has_body`: it has content, which no key knows (a "fat GET"). `forwarded_later`: it has no forwarding fields yet; a
-/// rule that reads an identity from one of them has come into force since it was begun. `resolved`: its target and its `Host` are known to name one host.
+/// Decides about the cache's part in a request. `has_body`: it has content, which no key knows (a "fat GET"). `sight`: where it hides an identity, the rule that
+/// reads it has come into force since the request was begun. `resolved`: its target and its `Host` are known to name one host.
 pub(crate) fn route(
     parts: &Parts,
     glance: Glance,
     settings: &Settings,
     rule: Option<&Rule>,
     has_body: bool,
-    forwarded_later: bool,
+    sight: Sight,
     resolved: bool,
 ) -> Route {
     if !settings.enabled {
         Route::Pass(Forward::Bypass, Some("disabled"))
-    } else if rule.is_some_and(|rule| rule.pass || forwarded_later && rule.identifies_by_forwarding()) {
+    } else if rule.is_some_and(|rule| rule.pass || sight.hides_identity(rule)) {
         Route::Pass(Forward::Bypass, Some("rule"))
     } else if !matches!(parts.method, Method::GET | Method::HEAD) {
         Route::Pass(Forward::Method, None)
@@ -111,12 +112,12 @@ pub(crate) fn directives(headers: &HeaderMap, glance: Glance) -> RequestDirectiv
     if glance.directives { RequestDirectives::read(headers) } else { RequestDirectives::default() }
 }
 
-/// What of all that is stored for the key is the one for this request, whatever its age.
+/// What of all that is `stored` for its key is the one for this request, whatever its age.
 ///
 /// # Errors
 /// Why there is none.
-pub(crate) fn choose(shared: &Shared, key: &KeyBuf, parts: &Parts) -> Result<Chosen, Forward> {
-    let resource = shared.store.get(key).ok_or(Forward::UriMiss)?;
+pub(crate) fn choose(stored: Option<Resource>, parts: &Parts) -> Result<Chosen, Forward> {
+    let resource = stored.ok_or(Forward::UriMiss)?;
     let headers = &parts.headers;
     resource.choose(headers, |head, part| part_answers(head, part, &parts.method, headers)).map_err(|resource| {
         let partial = resource.variants().iter().any(|stored| stored.range().is_some() && stored.head.is_selected_by(headers));
@@ -167,29 +168,22 @@ pub(crate) fn is_handed_on(method: &Method, directives: &RequestDirectives) -> b
     *method == Method::HEAD && !directives.only_if_cached
 }
 
-/// Looks up what is stored and judges it.
-/// `forwarded_later`: the request has no forwarding fields yet, so that what is selected by those cannot be for it.
-pub(crate) fn look_up(
-    shared: &Shared,
-    key: &KeyBuf,
-    parts: &Parts,
-    directives: &RequestDirectives,
-    now: Stamp,
-    forwarded_later: bool,
-) -> Found {
-    let stored = match choose(shared, key, parts) {
-        Ok(stored) if forwarded_later && stored.head.reads_forwarding() => {
-            shared.forwarding.read();
-            return Found::Ask { why: Forward::VaryMiss, stored: None };
-        }
-        Ok(stored) => stored,
+/// Looks up what is stored and judges it. What is selected by something that is out of `sight` cannot be for this request.
+pub(crate) fn look_up(shared: &Shared, key: &KeyBuf, parts: &Parts, directives: &RequestDirectives, now: Stamp, sight: Sight) -> Found {
+    let chosen = match choose(shared.store.find(key, now), parts) {
+        Ok(chosen) => chosen,
         Err(why) => return Found::Ask { why, stored: None },
     };
+    let stored = chosen.stored();
+    if sight.hides_selection(&stored.head) {
+        shared.forwarding.read();
+        return Found::Ask { why: Forward::VaryMiss, stored: None };
+    }
     let verdict = judge(&stored.head.life(), stored.level(&shared.groups), directives, now);
     match verdict {
-        Verdict::Fresh => Found::Fresh(stored),
-        Verdict::Stale { refresh } => Found::Stale(Arc::clone(stored.stored()), refresh),
-        Verdict::Validate(_) => Found::Ask { why: forward(verdict), stored: Some(Arc::clone(stored.stored())) },
+        Verdict::Fresh => Found::Fresh(chosen),
+        Verdict::Stale { refresh } => Found::Stale(Arc::clone(stored), refresh),
+        Verdict::Validate(_) => Found::Ask { why: forward(verdict), stored: Some(Arc::clone(stored)) },
         Verdict::Gone => Found::Ask { why: forward(verdict), stored: None },
     }
 }

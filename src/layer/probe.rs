@@ -5,6 +5,7 @@ use crate::cache::groups::Level;
 use crate::cache::key::{Key, KeyBuf};
 use crate::cache::obstacle::Obstacle;
 use crate::cache::site::Site;
+use crate::flow::forwarding::Sight;
 use crate::flow::glance::Glance;
 use crate::flow::shared::Shared;
 use crate::flow::visit::{self, Found, Route};
@@ -50,14 +51,14 @@ impl Cache {
         let settings = self.shared.settings.load();
         let (mut parts, ()) = request.into_parts();
         let rule = visit::match_rule(&settings, parts.uri.path()).and_then(|rule| settings.rules.get(rule));
-        if let Route::Pass(_, why) = visit::route(&parts, Glance::at(&parts.headers), &settings, rule, false, false, false) {
+        if let Route::Pass(_, why) = visit::route(&parts, Glance::at(&parts.headers), &settings, rule, false, Sight::Whole, false) {
             let pass = rule.filter(|rule| rule.pass).map(|rule| Obstacle::Pass { rule: Arc::clone(&rule.name) });
             return Foreseen { obstacle: pass.or(Some(Obstacle::Bypass(why.unwrap_or("method")))), found: None };
         }
         let obstacle = Obstacle::of(rule, &parts.headers);
         let found = look.then(|| {
             let key = visit::key_for(&self.shared, &settings, rule, &mut parts);
-            visit::look_up(&self.shared, &key, &parts, &RequestDirectives::default(), self.shared.clock.now(), false)
+            visit::look_up(&self.shared, &key, &parts, &RequestDirectives::default(), self.shared.clock.now(), Sight::Whole)
         });
         Foreseen { obstacle, found }
     }

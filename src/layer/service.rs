@@ -5,11 +5,13 @@ use crate::cache::entry::Stored;
 use crate::cache::fate::Fate;
 use crate::cache::intent::Intent;
 use crate::cache::key::KeyBuf;
-use crate::cache::settings::Settings;
+use crate::cache::resource::Chosen;
+use crate::cache::rules::Rule;
 use crate::cache::wish::{Nominee, Wish};
-use crate::clock::{Moment, Stamp};
+use crate::clock::Moment;
 use crate::flow::answer::{self, Client};
 use crate::flow::body::CacheBody;
+use crate::flow::forwarding::Sight;
 use crate::flow::glance::Glance;
 use crate::flow::in_force::InForce;
 use crate::flow::serve::{Visit, serve};
@@ -24,6 +26,7 @@ use crate::rfc::directives::RequestDirectives;
 use crate::rfc::method;
 use crate::telemetry::Outcome;
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Method, Request, Response, Version};
 use http_body::Body;
 use std::fmt::Display;
@@ -41,14 +44,14 @@ pub struct CacheService<S> {
     shared: Arc<Shared>,
     /// Whether the sidecar is in front: hits leave the fields of their heads to it, and it has made the target and `Host` of each request agree.
     thin: bool,
-    /// Whether requests get their forwarding fields behind us: what varies by those cannot be told apart here.
-    forwarded_later: bool,
+    /// How much is seen of requests here.
+    sight: Sight,
 }
 
 impl<S> CacheService<S> {
     /// Puts `cache` around `inner`.
     pub fn new(inner: S, cache: Cache) -> Self {
-        Self { inner, shared: cache.into_shared(), thin: false, forwarded_later: false }
+        Self { inner, shared: cache.into_shared(), thin: false, sight: Sight::Whole }
     }
 
     /// The same, for a server that [takes the heads of hits](crate::flow::thin::MayBeThin) as they are stored.
@@ -57,10 +60,10 @@ impl<S> CacheService<S> {
         Self { thin: true, ..self }
     }
 
-    /// What is behind it, to be changed. `forwarded_later`: requests get their forwarding fields there.
+    /// What is behind it, to be changed. `sight`: what there is to see of requests before they get there.
     #[cfg(feature = "sidecar")]
-    pub(crate) fn behind(&mut self, forwarded_later: bool) -> &mut S {
-        self.forwarded_later = forwarded_later;
+    pub(crate) fn behind(&mut self, sight: Sight) -> &mut S {
+        self.sight = sight;
         &mut self.inner
     }
 
@@ -96,72 +99,60 @@ where
         let rule = visit::match_rule(&settings, parts.uri.path());
         let matched = rule.and_then(|rule| settings.rules.get(rule));
         let glance = Glance::at(&parts.headers);
-        let route = visit::route(&parts, glance, &settings, matched, !body.is_end_stream(), self.forwarded_later, self.thin);
+        let begun = Begun { settings: &settings, rule, began, glance };
+        let route = visit::route(&parts, glance, &settings, matched, !body.is_end_stream(), self.sight, self.thin);
         if let Route::Pass(why, detail) = route {
-            if let Some(intent) = intent {
-                intent.settle(Fate::Uncacheable(NotStored::Pass));
-                return ResponseFuture::ready(Response::new(CacheBody::empty()));
-            }
-            // The answer to a POST may be one for later GETs; the POST itself is sent on as it came.
-            let stores = parts.method == Method::POST && why == Forward::Method;
-            let key = stores.then(|| visit::key_for(&self.shared, &settings, matched, &mut parts.clone()));
-            let handing = Handing { why, detail, key, stored: None, began };
-            return self.hand_over(&settings, Request::from_parts(parts, body), rule, handing);
+            return self.pass(&begun, parts, body, intent, why, detail);
         }
         let key = visit::key_for(&self.shared, &settings, matched, &mut parts);
         let directives = visit::directives(&parts.headers, glance);
-        let now = began.stamp();
-        let found = visit::look_up(&self.shared, &key, &parts, &directives, now, self.forwarded_later);
+        let found = visit::look_up(&self.shared, &key, &parts, &directives, began.stamp(), self.sight);
         if let Some(intent) = intent {
-            return self.warm(&settings, Request::from_parts(parts, body), rule, &key, directives, found, intent);
+            return self.warm(&begun, Request::from_parts(parts, body), &key, directives, found, intent);
         }
         match found {
-            Found::Fresh(stored) => {
-                let hits = stored.touch(now);
-                self.shared.hosts.note_hit(hits, &stored.head.key);
-                if self.shared.wishes.wants(hits) {
-                    self.nominate(&key, stored.stored());
-                }
-                let thin = if self.thin && parts.version != Version::HTTP_2 {
-                    Thin::of(stored, &parts.method, glance, now, settings.cache_status)
-                } else {
-                    Err(stored)
-                };
-                let mut response = match thin {
-                    Ok(thin) => answer::thin(thin),
-                    Err(stored) => answer::from_stored(&stored, &client(&settings, &parts, glance, now, None)),
-                };
-                let ending = (Outcome::Hit, None);
-                answered_at_once(&self.shared, &settings, rule, ending, began, (&parts, glance.traced), key.hash_value(), &mut response);
-                answer::lend_map(&mut response, parts.headers);
-                ResponseFuture::ready(response)
-            }
+            Found::Fresh(stored) => self.fresh(&begun, &mut parts, &key, stored),
             Found::Stale(stored, refresh) => {
-                stored.touch(now);
-                let detail = if refresh { "stale-while-revalidate" } else { "max-stale" };
-                let mut response = answer::from_stored(&stored, &client(&settings, &parts, glance, now, Some(detail)));
-                let ending = (Outcome::Stale, Some(detail));
-                answered_at_once(&self.shared, &settings, rule, ending, began, (&parts, glance.traced), key.hash_value(), &mut response);
+                let response = self.stale(&begun, &parts, &key, &stored, refresh);
                 if refresh {
                     let request = Request::from_parts(parts, body);
-                    self.visit(&settings, request, rule, &key, directives, Found::Ask { why: Forward::Stale, stored: Some(stored) })
-                        .refresh_behind();
+                    let found = Found::Ask { why: Forward::Stale, stored: Some(stored) };
+                    self.visit(&begun, request, &key, directives, found).refresh_behind();
                 }
                 ResponseFuture::ready(response)
             }
-            Found::Ask { why, stored } if visit::is_handed_on(&parts.method, &directives) => self.hand_over(
-                &settings,
-                Request::from_parts(parts, body),
-                rule,
-                Handing { why, detail: None, key: Some(key), stored, began },
-            ),
+            Found::Ask { why, stored } if visit::is_handed_on(&parts.method, &directives) => {
+                self.hand_over(&begun, Request::from_parts(parts, body), Handing { why, detail: None, key: Some(key), stored })
+            }
             found @ Found::Ask { .. } => {
                 let request = Request::from_parts(parts, body);
                 let tally = Tally::new(&self.shared, &settings, rule, began, &request, Some(key.hash_value()));
-                let visit = self.visit(&settings, request, rule, &key, directives, found);
+                let visit = self.visit(&begun, request, &key, directives, found);
                 ResponseFuture::slow(told(serve(Visit { tally: Some(Arc::clone(&tally)), ..visit }), tally))
             }
         }
+    }
+}
+
+/// What is known of a request before its way is chosen.
+struct Begun<'a> {
+    /// Those under which its key is built: a reload in between must not judge it by other rules.
+    settings: &'a Arc<InForce>,
+    rule: Option<usize>,
+    began: Moment,
+    glance: Glance,
+}
+
+impl Begun<'_> {
+    fn rule(&self) -> Option<&Rule> {
+        self.settings.rules.get(self.rule?)
+    }
+
+    fn client<'a>(&self, parts: &'a Parts, detail: Option<&'static str>) -> Client<'a> {
+        let status = CacheStatus { name: crate::flow::NAME, hit: true, detail, ..CacheStatus::default() };
+        let status = self.settings.cache_status.then_some(status);
+        let now = self.began.stamp();
+        Client { method: &parts.method, headers: &parts.headers, now, conditional: self.glance.conditional, status }
     }
 }
 
@@ -171,25 +162,64 @@ struct Handing {
     detail: Option<&'static str>,
     key: Option<KeyBuf>,
     stored: Option<Arc<Stored>>,
-    began: Moment,
 }
 
 /// Takes the intent of a warm request: a cache behind this one is asked as any origin is.
-fn take_intent(parts: &mut http::request::Parts) -> Option<Intent> {
+fn take_intent(parts: &mut Parts) -> Option<Intent> {
     if parts.extensions.is_empty() { None } else { parts.extensions.remove() }
 }
 
-/// `settings` are those under which the key was built: a reload in between must not judge it by other rules.
 impl<S> CacheService<S> {
-    fn visit<B>(
+    /// The answer that is stored and fresh.
+    fn fresh<RB, E>(&self, begun: &Begun<'_>, parts: &mut Parts, key: &KeyBuf, stored: Chosen) -> ResponseFuture<RB, E>
+    where
+        RB: Body<Data = Bytes>,
+    {
+        let now = begun.began.stamp();
+        let hits = stored.touch(now);
+        self.shared.hosts.note_hit(hits, &stored.head.key);
+        if self.shared.wishes.wants(hits) {
+            self.nominate(key, stored.stored());
+        }
+        let thin = if self.thin && parts.version != Version::HTTP_2 {
+            Thin::of(stored, &parts.method, begun.glance, now, begun.settings.cache_status)
+        } else {
+            Err(stored)
+        };
+        let mut response = match thin {
+            Ok(thin) => answer::thin(thin),
+            Err(stored) => answer::from_stored(&stored, &begun.client(parts, None)),
+        };
+        self.tell(begun, parts, key, (Outcome::Hit, None), &mut response);
+        answer::lend_map(&mut response, &mut parts.headers);
+        ResponseFuture::ready(response)
+    }
+
+    /// The answer that is stored and stale, and still good enough.
+    fn stale<RB>(&self, begun: &Begun<'_>, parts: &Parts, key: &KeyBuf, stored: &Stored, refresh: bool) -> Response<CacheBody<RB>>
+    where
+        RB: Body<Data = Bytes>,
+    {
+        stored.touch(begun.began.stamp());
+        let detail = Some(if refresh { "stale-while-revalidate" } else { "max-stale" });
+        let mut response = answer::from_stored(stored, &begun.client(parts, detail));
+        self.tell(begun, parts, key, (Outcome::Stale, detail), &mut response);
+        response
+    }
+
+    fn tell<RB: Body>(
         &self,
-        settings: &Arc<InForce>,
-        request: Request<B>,
-        rule: Option<usize>,
+        begun: &Begun<'_>,
+        parts: &Parts,
         key: &KeyBuf,
-        directives: RequestDirectives,
-        found: Found,
-    ) -> Visit<S, B>
+        ending: (Outcome, Option<&'static str>),
+        response: &mut Response<CacheBody<RB>>,
+    ) {
+        let Begun { settings, rule, began, glance } = *begun;
+        answered_at_once(&self.shared, settings, rule, ending, began, (parts, glance.traced), key.hash_value(), response);
+    }
+
+    fn visit<B>(&self, begun: &Begun<'_>, request: Request<B>, key: &KeyBuf, directives: RequestDirectives, found: Found) -> Visit<S, B>
     where
         S: Clone,
     {
@@ -200,8 +230,8 @@ impl<S> CacheService<S> {
         };
         Visit {
             shared: Arc::clone(&self.shared),
-            settings: Arc::clone(settings),
-            rule,
+            settings: Arc::clone(begun.settings),
+            rule: begun.rule,
             key: key.to_key(),
             directives,
             why,
@@ -210,17 +240,15 @@ impl<S> CacheService<S> {
             inner: self.inner.clone(),
             intent: None,
             tally: None,
-            forwarded_later: self.forwarded_later,
+            sight: self.sight,
         }
     }
 
     /// Has a good copy stored. What is good enough stays; nothing is taken away before its replacement is there.
-    #[expect(clippy::too_many_arguments, reason = "what `call` has found out")]
     fn warm<B, RB>(
         &self,
-        settings: &Arc<InForce>,
+        begun: &Begun<'_>,
         request: Request<B>,
-        rule: Option<usize>,
         key: &KeyBuf,
         directives: RequestDirectives,
         found: Found,
@@ -242,7 +270,7 @@ impl<S> CacheService<S> {
             let client = Client { method: request.method(), headers: request.headers(), now, conditional: true, status: None };
             return ResponseFuture::ready(answer::from_stored(stored, &client));
         }
-        let visit = self.visit(settings, request, rule, key, directives, found);
+        let visit = self.visit(begun, request, key, directives, found);
         ResponseFuture::slow(serve(Visit { intent: Some(intent), ..visit }))
     }
 
@@ -259,13 +287,35 @@ impl<S> CacheService<S> {
         }
     }
 
-    fn hand_over<B, RB>(
+    /// Hands on what the cache has no part in. Nothing can be warmed by that.
+    fn pass<B, RB>(
         &self,
-        settings: &Arc<InForce>,
-        request: Request<B>,
-        rule: Option<usize>,
-        handing: Handing,
+        begun: &Begun<'_>,
+        parts: Parts,
+        body: B,
+        intent: Option<Intent>,
+        why: Forward,
+        detail: Option<&'static str>,
     ) -> ResponseFuture<RB, S::Error>
+    where
+        S: Service<Request<B>, Response = Response<RB>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Send + 'static,
+        B: Send + 'static,
+        RB: Body<Data = Bytes> + Send + 'static,
+        RB::Error: Display,
+    {
+        if let Some(intent) = intent {
+            intent.settle(Fate::Uncacheable(NotStored::Pass));
+            return ResponseFuture::ready(Response::new(CacheBody::empty()));
+        }
+        // The answer to a POST may be one for later GETs; the POST itself is sent on as it came.
+        let stores = parts.method == Method::POST && why == Forward::Method;
+        let key = stores.then(|| visit::key_for(&self.shared, begun.settings, begun.rule(), &mut parts.clone()));
+        self.hand_over(begun, Request::from_parts(parts, body), Handing { why, detail, key, stored: None })
+    }
+
+    fn hand_over<B, RB>(&self, begun: &Begun<'_>, request: Request<B>, handing: Handing) -> ResponseFuture<RB, S::Error>
     where
         S: Service<Request<B>, Response = Response<RB>> + Clone + Send + 'static,
         S::Future: Send,
@@ -276,7 +326,8 @@ impl<S> CacheService<S> {
     {
         let changes = !method::is_safe(request.method());
         let key = handing.key.as_ref().map(KeyBuf::hash_value);
-        let tally = Tally::new(&self.shared, settings, rule, handing.began, &request, key);
+        let Begun { settings, rule, began, .. } = *begun;
+        let tally = Tally::new(&self.shared, settings, rule, began, &request, key);
         let handover = hand_over(Handover {
             shared: Arc::clone(&self.shared),
             settings: Arc::clone(settings),
@@ -288,7 +339,7 @@ impl<S> CacheService<S> {
             request,
             inner: self.inner.clone(),
             tally: Arc::clone(&tally),
-            forwarded_later: self.forwarded_later,
+            sight: self.sight,
         });
         let handover = told(handover, tally);
         // What a change has changed must be invalidated even if its client does not wait for the answer.
@@ -305,16 +356,4 @@ async fn to_its_end<T: Send + 'static>(future: impl Future<Output = T> + Send + 
             Err(_) => std::future::pending().await, // the runtime is going down
         },
     }
-}
-
-fn client<'a>(
-    settings: &Settings,
-    parts: &'a http::request::Parts,
-    glance: Glance,
-    now: Stamp,
-    detail: Option<&'static str>,
-) -> Client<'a> {
-    let status = CacheStatus { name: crate::flow::NAME, hit: true, detail, ..CacheStatus::default() };
-    let status = settings.cache_status.then_some(status);
-    Client { method: &parts.method, headers: &parts.headers, now, conditional: glance.conditional, status }
 }

@@ -2,6 +2,7 @@
 
 use crate::body::RequestBody;
 use crate::error::BoxError;
+use crate::flow::forwarding::Sight;
 use crate::flow::thin::MayBeThin;
 use crate::layer::CacheService;
 use crate::sidecar::forwarded::Peer;
@@ -60,7 +61,8 @@ impl Attend for Upstream {
 
 impl<S: Attend> Attend for CacheService<S> {
     fn attend(&mut self, peer: Option<&Arc<Peer>>) {
-        self.behind(peer.is_some()).attend(peer);
+        let sight = if peer.is_some() { Sight::BeforeForwarding } else { Sight::Whole };
+        self.behind(sight).attend(peer);
     }
 
     fn reads_forwarding(&self) -> bool {

@@ -139,12 +139,12 @@ impl Exchange {
         self.offer.take()
     }
 
-    /// The response that is about to begin leaves these fields to the wire.
+    /// The response that is about to begin leaves this to the wire.
     pub(super) fn leave(&self, thin: Thin) {
         self.thin.put(thin);
     }
 
-    /// The fields that the wire must write into the head that comes next.
+    /// What the wire must write for the head that comes next.
     pub(super) fn take_thin(&self) -> Option<Thin> {
         self.thin.take()
     }

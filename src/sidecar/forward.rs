@@ -168,7 +168,7 @@ pub(super) fn answered<B: Answer>(seat: Arc<Seat>, response: Response<B>, asked:
     thin_or_full(seat, response, asked)
 }
 
-/// A response of the service: the head of a hit is left to the wire, any other is made fit for the client.
+/// A response of the service: a hit is left to the wire, any other is made fit for the client.
 fn thin_or_full<B: Answer>(seat: Arc<Seat>, mut response: Response<B>, asked: Asked) -> Outgoing<B> {
     match response.body_mut().take_thin() {
         Some(thin) => {

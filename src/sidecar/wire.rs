@@ -6,8 +6,9 @@
 
 mod doze;
 mod faces;
+mod unsent;
+mod writing;
 
-use crate::flow::thin::Thin;
 use crate::sidecar::alarm::Alarm;
 use crate::sidecar::exchange::Exchange;
 use crate::sidecar::farewell::Farewell;
@@ -16,20 +17,19 @@ use crate::sidecar::live::{Answer, Live, Settings, Watched};
 use crate::sidecar::offer::part_offer;
 use crate::sidecar::refuse;
 use crate::sidecar::scan::{Progress, Scan};
-use crate::sidecar::splice::{Spliced, splice};
 use crate::sidecar::stream::Socket;
 use crate::telemetry::{Outcome, Refusal};
 use arc_swap::cache::Cache;
 use bytes::{Buf as _, BytesMut};
 use doze::{DOZE_AFTER, room_for};
-use smallvec::SmallVec;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::ReadBuf;
 use tokio::time::Instant;
+use unsent::Unsent;
 
 /// An uploader may be silent for so many times `server.header_timeout` (30 s by default) between two pieces of a body.
 pub(super) const BODY_SILENCE: u32 = 3;
@@ -49,8 +49,8 @@ pub(super) struct Wire<T: Socket> {
     surplus: BytesMut,
     /// A scanned head that came in pieces or is larger than hyper's buffer.
     head: BytesMut,
-    /// What hyper has given us to write and the socket has not taken yet: the end of a head that was put together here.
-    unsent: BytesMut,
+    /// What hyper takes for written, and the socket has not taken yet.
+    unsent: Unsent,
     /// A head is with hyper and its response is not written yet.
     busy: bool,
     wait: Wait,
@@ -87,7 +87,7 @@ impl<T: Socket> Wire<T> {
         let mut settings = Cache::new(Watched(live.clone()));
         let max_head = settings.load().server.max_header_bytes;
         let (room, scan) = (room_for(max_head), Scan::new(max_head));
-        let (surplus, head, unsent) = (early, BytesMut::new(), BytesMut::new());
+        let (surplus, head, unsent) = (early, BytesMut::new(), Unsent::default());
         let wait = Wait::Head(since);
         let (upload, reading, alarm) = (Pace::default(), Pace::default(), Alarm::new());
         Self {
@@ -149,25 +149,9 @@ impl<T: Socket> Wire<T> {
             match progress {
                 Progress::Held => self.hold(buf, start, from_surplus),
                 Progress::Head { used } => {
-                    self.open();
-                    let mut held = self.scan.take_held();
-                    if let Some(empty) = self.scan.take_upgrade() {
-                        let whole = match (&*held, from_surplus) {
-                            ([], true) => &self.surplus[..used],
-                            ([], false) => &buf.filled()[start..start + used],
-                            (held, _) => held,
-                        };
-                        let (kept, offered) = part_offer(whole, empty);
-                        held = kept;
-                        offered.into_iter().for_each(|offered| self.exchange.offer(offered));
-                    }
-                    if !held.is_empty() {
-                        // The last piece is in `held` as well.
-                        self.split(buf, start, used, from_surplus, true);
-                        self.head = held;
+                    if !self.let_head_in(buf, start, used, from_surplus) {
                         continue;
                     }
-                    self.split(buf, start, used, from_surplus, false);
                     return Poll::Ready(Ok(()));
                 }
                 Progress::Body { used } => {
@@ -185,6 +169,29 @@ impl<T: Socket> Wire<T> {
                 }
             }
         }
+    }
+
+    /// A head is complete; whether hyper sees it now: one that came in pieces is given to it from `self.head`.
+    fn let_head_in(&mut self, buf: &mut ReadBuf<'_>, start: usize, used: usize, from_surplus: bool) -> bool {
+        self.open();
+        let mut held = self.scan.take_held();
+        if let Some(empty) = self.scan.take_upgrade() {
+            let whole = match (&*held, from_surplus) {
+                ([], true) => &self.surplus[..used],
+                ([], false) => &buf.filled()[start..start + used],
+                (held, _) => held,
+            };
+            let (kept, offered) = part_offer(whole, empty);
+            held = kept;
+            offered.into_iter().for_each(|offered| self.exchange.offer(offered));
+        }
+        let in_pieces = !held.is_empty();
+        // The last piece is in `held` as well.
+        self.split(buf, start, used, from_surplus, in_pieces);
+        if in_pieces {
+            self.head = held;
+        }
+        !in_pieces
     }
 
     /// All the bytes belong to a head that is not complete: hyper does not see them yet.
@@ -233,6 +240,9 @@ impl<T: Socket> Wire<T> {
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
         if buf.filled().len() == start {
             let ended = *self.ended.get_or_insert_with(Instant::now);
+            if self.stuck.is_some() || !self.unsent.is_empty() {
+                return Poll::Pending; // writing will tell whether it has gone
+            }
             return if self.alarm.passed(cx, ended + HALF_CLOSED) { Poll::Ready(Ok(())) } else { Poll::Pending };
         }
         self.surplus.extend_from_slice(&buf.filled()[start..]);
@@ -320,73 +330,6 @@ impl<T: Socket> Wire<T> {
             Some(farewell) => farewell.poll(&mut self.io, &mut self.alarm, cx).map(|()| Ok(())),
             None => Poll::Ready(Ok(())),
         }
-    }
-
-    /// What a write came to; a client that reads nothing for `server.idle_timeout`, or for so long in all less than `server.min_body_rate`, is given up.
-    fn wrote(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(outcome) = &written {
-            if let Some(since) = self.stuck.take() {
-                let floor = self.settings.load().server.min_body_rate;
-                self.reading.moved(since.elapsed(), outcome.as_ref().map_or(0, |bytes| *bytes), floor);
-            }
-            return written;
-        }
-        let since = *self.stuck.get_or_insert_with(Instant::now);
-        let settings = self.settings.load();
-        let due = since + self.reading.left(settings.server.idle_timeout, settings.server.min_body_rate);
-        if !self.is_tunnel && self.alarm.passed(cx, due) {
-            self.live.count(Refusal::StalledReader);
-            self.exchange.break_off();
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        Poll::Pending
-    }
-
-    /// Writes `bufs` with the fields of `thin` in their head. What the socket does not take of the head is kept, and written before anything else.
-    fn write_thin(&mut self, cx: &mut Context<'_>, thin: &Thin, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let (io, unsent) = (&mut self.io, &mut self.unsent);
-        let written = splice(thin, bufs, |spliced| {
-            let Spliced { piece, rest, covers } = spliced;
-            let polled = if rest.is_empty() {
-                Pin::new(io).poll_write(cx, piece)
-            } else {
-                let all: SmallVec<[IoSlice<'_>; 8]> =
-                    std::iter::once(IoSlice::new(piece)).chain(rest.iter().map(|buf| IoSlice::new(buf))).collect();
-                Pin::new(io).poll_write_vectored(cx, &all)
-            };
-            let taken = match polled {
-                Poll::Ready(Ok(taken)) => taken,
-                Poll::Ready(Err(error)) => return Err(error),
-                Poll::Pending => 0, // `poll_flush` comes next, and waits
-            };
-            unsent.extend_from_slice(&piece[taken.min(piece.len())..]);
-            Ok(covers + taken.saturating_sub(piece.len()))
-        });
-        Poll::Ready(written.unwrap_or_else(|| Err(io::Error::other("a head was expected"))))
-    }
-
-    /// Until the socket has taken what is unsent.
-    fn send_unsent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.unsent.is_empty() {
-            let written = Pin::new(&mut self.io).poll_write(cx, &self.unsent);
-            match ready!(self.wrote(cx, written))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                taken => self.unsent.advance(taken),
-            }
-        }
-        if self.unsent.capacity() > 0 {
-            self.unsent = BytesMut::new();
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Nothing more is written once the farewell has begun.
-    fn may_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.farewell.is_some() {
-            ready!(self.say_farewell(cx))?;
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
-        }
-        self.send_unsent(cx)
     }
 }
 

@@ -1,169 +1,23 @@
-//! The public face of warming: a plan, a warmer that runs it, a guard that ends it, and a handle to talk to it.
+//! The handle to a warmer: what it may be asked.
 
 use crate::cache::Site;
 use crate::cache::groups::Level;
 use crate::cache::wish::Rewarm;
-use crate::clock::{Clock, Stamp};
 use crate::layer::{Cache, Explanation};
 use crate::telemetry::Trigger;
 use crate::warm::ask::Ask;
-use crate::warm::books::{Books, Job, Run};
+use crate::warm::books::{Books, Run};
 use crate::warm::fault::PlanFault;
-use crate::warm::fetch::{Fetch, Through};
-use crate::warm::group::Group;
-use crate::warm::report::{Cause, Fates, Outcome, Progress, Report, RunReport};
+use crate::warm::report::{Cause, Report};
 use crate::warm::rewarm;
-use crate::warm::runner::{Command, How, Parts, Runner};
+use crate::warm::runner::{Command, How};
 use crate::warm::settings::WarmSettings;
 use crate::warm::survey::{self, Survey};
-use bytes::Bytes;
-use http::{Request, Response, Uri};
-use http_body::Body;
+use crate::warm::view::JobView;
+use http::Uri;
 use std::fmt;
-use std::fmt::Display;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
-use tower_service::Service;
-
-/// Commands that may wait.
-const COMMANDS: usize = 256;
-
-/// What is warmed in which cache.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    cache: Cache,
-    settings: WarmSettings,
-    default_host: Site,
-    clock: Clock,
-}
-
-impl Plan {
-    /// An empty plan for `cache`: it refreshes ahead what is hit often, and nothing else.
-    #[must_use]
-    pub fn new(cache: &Cache) -> Self {
-        let clock = cache.shared().clock.clone();
-        Self { cache: cache.clone(), settings: WarmSettings::default(), default_host: Site::localhost(), clock }
-    }
-
-    /// Takes all settings at once; groups that were added before are gone.
-    #[must_use]
-    pub fn settings(mut self, settings: WarmSettings) -> Self {
-        self.settings = settings;
-        self
-    }
-
-    /// The settings so far.
-    #[must_use]
-    pub fn settings_so_far(&self) -> &WarmSettings {
-        &self.settings
-    }
-
-    /// Adds a group.
-    #[must_use]
-    pub fn group(mut self, group: Group) -> Self {
-        self.settings.groups.push(group);
-        self
-    }
-
-    /// Adds a host that readers name: a stored response belongs to its host and scheme. See [`WarmSettings::hosts`].
-    #[must_use]
-    pub fn host(mut self, host: Site) -> Self {
-        self.settings.hosts.push(host);
-        self
-    }
-
-    /// The host to warm for as long as nobody has named one and no reader has come. Default `localhost`.
-    #[must_use]
-    pub fn default_host(mut self, host: &Site) -> Self {
-        self.default_host = host.clone();
-        self
-    }
-}
-
-/// Warms a cache through the service that readers use.
-///
-/// `service` is the one with the cache's layer in it, or anything around that: a whole axum `Router`.
-pub struct Warmer {
-    fetch: Arc<dyn Fetch>,
-    plan: Plan,
-}
-
-impl Warmer {
-    /// A warmer of `plan` through `service`.
-    pub fn new<S, B, RB>(service: S, plan: Plan) -> Self
-    where
-        S: Service<Request<B>, Response = Response<RB>> + Clone + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Send,
-        B: Default + Send + 'static,
-        RB: Body<Data = Bytes> + Send + 'static,
-        RB::Error: Display + Send,
-    {
-        Self { fetch: Arc::new(Through::new(service)), plan }
-    }
-
-    /// Starts to warm, in a task of its own on the current runtime.
-    ///
-    /// # Errors
-    /// The plan makes no sense: a group of it, or two with one name.
-    pub fn spawn(self) -> Result<Guard, PlanFault> {
-        let Self { fetch, plan: Plan { cache, settings, default_host, clock } } = self;
-        settings.check()?;
-        cache.shared().forwarding.follow_user(settings.user.as_ref().map(|user| &user.identity));
-        let books = Books::new(settings);
-        let (commands, receiver) = mpsc::channel(COMMANDS);
-        let (stop, stopped) = watch::channel(false);
-        let warm = Warm { cache: cache.clone(), books: Arc::clone(&books), commands, default_host: default_host.clone() };
-        let parts = Parts { fetch, cache, books, clock, default_host, commands: receiver };
-        // Here, not in the task: whoever asks right after this finds everything in the books.
-        let runner = Runner::new(parts);
-        let task = tokio::spawn(runner.run(stopped));
-        Ok(Guard { warm, stop, task: Some(task) })
-    }
-}
-
-impl fmt::Debug for Warmer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Warmer").field("plan", &self.plan).finish_non_exhaustive()
-    }
-}
-
-/// As long as it lives, warming goes on. Dropping it ends everything: schedules, runs, refresh-ahead. What is stored stays.
-#[derive(Debug)]
-#[must_use = "dropping it ends warming"]
-pub struct Guard {
-    warm: Warm,
-    stop: watch::Sender<bool>,
-    task: Option<tokio::task::JoinHandle<()>>,
-}
-
-impl Guard {
-    /// A handle to talk to the warmer.
-    #[must_use]
-    pub fn handle(&self) -> Warm {
-        self.warm.clone()
-    }
-
-    /// The reports: at the start and end of each run, and a few times a second while something runs.
-    #[must_use]
-    pub fn reports(&self) -> watch::Receiver<Arc<Report>> {
-        self.warm.reports()
-    }
-
-    /// Ends warming and waits until it has ended: runs under way are cancelled.
-    pub async fn stop(mut self) {
-        self.stop.send_replace(true);
-        if let Some(task) = self.task.take() {
-            let _ = task.await; // a panic in it has been reported by the runtime
-        }
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.stop.send_replace(true);
-    }
-}
 
 /// A handle to a warmer. Cheap to clone. When the warmer has ended, nothing it is asked for happens.
 #[derive(Clone, Debug)]
@@ -192,21 +46,12 @@ impl fmt::Display for UnknownGroup {
 
 impl std::error::Error for UnknownGroup {}
 
-/// Runs that were asked for together.
-#[derive(Clone, Debug)]
-pub struct JobView {
-    job: Arc<Job>,
-}
-
-/// One run of a job.
-#[derive(Clone, Debug)]
-pub struct RunView {
-    run: Arc<Run>,
-    /// Whether it was going on when the job was asked for.
-    pub joined: bool,
-}
-
 impl Warm {
+    /// To the warmer that hears `commands`.
+    pub(super) fn new(cache: Cache, books: Arc<Books>, commands: mpsc::Sender<Command>, default_host: Site) -> Self {
+        Self { cache, books, commands, default_host }
+    }
+
     /// Runs these groups, or with `None` all that are switched on; a group that is running already is joined. `force`: fetches also what is fresh.
     /// The job has begun when this returns; [`JobView::ended`] waits for its end. `Ok(None)`: the warmer has ended.
     ///
@@ -232,7 +77,7 @@ impl Warm {
         if self.commands.send(Command::Run { groups, how, cause: Cause::Asked, reply }).await.is_err() {
             return Ok(None);
         }
-        Ok(answer.await.ok().map(|job| JobView { job }))
+        Ok(answer.await.ok().map(JobView::of))
     }
 
     /// As [`replace`](Self::replace), for the copies that carry one of `tags` or whose path begins with one of `prefixes`: those that are read, or were warmed,
@@ -257,7 +102,7 @@ impl Warm {
         let rewarm = Rewarm { sequence: self.cache.shared().sequence(), warm: true, ..rewarm };
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Change(rewarm, reply)).await.ok()?;
-        answer.await.ok().map(|job| JobView { job })
+        answer.await.ok().map(JobView::of)
     }
 
     /// Invalidates everything that belongs to a group: the targets of its plan, with what its lists held the last time, under the hosts that are warmed
@@ -338,7 +183,7 @@ impl Warm {
     /// The jobs that are remembered, the newest first.
     #[must_use]
     pub fn jobs(&self) -> Vec<JobView> {
-        self.books.jobs().into_iter().map(|job| JobView { job }).collect()
+        self.books.jobs().into_iter().map(JobView::of).collect()
     }
 
     /// Cancels a job: within the requests in flight, and without waiting for them. `false`: there is none of that number.
@@ -377,77 +222,5 @@ impl Warm {
         let settings = self.books.settings.load();
         let names = || settings.groups.iter().map(|group| Arc::clone(&group.name));
         names().find(|known| **known == *name).ok_or_else(|| UnknownGroup { name: name.into(), known: names().collect() })
-    }
-}
-
-impl JobView {
-    /// Its number.
-    #[must_use]
-    pub fn id(&self) -> u64 {
-        self.job.id
-    }
-
-    /// Why it was begun.
-    #[must_use]
-    pub fn cause(&self) -> &Cause {
-        &self.job.cause
-    }
-
-    /// When it was begun (wall clock).
-    #[must_use]
-    pub fn started(&self) -> Stamp {
-        self.job.started
-    }
-
-    /// Whether all of its runs have ended.
-    #[must_use]
-    pub fn has_ended(&self) -> bool {
-        self.job.has_ended()
-    }
-
-    /// Until all of its runs have ended.
-    pub async fn ended(&self) {
-        self.job.ended().await;
-    }
-
-    /// Its runs, one per group.
-    pub fn runs(&self) -> impl Iterator<Item = RunView> + '_ {
-        self.job.runs.iter().map(|(run, joined)| RunView { run: Arc::clone(run), joined: *joined })
-    }
-
-    /// What became of the items of all its runs so far.
-    #[must_use]
-    pub fn fates(&self) -> Fates {
-        let mut sum = Fates::default();
-        self.job.runs.iter().for_each(|(run, _)| sum.merge(&run.fates()));
-        sum
-    }
-}
-
-impl RunView {
-    /// The group.
-    #[must_use]
-    pub fn group(&self) -> &Arc<str> {
-        &self.run.group
-    }
-
-    /// How far it has come.
-    #[must_use]
-    pub fn progress(&self) -> Progress {
-        self.run.progress()
-    }
-
-    /// How it went; none while it goes on.
-    #[must_use]
-    pub fn report(&self) -> Option<RunReport> {
-        self.run.report()
-    }
-
-    /// Up to `most` outcomes from number `from` on, in the order in which items ended, and how many are kept in all. A run keeps 4096, those of
-    /// failures first.
-    #[must_use]
-    pub fn outcomes(&self, from: usize, most: usize) -> (Vec<Outcome>, usize) {
-        let (page, kept, _) = self.run.outcomes(from, most);
-        (page, kept)
     }
 }

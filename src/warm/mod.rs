@@ -63,13 +63,15 @@ mod task;
 pub mod template;
 mod timers;
 mod user;
+mod view;
+mod warmer;
 
 pub use crate::cache::Site;
 pub use combo::Combo;
 pub use expand::{Expansion, Item, Tally};
 pub use fault::{PlanFault, SourceFault};
 pub use group::Group;
-pub use handle::{Guard, JobView, Plan, RunView, UnknownGroup, Warm, Warmer};
+pub use handle::{UnknownGroup, Warm};
 pub use pace::Backoff;
 pub use report::{AheadReport, Cause, Fates, GroupReport, Outcome, Progress, Report, RunReport, RunTotals};
 pub use schedule::{Cron, Schedule, Trigger, Zone};
@@ -80,6 +82,8 @@ pub use target::Target;
 pub use task::{Fetcher, ReadError};
 pub use template::Template;
 pub use user::{UserFuture, UserWarmup};
+pub use view::{JobView, RunView};
+pub use warmer::{Guard, Plan, Warmer};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Request bodies around the cache: what is not read must not become a request, and what is refused is closed.
 
-use crate::house::{House, answer, fresh, request};
+use crate::house::{House, answer, fresh, millis, request};
 use crate::origin::{Act, Origin, Then};
 use std::time::Duration;
 
@@ -115,4 +115,52 @@ async fn a_slow_upload_does_not_hold_up_hits() {
         let hit = tokio::time::timeout(Duration::from_secs(2), house.get("/warm")).await.unwrap();
         assert!(hit.is_hit());
     }
+}
+
+/// Larger than what the kernel takes for a client that does not read.
+fn large() -> String {
+    (0..1 << 20).map(|line| format!("{line:07}\n")).collect()
+}
+
+#[tokio::test]
+async fn a_large_hit_comes_whole_to_whoever_reads_late() {
+    let (body, origin) = (large(), Origin::always(fresh(&large())).await);
+    let house = House::before(&origin).await;
+    house.get("/large").await;
+    house.stores(1).await;
+    for (version, field, more) in [
+        ("1.1", "X: y", true),
+        ("1.1", "Connection: close", false),
+        ("1.0", "X: y", false),
+        ("1.0", "Connection: keep-alive", true),
+        ("1.1", "Accept-Encoding: identity", false),
+    ] {
+        let mut client = house.client().await;
+        let next = if more { "GET /large HTTP/1.1\r\nHost: h\r\nRange: bytes=-8\r\n\r\n" } else { "" };
+        client.send(format!("GET /large HTTP/{version}\r\nHost: h\r\n{field}\r\n\r\n{next}")).await;
+        client.stream.readable().await.unwrap();
+        let hit = client.response().await.unwrap();
+        assert!(hit.is_hit() && hit.complete, "{version} {field}");
+        assert!(hit.all("content-length") == ["8388608"] && hit.body == body.as_bytes(), "{version} {field}: {} bytes", hit.body.len());
+        if more {
+            assert_eq!(client.response().await.unwrap().text(), "1048575\n", "{version} {field}");
+        }
+    }
+    assert_eq!(origin.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_large_hit_comes_whole_to_whoever_has_shut_its_sending_half() {
+    let (body, origin) = (large(), Origin::always(fresh(&large())).await);
+    let house = House::before(&origin).await;
+    house.get("/large").await;
+    house.stores(1).await;
+    let mut client = house.client().await;
+    client.send("GET /large HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    tokio::io::AsyncWriteExt::shutdown(&mut client.stream).await.unwrap();
+    client.stream.readable().await.unwrap();
+    tokio::time::sleep(millis(1200)).await; // longer than it takes for a client that asks nothing more to have gone
+    let hit = client.response().await.unwrap();
+    assert!(hit.complete && hit.body == body.as_bytes(), "{} bytes", hit.body.len());
+    assert!(client.is_closed().await);
 }

@@ -1,6 +1,7 @@
 //! The JSON Schema of the file, against what [`load`](super::load) says of the same files.
 
-use super::{before_and_after, file, least, names_a_file, schema, silent_and_said};
+use super::keys::{before_and_after, least, names_a_file, silent_and_said};
+use super::{file, schema};
 use crate::config::json_schema::draw;
 use crate::config::units::{duration_pattern, parse_duration, parse_size, size_pattern};
 use proptest::prelude::*;

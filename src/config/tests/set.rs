@@ -1,6 +1,7 @@
 //! What `--set KEY=VALUE` says.
 
-use super::{UPSTREAM, line, names_a_file, other_value, sources};
+use super::keys::{names_a_file, other_value};
+use super::{UPSTREAM, line, sources};
 use crate::config::{Config, Faults, Sources, load, schema};
 
 fn with(said: &[(&str, &str)], text: &str) -> Result<Config, Faults> {

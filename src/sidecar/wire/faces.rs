@@ -52,7 +52,7 @@ impl<T: Socket> AsyncWrite for Wire<T> {
         let this = self.get_mut();
         ready!(this.may_write(cx))?;
         if let Some(thin) = this.exchange.take_thin() {
-            return this.write_thin(cx, &thin, &[IoSlice::new(buf)]);
+            return this.write_thin(cx, &thin, buf);
         }
         let written = Pin::new(&mut this.io).poll_write(cx, buf);
         this.wrote(cx, written)
@@ -62,7 +62,7 @@ impl<T: Socket> AsyncWrite for Wire<T> {
         let this = self.get_mut();
         ready!(this.may_write(cx))?;
         if let Some(thin) = this.exchange.take_thin() {
-            return this.write_thin(cx, &thin, bufs);
+            return this.write_thin(cx, &thin, bufs.first().map_or(&[], |head| &**head));
         }
         let written = this.write_pieces(cx, bufs);
         this.wrote(cx, written)
