@@ -16,7 +16,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
+
+/// What is opened ahead has at least this time, or four times what the first of its kind took. An upstream whose backlog is full lets it knock again after a second, and would
+/// have it behind what readers have opened meanwhile: one that gives each connection a worker would come to it and wait, though nobody has anything to say there.
+const LEAST_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Opens connections. Clones share the memory of names, the stash and the sessions of TLS.
 #[derive(Clone, Debug)]
@@ -74,17 +79,25 @@ impl Dial {
             return;
         }
         // One goes alone: it asks for the name, and an upstream that is down or slow to say so is met once.
+        let start = Instant::now();
         let first = self.open(origin, None, false).await;
+        let patience = (start.elapsed() * 4).max(LEAST_PATIENCE);
         let Some(found) = self.lay_by(first, origin, many).await else { return };
         // The others set out together, each begun before the next: the stash has them in the order in which the upstream accepts them.
-        let mut begun = Vec::new();
+        let (mut begun, due) = (Vec::new(), Instant::now() + patience);
         for _ in 1..missing {
             let mut opening = Box::pin(self.open(origin, Some(found), false));
             let polled = poll_fn(|cx| Poll::Ready(opening.as_mut().poll(cx))).await;
             begun.push((opening, polled));
         }
         for (opening, polled) in begun {
-            let opened = if let Poll::Ready(opened) = polled { opened } else { opening.await };
+            let opened = match polled {
+                Poll::Ready(opened) => opened,
+                Poll::Pending => match timeout_at(due, opening).await {
+                    Ok(opened) => opened,
+                    Err(_) => return,
+                },
+            };
             self.lay_by(opened, origin, many).await;
         }
     }

@@ -212,3 +212,17 @@ async fn a_reload_with_another_upstream_closes_what_led_to_the_old_one() {
     assert_eq!(status(&sidecar).await, 200);
     assert_eq!(other.requests().len(), 1);
 }
+
+#[tokio::test]
+async fn what_the_backlog_has_no_room_for_is_not_waited_for() {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap(); // and nobody accepts
+    let (server, mut upstream) = settings(listener.local_addr().unwrap());
+    (upstream.preconnect, upstream.connect_timeout) = (8, Duration::from_secs(600));
+    let sidecar = Sidecar::new(server, upstream);
+    let ahead = tokio::time::timeout(3 * PATIENCE, sidecar.preconnect()).await;
+    assert!(ahead.is_ok(), "it would knock again, and come behind what readers open");
+    // What had room is there, in order.
+    drop(accept(&listener, 1).await);
+}
