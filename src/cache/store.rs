@@ -13,7 +13,7 @@ use crate::cache::near::Near;
 use crate::cache::resource::Resource;
 use crate::clock::Stamp;
 use moka::notification::RemovalCause;
-use moka::ops::compute::Op;
+use moka::ops::compute::{CompResult, Op};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use parking_lot::RwLock;
@@ -107,8 +107,10 @@ impl Store {
 
     /// The only way to change what is stored for `key`: `change` is called inside its lock.
     fn change(&self, key: &Key, change: impl FnOnce(Option<moka::Entry<Key, Resource>>) -> Op<Resource>) {
-        self.moka.entry(key.clone()).and_compute_with(change);
-        self.near.changed();
+        let outcome = self.moka.entry(key.clone()).and_compute_with(change);
+        if !matches!(outcome, CompResult::StillNone(_) | CompResult::Unchanged(_)) {
+            self.near.changed();
+        }
     }
 
     /// Whether the same variant is stored already, asked for after a change that `new` may not know of.
@@ -283,6 +285,8 @@ impl Store {
                 std::thread::yield_now();
             }
         }
+        // What was evicted has no mark, and may live on in somebody's hands: nobody shall find it there when the ban is over.
+        self.near.changed();
         self.groups.bans().end_round(&round);
         self.groups.forget_what_is_over();
         self.moka.run_pending_tasks();

@@ -60,7 +60,10 @@ impl Certificate {
     }
 
     pub async fn connect(&self, address: SocketAddr, protocols: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
-        let stream = TcpStream::connect(address).await?;
+        self.over(TcpStream::connect(address).await?, protocols).await
+    }
+
+    pub async fn over(&self, stream: TcpStream, protocols: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
         TlsConnector::from(Arc::new(self.config(protocols))).connect("localhost".try_into().unwrap(), stream).await
     }
 }

@@ -6,7 +6,7 @@ use crate::origin::{Act, Origin, Then};
 use crate::rig::{Rig, settings};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use warmfront::sidecar::Sidecar;
 use warmfront::sidecar::settings::{ListenAddr, TlsSettings};
 use warmfront::telemetry::Refusal;
@@ -215,4 +215,32 @@ async fn plain_and_tls_stand_side_by_side() {
     let mut stream = certificate.connect(tls, &[]).await.unwrap();
     assert!(ask(&mut stream, LAST).await.0.starts_with("HTTP/1.1 200"));
     running.abort();
+}
+
+/// TLS keeps the end of what is written: a client may stop where that end is all that is left.
+#[tokio::test]
+async fn a_client_that_reads_nothing_is_given_up_wherever_it_stops() {
+    let origin = Origin::start(|received, _| Act::ok(&"x".repeat(received.line()[5..].split(' ').next().unwrap().parse().unwrap()))).await;
+    let certificate = Certificate::new();
+    let short = Duration::from_millis(300);
+    let rig = Rig::with(origin.address, |server, _| {
+        certificate.serve(server);
+        (server.idle_timeout, server.drain_timeout) = (short, short);
+    })
+    .await;
+    let mut clients = Vec::new();
+    // More and less than what the kernel takes for one who does not read.
+    for (at, field) in (24..=96_usize).step_by(2).flat_map(|at| [(at, "X: y"), (at, "Connection: close")]) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4 << 10).unwrap();
+        let mut client = certificate.over(socket.connect(rig.address).await.unwrap(), &[]).await.unwrap();
+        let head = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n{field}\r\n\r\n", at * 48 << 10);
+        client.write_all(head.as_bytes()).await.unwrap();
+        clients.push(client);
+    }
+    tokio::time::sleep(short * 8).await;
+    let Rig { stop, running, .. } = rig;
+    drop(stop);
+    let drained = running.await.unwrap();
+    assert_eq!((drained.finished, drained.open), (true, 0), "none is held for longer than `idle_timeout`");
 }

@@ -76,7 +76,7 @@ impl<T: Socket> AsyncWrite for Wire<T> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(this.send_unsent(cx))?;
-        ready!(Pin::new(&mut this.io).poll_flush(cx))?;
+        ready!(this.flush(cx))?;
         if this.busy && this.exchange.is_done() && !this.exchange.has_switched() {
             this.complete(cx);
         }
@@ -103,7 +103,8 @@ impl<T: Socket> AsyncWrite for Wire<T> {
         if this.io.ends_when_dropped() && !this.is_tunnel {
             return Poll::Ready(Ok(())); // which is now, and says the same
         }
-        Pin::new(&mut this.io).poll_shutdown(cx)
+        let ended = Pin::new(&mut this.io).poll_shutdown(cx);
+        this.passed_on(cx, ended)
     }
 }
 

@@ -60,6 +60,23 @@ impl<T: Socket> Wire<T> {
         Poll::Ready(Ok(()))
     }
 
+    /// Until the socket has passed on what it has taken: TLS keeps up to 64 KiB of its own.
+    pub(super) fn flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.passed_on(cx, flushed)
+    }
+
+    /// What it came to that the socket passes on what it has taken. Who does not read holds that up as well as a write, and is given up as there.
+    pub(super) fn passed_on(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<()>>) -> Poll<io::Result<()>> {
+        if outcome.is_pending() {
+            return self.wrote(cx, Poll::Pending).map_ok(|_| ());
+        }
+        if self.stuck.take().is_some() {
+            self.ended = self.ended.map(|_| Instant::now());
+        }
+        outcome
+    }
+
     /// Nothing more is written once the farewell has begun.
     pub(super) fn may_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.farewell.is_some() {
