@@ -234,7 +234,7 @@ async fn a_client_that_reads_nothing_is_given_up_wherever_it_stops() {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4 << 10).unwrap();
         let mut client = certificate.over(socket.connect(rig.address).await.unwrap(), &[]).await.unwrap();
-        let head = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n{field}\r\n\r\n", at * 48 << 10);
+        let head = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n{field}\r\n\r\n", at * (48 << 10));
         client.write_all(head.as_bytes()).await.unwrap();
         clients.push(client);
     }
