@@ -24,7 +24,8 @@
 enum { CONNECTIONS = 4096, EVENTS = 256, ROOM = 65536, PATIENCE = 10 };
 struct connection {
     int file;
-    double due; /* of the request under way */
+    int under_way; /* a request */
+    double due;    /* when that was due */
     long have, size; /* bytes of the answer that are there; of all of it, once its head is */
     char *in;
 };
@@ -43,6 +44,12 @@ static void fail(const char *why) {
     exit(1);
 }
 
+static void *room(size_t bytes) {
+    void *room = malloc(bytes);
+    if (!room) fail("no memory");
+    return room;
+}
+
 static void open_connection(struct connection *one, int port, int epoll) {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = inet_addr("127.0.0.1")};
     int on = 1;
@@ -50,7 +57,7 @@ static void open_connection(struct connection *one, int port, int epoll) {
     if (one->file < 0 || connect(one->file, (void *)&at, sizeof at)) fail(strerror(errno));
     setsockopt(one->file, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     fcntl(one->file, F_SETFL, O_NONBLOCK);
-    one->in = malloc(ROOM);
+    one->in = room(ROOM);
     struct epoll_event event = {EPOLLIN, {.ptr = one}};
     epoll_ctl(epoll, EPOLL_CTL_ADD, one->file, &event);
     idle[last_idle++ % CONNECTIONS] = one;
@@ -61,6 +68,7 @@ static int read_answer(struct connection *one) {
     long got = read(one->file, one->in + one->have, ROOM - 1 - one->have);
     if (got < 0 && errno == EAGAIN) return 0;
     if (got <= 0) fail("a connection ended");
+    if (!one->under_way) fail("an answer that nobody asked for");
     one->have += got;
     one->in[one->have] = 0;
     if (!one->size) {
@@ -68,7 +76,9 @@ static int read_answer(struct connection *one) {
         if (!end) return 0;
         if (strncmp(one->in, "HTTP/1.1 200", 12)) fail("an answer that is not 200");
         if (!length || length > end) fail("an answer without Content-Length");
-        one->size = end + 4 - one->in + atol(length + 17);
+        long body = atol(length + 17);
+        if (body < 0 || body > ROOM) fail("an answer that is too long");
+        one->size = end + 4 - one->in + body;
         if (one->size >= ROOM) fail("an answer that is too long");
     }
     return one->have == one->size;
@@ -91,10 +101,12 @@ int main(int count, char **words) {
     int port = atoi(words[1]), connections = atoi(words[3]), epoll = epoll_create1(0);
     double length = atof(words[5]) * 1e6, gaps = 0;
     long wanted = atof(words[4]) * atof(words[5]), sent = 0, done = 0, own = 0;
-    if (connections > CONNECTIONS) fail("too many connections");
+    if (connections < 1 || connections > CONNECTIONS) fail("no such number of connections");
+    if (wanted < 1 || wanted > 100000000) fail("no such number of requests");
     char request[1024];
     int size = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n", words[2], port);
-    float *took = malloc(wanted * sizeof *took), *late = malloc(wanted * sizeof *late);
+    if (size >= (int)sizeof request) fail("a path that is too long");
+    float *took = room(wanted * sizeof *took), *late = room(wanted * sizeof *late);
     for (int i = 0; i < connections; i++) open_connection(&all[i], port, epoll);
     struct epoll_event events[EVENTS];
     srand48(42); /* a first time: how long they are together, so that the rate is exact */
@@ -110,13 +122,14 @@ int main(int count, char **words) {
             struct connection *one = events[i].data.ptr;
             if (!read_answer(one)) continue;
             took[done++] = now() - one->due;
-            one->have = one->size = 0;
+            one->have = one->size = one->under_way = 0;
             idle[last_idle++ % CONNECTIONS] = one;
         }
         for (time = now(); sent < wanted && due <= time && first_idle < last_idle; time = now()) {
             struct connection *one = idle[first_idle++ % CONNECTIONS];
             if (!waited) late[own++] = time - due;
             one->due = due;
+            one->under_way = 1;
             if (write(one->file, request, size) != size) fail("a request that does not go out");
             sent++;
             due += length / gaps * next_gap();

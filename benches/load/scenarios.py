@@ -50,7 +50,7 @@ ALL = (
     Scenario("stream-1m", "chunked from upstream, 1 MiB, 64 connections", "/stream/1m", "pass", origin="all", servers="caches"),
     Scenario("mixed", "19 hits, then a pass, 1 KiB, 64 connections", "/1k", "mixed", origin="twentieth", servers="caches", script="mixed.lua"),
     Scenario("zipf", "hits of 100,000 keys by Zipf's law, 1 KiB, 64 connections", servers="caches", script="zipf.lua", keys=100_000),
-    Scenario("latency", "hit, 1 KiB, 8 connections: latency without a queue", connections=8),
+    Scenario("latency", "hit, 1 KiB, 8 connections: latency with next to no queue", connections=8),
     # Half of what the slowest can do, which is Varnish; and a good half of what the others can.
     Scenario("rate", "hit, 1 KiB, 64 connections, 20,000 per second for all", tool="rate", rate=20_000),
     Scenario("rate-512", "hit, 1 KiB, 512 connections, 20,000 per second for all", connections=512, tool="rate", rate=20_000, by_name=True),
@@ -178,9 +178,9 @@ class Bench:
         the memory of the machine costs, without a cache."""
         large = self.own(own, self.house.start_warmfront(self.binary, "million", room=MILLION), *self.house.start_peers(self.wanted, MILLION))
         limit = self.own(own, self.limit and self.house.start_limit(self.limit, 1024, 1_000_000))
+        usual = {server.name: server for server in (self.warmfront, *self.peers)}
         turns = []
-        for many in limit + large:
-            few = next(server for server in (many, self.warmfront, *self.peers) if server.name == many.name and (server is not many or many in limit))
+        for few, many in [(one, one) for one in limit] + [(usual[one.name], one) for one in large]:
             turns += [Turn(few, "1,000 keys", 1000), Turn(many, "1,000,000 keys", 1_000_000)]
         return turns
 

@@ -18,7 +18,7 @@ SIZES = {"1k": 1 << 10, "10k": 10 << 10, "100k": 100 << 10, "1m": 1 << 20}
 
 @dataclass(frozen=True)
 class Room:
-    """How much the caches are made for. HAProxy takes no more than 4095 MB, and of those two blocks of 1 KiB for 1 KiB with its head."""
+    """How much the caches are made for. HAProxy takes no more than 4095 MB, and for an answer of 1 KiB two blocks of 1 KiB: its head comes on top."""
 
     name: str
     warmfront: str

@@ -68,7 +68,7 @@ impl Store {
         })
     }
 
-    /// What is stored for `key`, for a reader: what this thread has found twice within some milliseconds it finds without a look into the table.
+    /// What is stored for `key`, for a reader. What this thread finds again and again it finds [without a look into the table](super::near).
     pub(crate) fn find(&self, key: &KeyBuf, now: Stamp) -> Option<Resource> {
         self.near.find(key, now, || self.moka.get(key))
     }

@@ -62,7 +62,7 @@ impl House {
         }
         let guard = Warmer::new::<_, RequestBody, _>(AsReaders(service.clone()), plan).spawn().map_err(|fault| fault.to_string())?;
         let warm = guard.handle();
-        let service = UserWarmup::new(service.with_thin_heads(), warm.clone());
+        let service = UserWarmup::new(service.with_thin_hits(), warm.clone());
         let rooms = Rooms { cache: cache.clone(), warm: warm.clone(), sidecar: sidecar.clone(), logs: logs.clone() };
         let admin = bind_admin(config.admin, &rooms)?;
         let (admin_address, control) = (admin.address(), admin.control());

@@ -43,7 +43,7 @@ use tower_service::Service;
 pub struct CacheService<S> {
     inner: S,
     shared: Arc<Shared>,
-    /// Whether the sidecar is in front: hits leave the fields of their heads to it, and it has made the target and `Host` of each request agree.
+    /// Whether the sidecar is in front: hits leave their fields and their bodies to it, and it has made the target and `Host` of each request agree.
     thin: bool,
     /// How much is seen of requests here.
     sight: Sight,
@@ -55,9 +55,9 @@ impl<S> CacheService<S> {
         Self { inner, shared: cache.into_shared(), thin: false, sight: Sight::Whole }
     }
 
-    /// The same, for a server that [takes the heads of hits](crate::flow::thin::MayBeThin) as they are stored.
+    /// The same, for a server that [takes hits](crate::flow::thin::MayBeThin) as they are stored.
     #[cfg(feature = "sidecar")]
-    pub(crate) fn with_thin_heads(self) -> Self {
+    pub(crate) fn with_thin_hits(self) -> Self {
         Self { thin: true, ..self }
     }
 

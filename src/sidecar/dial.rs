@@ -11,15 +11,17 @@ use crate::sidecar::stash::Stash;
 use http::Uri;
 use http::uri::{Authority, PathAndQuery};
 use hyper_util::client::legacy::connect::HttpConnector;
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
-/// What is opened ahead has at least this time, or four times what the first of its kind took. An upstream whose backlog is full lets it knock again after a second, and would
+/// All that is opened ahead to one origin has at least this time, or four times what the first took. An upstream whose backlog is full lets it knock again after a second, and would
 /// have it behind what readers have opened meanwhile: one that gives each connection a worker would come to it and wait, though nobody has anything to say there.
 const LEAST_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -84,21 +86,23 @@ impl Dial {
         let patience = (start.elapsed() * 4).max(LEAST_PATIENCE);
         let Some(found) = self.lay_by(first, origin, many).await else { return };
         // The others set out together, each begun before the next: the stash has them in the order in which the upstream accepts them.
-        let (mut begun, due) = (Vec::new(), Instant::now() + patience);
-        for _ in 1..missing {
+        let (mut under_way, mut opened, due) = (JoinSet::new(), BTreeMap::new(), Instant::now() + patience);
+        for at in 1..missing {
             let mut opening = Box::pin(self.open(origin, Some(found), false));
-            let polled = poll_fn(|cx| Poll::Ready(opening.as_mut().poll(cx))).await;
-            begun.push((opening, polled));
+            match poll_fn(|cx| Poll::Ready(opening.as_mut().poll(cx))).await {
+                Poll::Ready(line) => drop(opened.insert(at, line)),
+                Poll::Pending => drop(under_way.spawn(async move { (at, timeout_at(due, opening).await) })),
+            }
         }
-        for (opening, polled) in begun {
-            let opened = match polled {
-                Poll::Ready(opened) => opened,
-                Poll::Pending => match timeout_at(due, opening).await {
-                    Ok(opened) => opened,
-                    Err(_) => return,
-                },
-            };
-            self.lay_by(opened, origin, many).await;
+        while let Some(ended) = under_way.join_next().await {
+            match ended {
+                Ok((at, Ok(line))) => drop(opened.insert(at, line)),
+                Ok((_, Err(_))) => tracing::debug!(%origin, ?patience, "a connection ahead of need is given up: it is late"),
+                Err(error) => tracing::debug!(%origin, %error, "no connection ahead of need"),
+            }
+        }
+        for line in opened.into_values() {
+            self.lay_by(line, origin, many).await;
         }
     }
 

@@ -14,9 +14,11 @@ use std::sync::OnceLock;
 /// Fields that a request gets from us: `X-Forwarded-For`, `-Host`, `-Proto`, `Forwarded` and `Via`.
 const OUR_FIELDS: usize = 5;
 
-/// Fields that some frameworks obey in place of the target, the scheme or Host.
-const OVERRIDES: [&str; 14] = [
+/// Fields that some frameworks obey in place of the target, the scheme, Host or the address of the client.
+const OVERRIDES: [&str; 17] = [
     "front-end-https",
+    "x-client-ip",
+    "x-cluster-client-ip",
     "x-forwarded",
     "x-host",
     "x-http-host-override",
@@ -26,6 +28,7 @@ const OVERRIDES: [&str; 14] = [
     "x-original-uri",
     "x-original-url",
     "x-override-url",
+    "x-real-ip",
     "x-rewrite-uri",
     "x-rewrite-url",
     "x-scheme",
@@ -191,13 +194,14 @@ mod tests {
     use http::uri::Authority;
     use http::{HeaderMap, HeaderValue, Method, Request, Version};
 
-    const SENT: [(&str, &str); 8] = [
+    const SENT: [(&str, &str); 9] = [
         ("x-forwarded-for", "1.1.1.1"),
         ("x-forwarded-for", "2.2.2.2"),
         ("x-forwarded-proto", "https"),
         ("x-forwarded-port", "443"),
         ("forwarded", "for=1.1.1.1"),
         ("x-original-url", "/admin"),
+        ("x-real-ip", "127.0.0.1"),
         ("x-http-method-override", "DELETE"),
         ("x-mine", "1"),
     ];
@@ -240,7 +244,7 @@ mod tests {
                 (&"h:8080".parse().unwrap(), &"http".parse().unwrap())
             );
             assert_eq!(headers["forwarded"], "for=192.0.2.7;host=\"h:8080\";proto=http");
-            for gone in ["x-forwarded-port", "x-original-url", "x-http-method-override"] {
+            for gone in ["x-forwarded-port", "x-original-url", "x-http-method-override", "x-real-ip"] {
                 assert!(!headers.contains_key(gone), "{gone}");
             }
             assert_eq!(headers.get_all("x-forwarded-for").iter().count(), 1);

@@ -9,7 +9,7 @@ use crate::sidecar::listen::Arrival;
 use crate::sidecar::live::Live;
 use crate::sidecar::proxy_header::{self, Client, Read};
 use crate::sidecar::refuse;
-use crate::sidecar::stream::Stream;
+use crate::sidecar::stream::{Counted, Stream};
 use crate::telemetry::Refusal;
 use bytes::BytesMut;
 use std::future::poll_fn;
@@ -103,7 +103,7 @@ async fn shake_hands(mut tcp: TcpStream, live: &Live, due: Instant) -> Option<(S
                 plain_http(&mut tcp, live).await;
                 None
             }
-            Ok(1..) => Some(TlsAcceptor::from(config).accept(tcp).await),
+            Ok(1..) => Some(TlsAcceptor::from(config).accept(Counted::new(tcp)).await),
             _ => None, // it was only looked at whether anybody listens
         }
     };

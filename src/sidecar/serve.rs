@@ -90,10 +90,10 @@ impl Bound {
     /// is written as it is, and what only the origin wants to know of the client (`X-Forwarded-For` and its like, `Via`) is put on behind the cache, until a response varies by
     /// it or a rule reads an identity from it.
     pub async fn run_cached(self, service: CacheService<Upstream>, shutdown: impl Future<Output = ()>) -> Drained {
-        self.run_thin(service.with_thin_heads(), shutdown).await
+        self.run_thin(service.with_thin_hits(), shutdown).await
     }
 
-    /// The same with a service whose hits may leave the fields of their heads to us.
+    /// The same with a service whose hits may leave their fields and bodies to us.
     pub(crate) async fn run_thin<S: Serve<B> + Attend, B: Answer>(self, service: S, shutdown: impl Future<Output = ()>) -> Drained {
         let Self { sidecar, listeners } = self;
         let open = Open::default();

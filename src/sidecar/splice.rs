@@ -16,7 +16,8 @@ const VIA_AND_LENGTH: &[u8] = b"via: 1.1 warmfront\r\ncontent-length: ";
 const NO_LENGTH: &[u8] = b"content-length: 0\r\n";
 
 thread_local! {
-    /// One for all connections of a thread: nothing stays in it between two writes.
+    /// One for all connections of a thread: nothing stays in it between two writes. It keeps room for the largest head that the thread has written, which the limit of
+    /// an upstream's head (64 KiB) bounds, or that of 4,096 lines in process.
     static PIECE: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(ONE_PIECE + 2048));
 }
 

@@ -1,5 +1,9 @@
 //! A connection from a client, over TCP, TLS or a Unix socket.
 
+mod counted;
+
+pub(super) use counted::Counted;
+
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,6 +20,11 @@ pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     fn ends_when_dropped(&self) -> bool {
         false
     }
+
+    /// Bytes that have left of what was written, where that is not all at once.
+    fn left(&self) -> u64 {
+        0
+    }
 }
 
 /// Any kind of socket.
@@ -23,7 +32,7 @@ pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
 pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Counted>>),
 }
 
 impl Socket for Stream {
@@ -31,13 +40,17 @@ impl Socket for Stream {
         // TLS says farewell only when it is asked to: without that and with a reset the end is a truncation twice over.
         let _ = match self {
             Self::Tcp(stream) => stream.set_zero_linger(),
-            Self::Tls(stream) => stream.get_ref().0.set_zero_linger(),
+            Self::Tls(stream) => stream.get_ref().0.stream().set_zero_linger(),
             Self::Unix(_) => Ok(()),
         };
     }
 
     fn ends_when_dropped(&self) -> bool {
         !matches!(self, Self::Tls(_))
+    }
+
+    fn left(&self) -> u64 {
+        if let Self::Tls(stream) = self { stream.get_ref().0.written() } else { 0 }
     }
 }
 

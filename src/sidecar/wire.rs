@@ -60,6 +60,8 @@ pub(super) struct Wire<T: Socket> {
     reading: Pace,
     /// Since when the client has not read what we write.
     stuck: Option<Instant>,
+    /// How much of what the socket takes had left when that was last looked at.
+    left: u64,
     /// Since when the client has had nothing more to send.
     ended: Option<Instant>,
     alarm: Alarm,
@@ -105,6 +107,7 @@ impl<T: Socket> Wire<T> {
             upload,
             reading,
             stuck: None,
+            left: 0,
             ended: None,
             alarm,
             farewell: None,

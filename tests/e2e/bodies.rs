@@ -123,7 +123,7 @@ fn large() -> String {
 }
 
 #[tokio::test]
-async fn a_large_hit_comes_whole_to_whoever_reads_late() {
+async fn a_large_hit_comes_whole_however_it_is_asked_for() {
     let (body, origin) = (large(), Origin::always(fresh(&large())).await);
     let house = House::before(&origin).await;
     house.get("/large").await;

@@ -223,6 +223,11 @@ async fn what_the_backlog_has_no_room_for_is_not_waited_for() {
     let sidecar = Sidecar::new(server, upstream);
     let ahead = tokio::time::timeout(3 * PATIENCE, sidecar.preconnect()).await;
     assert!(ahead.is_ok(), "it would knock again, and come behind what readers open");
-    // What had room is there, in order.
-    drop(accept(&listener, 1).await);
+    // What had room is there, and is used; what had none does not come later.
+    let mut streams = accept(&listener, 2).await;
+    assert!(nobody_comes(&listener).await);
+    let asking = tokio::spawn(async move { status(&sidecar).await });
+    let mut head = [0; 1];
+    tokio::time::timeout(PATIENCE, streams[0].read_exact(&mut head)).await.expect("a request on the first that was accepted").unwrap();
+    asking.abort();
 }

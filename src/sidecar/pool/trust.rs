@@ -11,9 +11,9 @@ use std::sync::Arc;
 /// What webpki says of a server's certificate that may sign others, once it has found that its time has come and has not passed.
 const AUTHORITY_ITSELF: &str = "CaUsedAsEndEntity";
 
-/// Verifies as rustls does by itself, and one thing more: a certificate that signed itself and may sign others, as `openssl req -x509` makes them, is refused by webpki as
-/// a server's. If it is, byte by byte, one that the operator has named, nobody else could vouch for it any better. The name and the time count as ever, and so does
-/// the proof that the server has its key.
+/// Verifies as rustls does by itself, and one thing more: a certificate that may sign others, as `openssl req -x509` makes them, is refused by webpki as a server's. If it
+/// is, byte by byte, one that the operator has named, nobody else could vouch for it any better. The name and the time count as ever, and so does the proof that the
+/// server has its key; what the certificate says of its own use does not.
 #[derive(Debug)]
 pub(super) struct Trust {
     usual: Arc<WebPkiServerVerifier>,

@@ -9,8 +9,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// An answer that is no larger goes out in one piece. Copying it costs less than the kernel's look at several.
-const ONE_PIECE: usize = 4 << 10;
+/// What is no larger goes out in one piece, put together on the stack: copying it costs less than the kernel's look at several. Hits are [put
+/// together](super::super::splice) elsewhere, in a buffer with room for more.
+const ON_STACK: usize = 4 << 10;
 
 impl<T: Socket> Wire<T> {
     fn write_pieces(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
@@ -18,10 +19,10 @@ impl<T: Socket> Wire<T> {
         if let [buf] = bufs {
             return Pin::new(&mut self.io).poll_write(cx, buf);
         }
-        if length > ONE_PIECE {
+        if length > ON_STACK {
             return Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
         }
-        let mut piece = SmallVec::<[u8; ONE_PIECE]>::new();
+        let mut piece = SmallVec::<[u8; ON_STACK]>::new();
         bufs.iter().for_each(|buf| piece.extend_from_slice(buf));
         Pin::new(&mut self.io).poll_write(cx, &piece)
     }

@@ -68,12 +68,15 @@ impl<T: Socket> Wire<T> {
 
     /// What it came to that the socket passes on what it has taken. Who does not read holds that up as well as a write, and is given up as there.
     pub(super) fn passed_on(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<()>>) -> Poll<io::Result<()>> {
+        let left = self.io.left();
+        let moved = left.saturating_sub(std::mem::replace(&mut self.left, left));
+        if moved > 0 {
+            ready!(self.wrote(cx, Poll::Ready(Ok(usize::try_from(moved).unwrap_or(usize::MAX)))))?;
+        }
         if outcome.is_pending() {
             return self.wrote(cx, Poll::Pending).map_ok(|_| ());
         }
-        if self.stuck.take().is_some() {
-            self.ended = self.ended.map(|_| Instant::now());
-        }
+        self.stuck = None;
         outcome
     }
 
@@ -84,5 +87,77 @@ impl<T: Socket> Wire<T> {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         self.send_unsent(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Socket, Wire};
+    use crate::sidecar::Sidecar;
+    use crate::sidecar::exchange::Exchange;
+    use crate::sidecar::settings::{Origin, ServerSettings, UpstreamSettings};
+    use bytes::BytesMut;
+    use http::uri::Authority;
+    use std::future::poll_fn;
+    use std::io;
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::task::{Context, Poll};
+    use std::time::Duration;
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+    use tokio::time::{Instant, advance};
+
+    /// Takes everything at once as TLS does, and says how much of it has left.
+    struct Crawling(u64);
+
+    impl AsyncRead for Crawling {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Crawling {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(buf.len()))
+        }
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl Socket for Crawling {
+        fn left(&self) -> u64 {
+            self.0
+        }
+    }
+
+    /// After how many seconds a client is given up of whose answer so many bytes leave each ten seconds; `None`: not within an hour.
+    async fn given_up(bytes: u64) -> Option<u64> {
+        let server = ServerSettings { idle_timeout: Duration::from_secs(60), min_body_rate: 100, ..ServerSettings::default() };
+        let sidecar = Sidecar::new(server, UpstreamSettings::new(Origin::http(Authority::from_static("o:1"))));
+        let (live, exchange) = (sidecar.live().clone(), Arc::new(Exchange::new()));
+        let mut wire = Wire::new(Crawling(0), BytesMut::new(), Instant::now(), live, exchange);
+        for seconds in (0..3600).step_by(10) {
+            if let Poll::Ready(flushed) = poll_fn(|cx| Poll::Ready(Pin::new(&mut wire).poll_flush(cx))).await {
+                assert_eq!(flushed.unwrap_err().kind(), io::ErrorKind::TimedOut);
+                return Some(seconds);
+            }
+            advance(Duration::from_secs(10)).await;
+            wire.io.0 += bytes;
+        }
+        None
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_below_the_floor_is_given_up_though_tls_has_taken_all_that_is_written() {
+        assert_eq!((given_up(0).await, given_up(10).await), (Some(60), Some(70)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_who_keeps_to_the_floor_may_take_for_ever() {
+        assert_eq!(given_up(1000).await, None);
     }
 }
