@@ -61,29 +61,22 @@ impl Near {
     pub(super) fn find(&self, key: &KeyBuf, now: Stamp, ask: impl FnOnce() -> Option<Resource>) -> Option<Resource> {
         // Before the store is asked: a change in between is one that what it says may not show.
         let changes = self.changes.0.load(Ordering::Acquire);
-        let remembered =
-            LATELY.try_with(|lately| lately.try_borrow().ok().and_then(|places| places.get(at(key))?.find(self.id, changes, key, now)));
-        if let Some(stored) = remembered.ok().flatten() {
+        if let Some(stored) = with_place(key, |place| place.find(self.id, changes, key, now)).flatten() {
             return Some(Resource::One(stored));
         }
         let found = ask();
         // Several variants are a matter of the request.
         if let Some(Resource::One(stored)) = &found {
-            let note = |lately: &RefCell<[Place; PLACES]>| {
-                if let Ok(mut places) = lately.try_borrow_mut()
-                    && let Some(place) = places.get_mut(at(key))
-                {
-                    place.note(self.id, changes, key, now, stored);
-                }
-            };
-            let _ = LATELY.try_with(note); // a thread that is ending remembers nothing
+            with_place(key, |place| place.note(self.id, changes, key, now, stored));
         }
         found
     }
 }
 
-fn at(key: &KeyBuf) -> usize {
-    key.hash_value() as usize % PLACES
+/// The place of `key` on this thread. `None`: the thread is ending, and remembers nothing.
+fn with_place<R>(key: &KeyBuf, look: impl FnOnce(&mut Place) -> R) -> Option<R> {
+    let at = key.hash_value() as usize % PLACES;
+    LATELY.try_with(|lately| Some(look(lately.try_borrow_mut().ok()?.get_mut(at)?))).ok().flatten()
 }
 
 impl Place {

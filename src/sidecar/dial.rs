@@ -90,13 +90,19 @@ impl Dial {
         for at in 1..missing {
             let mut opening = Box::pin(self.open(origin, Some(found), false));
             match poll_fn(|cx| Poll::Ready(opening.as_mut().poll(cx))).await {
-                Poll::Ready(line) => drop(opened.insert(at, line)),
-                Poll::Pending => drop(under_way.spawn(async move { (at, timeout_at(due, opening).await) })),
+                Poll::Ready(line) => {
+                    opened.insert(at, line);
+                }
+                Poll::Pending => {
+                    under_way.spawn(async move { (at, timeout_at(due, opening).await) });
+                }
             }
         }
         while let Some(ended) = under_way.join_next().await {
             match ended {
-                Ok((at, Ok(line))) => drop(opened.insert(at, line)),
+                Ok((at, Ok(line))) => {
+                    opened.insert(at, line);
+                }
                 Ok((_, Err(_))) => tracing::debug!(%origin, ?patience, "a connection ahead of need is given up: it is late"),
                 Err(error) => tracing::debug!(%origin, %error, "no connection ahead of need"),
             }
