@@ -4,6 +4,7 @@ use crate::flow::forwarding::Sight;
 use crate::flow::glance::Glance;
 use crate::flow::in_force::InForce;
 use crate::flow::shared::Shared;
+use crate::flow::sought::Sought;
 use crate::flow::visit::{self, Found};
 use crate::layer::Cache;
 use http::Request;
@@ -43,7 +44,7 @@ impl Pieces {
 
     fn build(&mut self) -> crate::cache::key::KeyBuf {
         let rule = self.rule.and_then(|rule| self.settings.rules.get(rule));
-        visit::key_for(&self.shared, &self.settings, rule, &mut self.parts)
+        visit::key_for(&self.shared, &self.settings, rule, &mut self.parts.uri, &self.parts.headers)
     }
 }
 
@@ -66,7 +67,10 @@ impl Keyed {
         let glance = Glance::at(&self.pieces.parts.headers);
         let directives = visit::directives(&self.pieces.parts.headers, glance);
         let now = self.pieces.shared.clock.now();
-        matches!(visit::look_up(&self.pieces.shared, &self.key, &self.pieces.parts, &directives, now, Sight::Whole), Found::Fresh(_))
+        matches!(
+            visit::look_up(&self.pieces.shared, &self.key, Sought::of(&self.pieces.parts), &directives, now, Sight::Whole),
+            Found::Fresh(_)
+        )
     }
 }
 

@@ -8,7 +8,6 @@ use crate::cache::rules::Identity;
 use crate::cache::settings::KeySettings;
 use foldhash::quality::RandomState as FastState;
 use http::header::HOST;
-use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Uri};
 use smallvec::SmallVec;
@@ -151,17 +150,17 @@ pub(crate) fn keyed_query<'a>(query: Option<&'a str>, settings: &KeySettings) ->
 }
 
 /// Rewrites the target so that what is asked of the origin is what identifies the stored response.
-pub(crate) fn normalise_target(parts: &mut Parts, settings: &KeySettings) {
-    let Some(query) = parts.uri.query().filter(|_| !settings.is_exact()) else { return };
+pub(crate) fn normalise_target(uri: &mut Uri, settings: &KeySettings) {
+    let Some(query) = uri.query().filter(|_| !settings.is_exact()) else { return };
     let Some(query) = normalised_query(query, settings) else { return };
-    let path = parts.uri.path();
+    let path = uri.path();
     let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
     // Pieces of a valid target, put together again, are a valid target; were they not, the target stays as it was sent.
     let Ok(target) = PathAndQuery::try_from(target) else { return };
-    let mut uri = parts.uri.clone().into_parts();
-    uri.path_and_query = Some(target);
-    if let Ok(uri) = Uri::from_parts(uri) {
-        parts.uri = uri;
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(target);
+    if let Ok(normal) = Uri::from_parts(parts) {
+        *uri = normal;
     }
 }
 

@@ -1,6 +1,7 @@
 //! How bytes move: fills, followers, streams. The only floor that waits.
 
 pub(crate) mod answer;
+pub(crate) mod begun;
 pub(crate) mod body;
 mod change;
 mod combine;
@@ -8,12 +9,15 @@ mod errand;
 pub(crate) mod flight;
 pub(crate) mod forwarding;
 pub(crate) mod glance;
+#[cfg(feature = "sidecar")]
+pub(crate) mod hit;
 pub(crate) mod in_force;
 pub(crate) mod inner;
 mod pump;
 pub(crate) mod serve;
 mod settle;
 pub(crate) mod shared;
+pub(crate) mod sought;
 mod spool;
 pub(crate) mod tally;
 pub(crate) mod target;

@@ -7,7 +7,6 @@ use crate::flow::shared::Shared;
 use crate::telemetry::log::{Ending, Facts, Overruled, Trace, server_timing};
 use crate::telemetry::span::Leg;
 use crate::telemetry::{Outcome, Refusal, RuleCounts};
-use http::request::Parts;
 use http::{Extensions, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
 use parking_lot::Mutex;
@@ -193,41 +192,6 @@ fn tell_at_end<B: Body>(response: &mut Response<CacheBody<B>>, tally: Arc<Tally>
         let head = story.method == Method::HEAD;
         response.body_mut().tell(tally, head);
     }
-}
-
-/// Counts and tells a request that what is stored answers at once.
-#[expect(clippy::too_many_arguments, reason = "what `call` has found out")]
-pub(crate) fn answered_at_once<B: Body>(
-    shared: &Shared,
-    settings: &InForce,
-    rule: Option<usize>,
-    (outcome, reason): (Outcome, Option<&'static str>),
-    began: Moment,
-    (parts, traced): (&Parts, bool),
-    key: u64,
-    response: &mut Response<CacheBody<B>>,
-) {
-    let counts = settings.counts(rule);
-    let nanos = shared.count(counts, outcome, began);
-    if shared.log.wants_server_timing() {
-        append(response, server_timing(nanos, None, nanos));
-    }
-    let facts = Facts {
-        asked: Some((&parts.method, &parts.uri)),
-        version: Some(parts.version),
-        leg: None,
-        rule: counts.rule(),
-        outcome,
-        reason,
-        status: Some(response.status()),
-        bytes: response.body().stored_length(),
-        lookup: nanos,
-        upstream: None,
-        total: nanos,
-        key: Some(key),
-        ending: Ending::Whole,
-    };
-    shared.log.tell(&facts, || if traced { Trace::of(&parts.headers) } else { None });
 }
 
 /// Tells of a request that neither the cache nor the origin had a part in.

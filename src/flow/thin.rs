@@ -44,6 +44,11 @@ impl Thin {
         &self.stored
     }
 
+    /// The same, as it was chosen.
+    pub(crate) const fn chosen(&self) -> &Chosen {
+        &self.stored
+    }
+
     /// Writes the lines but for `Content-Length` as they go onto the wire, each with its CRLF.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.stored.head.fields.lines());

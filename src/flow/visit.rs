@@ -11,12 +11,12 @@ use crate::flow::answer::part_answers;
 use crate::flow::forwarding::Sight;
 use crate::flow::glance::Glance;
 use crate::flow::shared::Shared;
+use crate::flow::sought::Sought;
 use crate::rfc::cache_status::Forward;
 use crate::rfc::conditional;
 use crate::rfc::directives::RequestDirectives;
 use http::header::{HOST, RANGE};
-use http::request::Parts;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Uri};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -41,11 +41,11 @@ pub(crate) enum Found {
 }
 
 /// Whether the request names one host: a key must not hold another one than an application may read.
-fn names_one_host(parts: &Parts) -> bool {
-    let mut lines = parts.headers.get_all(HOST).iter();
+fn names_one_host(sought: Sought<'_>) -> bool {
+    let mut lines = sought.headers.get_all(HOST).iter();
     let Some(host) = lines.next() else { return true };
     lines.next().is_none()
-        && parts.uri.authority().map_or_else(|| host.to_str().is_ok(), |authority| is_same_host(authority.as_str(), host.as_bytes()))
+        && sought.uri.authority().map_or_else(|| host.to_str().is_ok(), |authority| is_same_host(authority.as_str(), host.as_bytes()))
 }
 
 /// A port that is the scheme's own makes no difference.
@@ -65,7 +65,7 @@ pub(crate) fn match_rule(settings: &Settings, path: &str) -> Option<usize> {
 /// Decides about the cache's part in a request. `has_body`: it has content, which no key knows (a "fat GET"). `sight`: where it hides an identity, the rule that
 /// reads it has come into force since the request was begun. `resolved`: its target and its `Host` are known to name one host.
 pub(crate) fn route(
-    parts: &Parts,
+    sought: Sought<'_>,
     glance: Glance,
     settings: &Settings,
     rule: Option<&Rule>,
@@ -77,13 +77,13 @@ pub(crate) fn route(
         Route::Pass(Forward::Bypass, Some("disabled"))
     } else if rule.is_some_and(|rule| rule.pass || sight.hides_identity(rule)) {
         Route::Pass(Forward::Bypass, Some("rule"))
-    } else if !matches!(parts.method, Method::GET | Method::HEAD) {
+    } else if !matches!(*sought.method, Method::GET | Method::HEAD) {
         Route::Pass(Forward::Method, None)
     } else if has_body {
         Route::Pass(Forward::Bypass, Some("request-body"))
     } else if glance.upgrade {
         Route::Pass(Forward::Bypass, Some("upgrade"))
-    } else if !resolved && !names_one_host(parts) {
+    } else if !resolved && !names_one_host(sought) {
         Route::Pass(Forward::Bypass, Some("host"))
     } else if glance.overridden {
         Route::Pass(Forward::Bypass, Some("override-header"))
@@ -93,12 +93,12 @@ pub(crate) fn route(
 }
 
 /// Normalises the target as the key has it, and builds the key.
-pub(crate) fn key_for(shared: &Shared, settings: &Settings, rule: Option<&Rule>, parts: &mut Parts) -> KeyBuf {
-    normalise_target(parts, rule.and_then(|rule| rule.key.as_ref()).unwrap_or(&settings.key));
+pub(crate) fn key_for(shared: &Shared, settings: &Settings, rule: Option<&Rule>, uri: &mut Uri, headers: &HeaderMap) -> KeyBuf {
+    normalise_target(uri, rule.and_then(|rule| rule.key.as_ref()).unwrap_or(&settings.key));
     let identity = rule.and_then(|rule| rule.per_identity.as_ref());
-    let partition = identity.map(|identity| shared.secrets.partition(identity, &parts.headers));
-    let (https, authority) = origin_of(&parts.uri, &parts.headers);
-    shared.secrets.build(&KeyParts { https, authority, path: parts.uri.path(), query: parts.uri.query(), partition })
+    let partition = identity.map(|identity| shared.secrets.partition(identity, headers));
+    let (https, authority) = origin_of(uri, headers);
+    shared.secrets.build(&KeyParts { https, authority, path: uri.path(), query: uri.query(), partition })
 }
 
 /// The query of a target as it is keyed, for a target that is not that of a request.
@@ -116,10 +116,10 @@ pub(crate) fn directives(headers: &HeaderMap, glance: Glance) -> RequestDirectiv
 ///
 /// # Errors
 /// Why there is none.
-pub(crate) fn choose(stored: Option<Resource>, parts: &Parts) -> Result<Chosen, Forward> {
+pub(crate) fn choose(stored: Option<Resource>, sought: Sought<'_>) -> Result<Chosen, Forward> {
     let resource = stored.ok_or(Forward::UriMiss)?;
-    let headers = &parts.headers;
-    resource.choose(headers, |head, part| part_answers(head, part, &parts.method, headers)).map_err(|resource| {
+    let headers = sought.headers;
+    resource.choose(headers, |head, part| part_answers(head, part, sought.method, headers)).map_err(|resource| {
         let partial = resource.variants().iter().any(|stored| stored.range().is_some() && stored.head.is_selected_by(headers));
         if partial { Forward::Partial } else { Forward::VaryMiss }
     })
@@ -169,8 +169,15 @@ pub(crate) fn is_handed_on(method: &Method, directives: &RequestDirectives) -> b
 }
 
 /// Looks up what is stored and judges it. What is selected by something that is out of `sight` cannot be for this request.
-pub(crate) fn look_up(shared: &Shared, key: &KeyBuf, parts: &Parts, directives: &RequestDirectives, now: Stamp, sight: Sight) -> Found {
-    let chosen = match choose(shared.store.find(key, now), parts) {
+pub(crate) fn look_up(
+    shared: &Shared,
+    key: &KeyBuf,
+    sought: Sought<'_>,
+    directives: &RequestDirectives,
+    now: Stamp,
+    sight: Sight,
+) -> Found {
+    let chosen = match choose(shared.store.find(key, now), sought) {
         Ok(chosen) => chosen,
         Err(why) => return Found::Ask { why, stored: None },
     };

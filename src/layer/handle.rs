@@ -142,7 +142,7 @@ impl Cache {
         let settings = settings.load();
         let (mut parts, _) = request.into_parts();
         let rule = visit::match_rule(&settings, parts.uri.path()).and_then(|rule| settings.rules.get(rule));
-        let key = visit::key_for(&self.shared, &settings, rule, &mut parts);
+        let key = visit::key_for(&self.shared, &settings, rule, &mut parts.uri, &parts.headers);
         let resource = store.get(&key)?;
         let stored = resource.select(&parts.headers, |_, _| true)?;
         let (head, now) = (&stored.head, clock.now());

@@ -8,6 +8,7 @@ use crate::cache::site::Site;
 use crate::flow::forwarding::Sight;
 use crate::flow::glance::Glance;
 use crate::flow::shared::Shared;
+use crate::flow::sought::Sought;
 use crate::flow::visit::{self, Found, Route};
 use crate::layer::Cache;
 use crate::rfc::directives::RequestDirectives;
@@ -51,14 +52,16 @@ impl Cache {
         let settings = self.shared.settings.load();
         let (mut parts, ()) = request.into_parts();
         let rule = visit::match_rule(&settings, parts.uri.path()).and_then(|rule| settings.rules.get(rule));
-        if let Route::Pass(_, why) = visit::route(&parts, Glance::at(&parts.headers), &settings, rule, false, Sight::Whole, false) {
+        if let Route::Pass(_, why) =
+            visit::route(Sought::of(&parts), Glance::at(&parts.headers), &settings, rule, false, Sight::Whole, false)
+        {
             let pass = rule.filter(|rule| rule.pass).map(|rule| Obstacle::Pass { rule: Arc::clone(&rule.name) });
             return Foreseen { obstacle: pass.or(Some(Obstacle::Bypass(why.unwrap_or("method")))), found: None };
         }
         let obstacle = Obstacle::of(rule, &parts.headers);
         let found = look.then(|| {
-            let key = visit::key_for(&self.shared, &settings, rule, &mut parts);
-            visit::look_up(&self.shared, &key, &parts, &RequestDirectives::default(), self.shared.clock.now(), Sight::Whole)
+            let key = visit::key_for(&self.shared, &settings, rule, &mut parts.uri, &parts.headers);
+            visit::look_up(&self.shared, &key, Sought::of(&parts), &RequestDirectives::default(), self.shared.clock.now(), Sight::Whole)
         });
         Foreseen { obstacle, found }
     }
@@ -80,6 +83,6 @@ impl Cache {
         parts.headers = headers.clone();
         parts.headers.extend(site.host().map(|host| (HOST, host)));
         let rule = visit::match_rule(&settings, target.path()).and_then(|rule| settings.rules.get(rule));
-        visit::key_for(&self.shared, &settings, rule, &mut parts)
+        visit::key_for(&self.shared, &settings, rule, &mut parts.uri, &parts.headers)
     }
 }

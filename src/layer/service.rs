@@ -6,23 +6,21 @@ use crate::cache::fate::Fate;
 use crate::cache::intent::Intent;
 use crate::cache::key::KeyBuf;
 use crate::cache::resource::Chosen;
-use crate::cache::rules::Rule;
-use crate::cache::wish::{Nominee, Wish};
-use crate::clock::Moment;
 use crate::flow::answer::{self, Client};
+use crate::flow::begun::{AtOnce, Begun};
 use crate::flow::body::CacheBody;
 use crate::flow::forwarding::Sight;
 use crate::flow::glance::Glance;
-use crate::flow::in_force::InForce;
 use crate::flow::inner::{Inner, InnerBody};
 use crate::flow::serve::{Visit, serve};
 use crate::flow::shared::Shared;
-use crate::flow::tally::{Tally, answered_at_once, told};
+use crate::flow::sought::Sought;
+use crate::flow::tally::{Tally, told};
 use crate::flow::thin::Thin;
 use crate::flow::through::{Handover, hand_over};
 use crate::flow::visit::{self, Found, Route};
 use crate::layer::{Cache, ResponseFuture};
-use crate::rfc::cache_status::{CacheStatus, Forward};
+use crate::rfc::cache_status::Forward;
 use crate::rfc::directives::RequestDirectives;
 use crate::rfc::method;
 use crate::telemetry::Outcome;
@@ -68,6 +66,12 @@ impl<S> CacheService<S> {
         &mut self.inner
     }
 
+    /// What it shares with all who hold its cache.
+    #[cfg(feature = "sidecar")]
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Whether forwarding fields select among stored responses, or say whose they are: requests must have them when they come here.
     #[cfg(feature = "sidecar")]
     pub(crate) fn selects_by_forwarding(&self) -> bool {
@@ -101,13 +105,13 @@ where
         let matched = rule.and_then(|rule| settings.rules.get(rule));
         let glance = Glance::at(&parts.headers);
         let begun = Begun { settings: &settings, rule, began, glance };
-        let route = visit::route(&parts, glance, &settings, matched, !body.is_end_stream(), self.sight, self.thin);
+        let route = visit::route(Sought::of(&parts), glance, &settings, matched, !body.is_end_stream(), self.sight, self.thin);
         if let Route::Pass(why, detail) = route {
             return self.pass(&begun, parts, body, intent, why, detail);
         }
-        let key = visit::key_for(&self.shared, &settings, matched, &mut parts);
+        let key = visit::key_for(&self.shared, &settings, matched, &mut parts.uri, &parts.headers);
         let directives = visit::directives(&parts.headers, glance);
-        let found = visit::look_up(&self.shared, &key, &parts, &directives, began.stamp(), self.sight);
+        let found = visit::look_up(&self.shared, &key, Sought::of(&parts), &directives, began.stamp(), self.sight);
         if let Some(intent) = intent {
             return self.warm(&begun, Request::from_parts(parts, body), &key, directives, found, intent);
         }
@@ -135,28 +139,6 @@ where
     }
 }
 
-/// What is known of a request before its way is chosen.
-struct Begun<'a> {
-    /// Those under which its key is built: a reload in between must not judge it by other rules.
-    settings: &'a Arc<InForce>,
-    rule: Option<usize>,
-    began: Moment,
-    glance: Glance,
-}
-
-impl Begun<'_> {
-    fn rule(&self) -> Option<&Rule> {
-        self.settings.rules.get(self.rule?)
-    }
-
-    fn client<'a>(&self, parts: &'a Parts, detail: Option<&'static str>) -> Client<'a> {
-        let status = CacheStatus { name: crate::flow::NAME, hit: true, detail, ..CacheStatus::default() };
-        let status = self.settings.cache_status.then_some(status);
-        let now = self.began.stamp();
-        Client { method: &parts.method, headers: &parts.headers, now, conditional: self.glance.conditional, status }
-    }
-}
-
 /// How and why a request is handed on.
 struct Handing {
     why: Forward,
@@ -176,20 +158,15 @@ impl<S> CacheService<S> {
     where
         RB: Body<Data = Bytes>,
     {
-        let now = begun.began.stamp();
-        let hits = stored.touch(now);
-        self.shared.hosts.note_hit(hits, &stored.head.key);
-        if self.shared.wishes.wants(hits) {
-            self.nominate(key, stored.stored());
-        }
+        begun.take(&self.shared, key, &stored);
         let thin = if self.thin && parts.version != Version::HTTP_2 {
-            Thin::of(stored, &parts.method, begun.glance, now, begun.settings.cache_status)
+            Thin::of(stored, &parts.method, begun.glance, begun.began.stamp(), begun.settings.cache_status)
         } else {
             Err(stored)
         };
         let mut response = match thin {
             Ok(thin) => answer::thin(thin),
-            Err(stored) => answer::from_stored(&stored, &begun.client(parts, None)),
+            Err(stored) => answer::from_stored(&stored, &begun.client(Sought::of(parts), None)),
         };
         self.tell(begun, parts, key, (Outcome::Hit, None), &mut response);
         answer::lend_map(&mut response, &mut parts.headers);
@@ -203,7 +180,7 @@ impl<S> CacheService<S> {
     {
         stored.touch(begun.began.stamp());
         let detail = Some(if refresh { "stale-while-revalidate" } else { "max-stale" });
-        let mut response = answer::from_stored(stored, &begun.client(parts, detail));
+        let mut response = answer::from_stored(stored, &begun.client(Sought::of(parts), detail));
         self.tell(begun, parts, key, (Outcome::Stale, detail), &mut response);
         response
     }
@@ -213,11 +190,13 @@ impl<S> CacheService<S> {
         begun: &Begun<'_>,
         parts: &Parts,
         key: &KeyBuf,
-        ending: (Outcome, Option<&'static str>),
+        (outcome, detail): (Outcome, Option<&'static str>),
         response: &mut Response<CacheBody<RB>>,
     ) {
-        let Begun { settings, rule, began, glance } = *begun;
-        answered_at_once(&self.shared, settings, rule, ending, began, (parts, glance.traced), key.hash_value(), response);
+        let at_once = AtOnce { outcome, detail, status: response.status(), bytes: response.body().stored_length() };
+        if let Some((name, value)) = begun.answered(&self.shared, Sought::of(parts), key.hash_value(), &at_once) {
+            response.headers_mut().append(name, value);
+        }
     }
 
     fn visit<B>(&self, begun: &Begun<'_>, request: Request<B>, key: &KeyBuf, directives: RequestDirectives, found: Found) -> Visit<S, B>
@@ -272,19 +251,6 @@ impl<S> CacheService<S> {
         ResponseFuture::slow(serve(Visit { intent: Some(intent), ..visit }))
     }
 
-    /// Tells whoever warms that this response has earned a refresh before it expires. What belongs to one identity cannot be asked for again
-    /// without its credentials, which are not kept.
-    fn nominate(&self, key: &KeyBuf, stored: &Arc<Stored>) {
-        if !stored.nominate() {
-            return;
-        }
-        let key = key.to_key();
-        if !key.is_partitioned() {
-            // Not heard: it is refreshed when it has expired.
-            let _ = self.shared.wishes.say(Wish::Ahead(Nominee { key, stored: Arc::downgrade(stored) }));
-        }
-    }
-
     /// Hands on what the cache has no part in. Nothing can be warmed by that.
     fn pass<B, RB>(
         &self,
@@ -306,7 +272,7 @@ impl<S> CacheService<S> {
         }
         // The answer to a POST may be one for later GETs; the POST itself is sent on as it came.
         let stores = parts.method == Method::POST && why == Forward::Method;
-        let key = stores.then(|| visit::key_for(&self.shared, begun.settings, begun.rule(), &mut parts.clone()));
+        let key = stores.then(|| visit::key_for(&self.shared, begun.settings, begun.rule(), &mut parts.uri.clone(), &parts.headers));
         self.hand_over(begun, Request::from_parts(parts, body), Handing { why, detail, key, stored: None })
     }
 

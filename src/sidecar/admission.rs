@@ -33,13 +33,16 @@ pub(super) enum Stop {
     Answer(Box<Response<Bytes>>),
 }
 
+/// Counts a request among those of its client, if there are rates: before anything else is looked at.
+pub(super) fn count(parts: &Parts, settings: &Settings, peer: &Peer) -> Result<(), Stop> {
+    let Some(limits) = &settings.limits else { return Ok(()) };
+    limits.check(parts.uri.path(), &parts.headers, peer, &settings.server).map_err(Stop::Wait)
+}
+
 /// Checks a request and makes it fit for the service: an absolute target, a Host that agrees with it, no field that ends here, and nothing that its sender may not
 /// say. `empty` says that it has no body. Our own fields are still missing: [`complete`](forwarded::complete) puts them on.
 pub(super) fn admit(parts: &mut Parts, empty: bool, settings: &Settings, peer: &Peer, memory: &mut Memory) -> Result<Way, Stop> {
     let notable = Notable::of(&parts.headers);
-    if let Some(limits) = &settings.limits {
-        limits.check(parts.uri.path(), &parts.headers, peer, &settings.server).map_err(Stop::Wait)?;
-    }
     check(parts, empty, notable, settings)?;
     let https = peer.is_asked_over_https(&parts.headers, &settings.server, &settings.upstream);
     target::resolve(parts, memory, https, settings.upstream.host()).map_err(bad_request)?;

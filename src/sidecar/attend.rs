@@ -3,13 +3,16 @@
 use crate::body::RequestBody;
 use crate::error::BoxError;
 use crate::flow::forwarding::Sight;
+use crate::flow::hit::{Hit, hit};
+use crate::flow::shared::Shared;
 use crate::flow::thin::MayBeThin;
 use crate::layer::CacheService;
 use crate::sidecar::forwarded::Peer;
+use crate::sidecar::said::Said;
 use crate::sidecar::upstream::Upstream;
-use crate::warm::UserWarmup;
+use crate::warm::{Desk, UserWarmup};
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use http_body::Body;
 use std::convert::Infallible;
 use std::fmt::Display;
@@ -47,6 +50,27 @@ pub(crate) trait Attend {
 
     /// Whether something in front of the origin must see these fields.
     fn reads_forwarding(&self) -> bool;
+
+    /// Where hits can be looked for without a request; `None`: the service must see all of them.
+    fn hits(&self) -> Option<Arc<dyn Hits>>;
+}
+
+/// Where hits are looked for without a request.
+pub(crate) trait Hits: Send + Sync {
+    /// The [hit](crate::flow::hit::hit) that answers a GET of `uri` by a client that has `said` this of itself. `may` is asked last.
+    fn hit(&self, uri: Uri, said: &Said, may: &dyn Fn(&Uri) -> bool) -> Option<Hit>;
+}
+
+impl Hits for Shared {
+    fn hit(&self, uri: Uri, said: &Said, may: &dyn Fn(&Uri) -> bool) -> Option<Hit> {
+        hit(self, uri, &said.headers, said.glance, may)
+    }
+}
+
+impl Hits for Desk {
+    fn hit(&self, uri: Uri, said: &Said, may: &dyn Fn(&Uri) -> bool) -> Option<Hit> {
+        if self.answers(uri.path()) { None } else { self.shared().hit(uri, said, may) }
+    }
 }
 
 impl Attend for Upstream {
@@ -56,6 +80,10 @@ impl Attend for Upstream {
 
     fn reads_forwarding(&self) -> bool {
         false
+    }
+
+    fn hits(&self) -> Option<Arc<dyn Hits>> {
+        None
     }
 }
 
@@ -68,6 +96,10 @@ impl<S: Attend> Attend for CacheService<S> {
     fn reads_forwarding(&self) -> bool {
         self.selects_by_forwarding()
     }
+
+    fn hits(&self) -> Option<Arc<dyn Hits>> {
+        Some(Arc::clone(self.shared()) as Arc<dyn Hits>)
+    }
 }
 
 impl<S: Attend> Attend for UserWarmup<S> {
@@ -77,5 +109,9 @@ impl<S: Attend> Attend for UserWarmup<S> {
 
     fn reads_forwarding(&self) -> bool {
         self.inner().reads_forwarding()
+    }
+
+    fn hits(&self) -> Option<Arc<dyn Hits>> {
+        self.inner().hits().map(|_| Arc::clone(self.desk()) as Arc<dyn Hits>) // what it holds is what is warmed
     }
 }

@@ -18,7 +18,7 @@ pub(super) struct Exchange {
     born: Instant,
     /// Since how many nanoseconds after that it has been idle; zero while it is not.
     idle: AtomicU64,
-    /// It has been for so long that hyper may go.
+    /// When it is, hyper may go.
     dozing: AtomicBool,
     begun: AtomicBool,
     done: AtomicBool,
@@ -82,7 +82,7 @@ impl Exchange {
         self.idle.store(0, Ordering::Relaxed);
     }
 
-    /// It has waited for so long that it may do so without hyper.
+    /// It has waited for so long, or needed hyper so little, that it may wait without.
     pub(super) fn doze(&self) {
         self.dozing.store(true, Ordering::Relaxed);
     }

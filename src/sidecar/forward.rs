@@ -94,7 +94,8 @@ pub(super) fn forward<S: Serve<B>, B: Answer, I: Question>(
     }
     let asked = Asked::of(&parts);
     let complete = |parts: &mut Parts| forwarded::complete(parts, &seat.peer, &settings.server, &settings.upstream);
-    match admission::admit(&mut parts, body.is_end_stream(), settings, &seat.peer, memory) {
+    let counted = admission::count(&parts, settings, &seat.peer);
+    match counted.and_then(|()| admission::admit(&mut parts, body.is_end_stream(), settings, &seat.peer, memory)) {
         Err(stop) => {
             let told = Told { parts: &parts, began: seat.live.clock.moment(), leg: None };
             let accept = parts.headers.get(ACCEPT).cloned();

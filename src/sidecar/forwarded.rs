@@ -49,6 +49,13 @@ pub(crate) struct Peer {
     last: Mutex<Option<(HeaderValue, HeaderValue)>>,
 }
 
+/// What makes a difference between two peers that say the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    https: bool,
+    trusted: bool,
+}
+
 impl Peer {
     /// A peer at `ip`; `None` for one without an address.
     pub(super) fn new(ip: Option<IpAddr>) -> Self {
@@ -83,6 +90,11 @@ impl Peer {
     /// The same as a field value; nothing for a Unix socket.
     fn address(&self) -> Option<&HeaderValue> {
         self.address.get_or_init(|| HeaderValue::from_str(&self.ip?.to_string()).ok()).as_ref()
+    }
+
+    /// All of it that the admission of a request depends on.
+    pub(super) fn standing(&self, server: &ServerSettings) -> Standing {
+        Standing { https: self.https, trusted: self.is_trusted(server) }
     }
 
     fn is_trusted(&self, server: &ServerSettings) -> bool {

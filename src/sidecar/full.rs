@@ -1,7 +1,7 @@
 //! Services that know nothing of thin heads: their responses have all their fields.
 
 use crate::flow::thin::{MayBeThin, Thin};
-use crate::sidecar::attend::Attend;
+use crate::sidecar::attend::{Attend, Hits};
 use crate::sidecar::forwarded::Peer;
 use bytes::Bytes;
 use http::{Request, Response};
@@ -53,6 +53,10 @@ impl<S> Attend for Full<S> {
 
     fn reads_forwarding(&self) -> bool {
         true
+    }
+
+    fn hits(&self) -> Option<Arc<dyn Hits>> {
+        None
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the sidecar reads, for fuzzers: each takes any bytes, and panics only if a promise is broken.
 
-use crate::sidecar::admission::admit;
+use crate::sidecar::admission::{admit, count};
 use crate::sidecar::chunk::Chunks;
 use crate::sidecar::forwarded::{Peer, complete};
 use crate::sidecar::live::Settings;
@@ -120,7 +120,8 @@ pub(crate) fn admission(bytes: &[u8]) {
         let (mut parts, ()) = request.clone().into_parts();
         let ip = IpAddr::V4(Ipv4Addr::from(peer));
         let peer_at = Peer::new(Some(ip));
-        if admit(&mut parts, true, &settings, &peer_at, &mut Memory::default()).is_ok() {
+        let counted = count(&parts, &settings, &peer_at);
+        if counted.and_then(|()| admit(&mut parts, true, &settings, &peer_at, &mut Memory::default())).is_ok() {
             complete(&mut parts, &peer_at, &settings.server, &settings.upstream);
             let named: Vec<_> = parts.headers.get_all("x-forwarded-for").iter().collect();
             assert_eq!(named.len(), 1);

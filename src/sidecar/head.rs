@@ -26,7 +26,8 @@ pub(super) struct Head {
     begun: bool,
     empty_lines: u8,
     old: bool,
-    fields: usize,
+    /// One more than [`MAX_FIELDS`] at most.
+    fields: u8,
     host: bool,
     length: Option<u64>,
     chunked: bool,
@@ -60,7 +61,7 @@ impl Head {
             return self.end().map(Some);
         }
         self.fields += 1;
-        if self.fields > MAX_FIELDS {
+        if usize::from(self.fields) > MAX_FIELDS {
             return Err(Fault::TooManyFields);
         }
         let (name, value) = field(line)?;

@@ -20,6 +20,7 @@
 mod admission;
 mod alarm;
 mod answering;
+mod at_once;
 mod attend;
 mod chunk;
 mod desk;
@@ -55,6 +56,7 @@ mod proxy_header;
 mod refuse;
 mod reply;
 mod resolve;
+mod said;
 mod scan;
 mod serve;
 pub mod settings;

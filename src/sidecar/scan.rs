@@ -7,6 +7,7 @@ use crate::sidecar::chunk::Chunks;
 use crate::sidecar::fault::Fault;
 use crate::sidecar::head::{Framing, Head, is_token};
 use bytes::BytesMut;
+use std::sync::Arc;
 
 /// What the bytes given to [`Scan::feed`] were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +41,9 @@ pub(super) struct Scan {
     /// The line read last belonged to a head of HTTP/1.0.
     was_old: bool,
     /// The fields of an earlier head, to the end of its empty line.
-    known: Option<Box<[u8]>>,
+    known: Option<Arc<[u8]>>,
+    /// The last complete head had these again.
+    is_repeat: bool,
 }
 
 /// Fields longer than this are not remembered.
@@ -58,7 +61,7 @@ impl Scan {
     /// At the start of a connection whose heads may have `max_head` bytes.
     pub(super) fn new(max_head: usize) -> Self {
         let (state, head, held) = (State::Head, Head::default(), BytesMut::new());
-        Self { max_head, state, head, held, line_start: 0, upgrade: None, was_old: false, known: None }
+        Self { max_head, state, head, held, line_start: 0, upgrade: None, was_old: false, known: None, is_repeat: false }
     }
 
     /// Changes the limit for the heads that follow.
@@ -79,6 +82,11 @@ impl Scan {
     /// Whether the head that was just completed offers to switch protocols: `Some(true)` without a body.
     pub(super) const fn take_upgrade(&mut self) -> Option<bool> {
         self.upgrade.take()
+    }
+
+    /// The fields of the head that was just completed, if they are those of an earlier one.
+    pub(super) fn repeated(&mut self) -> Option<&mut Arc<[u8]>> {
+        self.known.as_mut().filter(|_| self.is_repeat)
     }
 
     /// Reads on. `bytes` must not be empty; what is not used must be given again.
@@ -127,7 +135,7 @@ impl Scan {
                 fields = used;
                 if let Some(end) = self.known_fields(&bytes[used..]).map(|length| used + length) {
                     self.fits(end)?;
-                    (self.head, self.upgrade) = (Head::default(), None);
+                    (self.head, self.upgrade, self.is_repeat) = (Head::default(), None, true);
                     return Ok(Progress::Head { used: end });
                 }
             }
@@ -175,7 +183,7 @@ impl Scan {
     /// One line of a head, its LF included; true if it was the last.
     fn line(&mut self, line: &[u8]) -> Result<bool, Fault> {
         let upgrade = self.head.has_upgrade();
-        self.was_old = self.head.is_old();
+        (self.was_old, self.is_repeat) = (self.head.is_old(), false);
         let Some(framing) = self.head.line(line)? else { return Ok(false) };
         self.upgrade = upgrade.then_some(framing == Framing::Length(0));
         self.state = match framing {

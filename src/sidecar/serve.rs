@@ -4,6 +4,7 @@ use crate::body::RequestBody;
 use crate::error::BoxError;
 use crate::layer::CacheService;
 use crate::sidecar::Sidecar;
+use crate::sidecar::at_once::AtOnce;
 use crate::sidecar::attend::{Answer, Attend, Serve};
 use crate::sidecar::desk::Desk;
 use crate::sidecar::forward::Seat;
@@ -285,10 +286,15 @@ where
         let Some(parts) = part(connection) else { return Ok(None) };
         (wire, answer) = parts;
         let stirred = poll_fn(|cx| match wire.poll_stir(cx) {
-            Poll::Ready(()) => Poll::Ready(known),
-            Poll::Pending => ticket.poll_told(cx, known),
+            Poll::Ready(Ok(())) => Poll::Ready(Some(known)),
+            Poll::Ready(Err(error)) => {
+                tracing::debug!(%error, "connection ended");
+                Poll::Ready(None)
+            }
+            Poll::Pending => ticket.poll_told(cx, known).map(Some),
         });
-        known = stirred.await;
+        let Some(word) = stirred.await else { return Ok(None) };
+        known = word;
         if known == Word::Close {
             return Err(Cut);
         }
@@ -309,6 +315,14 @@ where
 {
     let parts = connection.into_parts();
     parts.read_buf.is_empty().then(|| (parts.io.into_inner(), parts.service))
+}
+
+/// Both ends of a connection: the wire under hyper and the desk above it. By a function: what they are made of takes no room in the task.
+fn furnish<S: Attend>(opened: Opened, seat: Arc<Seat>, service: S) -> (Box<Wire<Stream>>, RefCell<Desk<S>>) {
+    let Opened { stream, early, since, .. } = opened;
+    let wire = Wire::new(stream, early, since, Arc::clone(&seat.live), Arc::clone(&seat.exchange));
+    let at_once = service.hits().map(|hits| AtOnce::new(hits, Arc::clone(&seat)));
+    (Box::new(wire.with_hits(at_once)), RefCell::new(Desk::new(service, seat)))
 }
 
 /// One connection from its first byte to its last; `_permit` is its place among all.
@@ -337,9 +351,7 @@ async fn converse<S: Serve<B> + Attend, B: Answer>(
     if opened.http2 {
         return Box::pin(http2::converse(opened, seat, service, &mut ticket)).await; // larger than one of HTTP/1.1
     }
-    let Opened { stream, early, since, .. } = opened;
-    let wire = Box::new(Wire::new(stream, early, since, live.clone(), exchange.clone()));
-    let desk = RefCell::new(Desk::new(service, seat));
+    let (wire, desk) = furnish(opened, seat, service);
     let talked = talk(wire, service_fn(move |request| desk.borrow_mut().answer(request)), &mut ticket).await;
     let Ok(Some(mut wire)) = talked else { return };
     if let Some(tunnel) = exchange.take_tunnel() {

@@ -5,6 +5,7 @@
 //! answer goes out in one plain write: gathering its pieces costs the kernel more than copying them costs us.
 
 use crate::flow::thin::Thin;
+use http::{HeaderName, HeaderValue};
 use memchr::{memchr, memmem};
 use std::cell::RefCell;
 
@@ -12,6 +13,8 @@ use std::cell::RefCell;
 const ONE_PIECE: usize = 16 << 10;
 /// Our own `Via` in an answer that the upstream gave in HTTP/1.1, as what is stored was, and the length of the body that comes.
 const VIA_AND_LENGTH: &[u8] = b"via: 1.1 warmfront\r\ncontent-length: ";
+/// The status line of every hit that hyper knows nothing of.
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
 /// What hyper says of a body that is empty.
 const NO_LENGTH: &[u8] = b"content-length: 0\r\n";
 
@@ -26,6 +29,26 @@ thread_local! {
 pub(super) fn splice<T>(thin: &Thin, head: &[u8], write: impl FnOnce(&[u8], &[u8]) -> T) -> Option<T> {
     let (line, fields) = head.split_at(memchr(b'\n', head)? + 1);
     let at = if fields.starts_with(NO_LENGTH) { 0 } else { memmem::find(fields, NO_LENGTH)? };
+    let others = |piece: &mut Vec<u8>| {
+        piece.extend_from_slice(&fields[..at]);
+        piece.extend_from_slice(&fields[at + NO_LENGTH.len()..]);
+    };
+    Some(put_together(thin, line, others, write))
+}
+
+/// Makes the whole answer of `thin`, which hyper knows nothing of, with one field more, and has it written.
+pub(super) fn hit<T>(thin: &Thin, more: Option<&(HeaderName, HeaderValue)>, write: impl FnOnce(&[u8], &[u8]) -> T) -> T {
+    let others = |piece: &mut Vec<u8>| {
+        if let Some((name, value)) = more {
+            [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].iter().for_each(|part| piece.extend_from_slice(part));
+        }
+        piece.extend_from_slice(b"\r\n");
+    };
+    put_together(thin, OK, others, write)
+}
+
+/// A head of a status line, what is stored, our own fields and `others` with the empty line; and the body, which is in the same piece if that stays small.
+fn put_together<T>(thin: &Thin, line: &[u8], others: impl FnOnce(&mut Vec<u8>), write: impl FnOnce(&[u8], &[u8]) -> T) -> T {
     let body = &*thin.stored().body;
     PIECE.with_borrow_mut(|piece| {
         piece.clear();
@@ -34,13 +57,12 @@ pub(super) fn splice<T>(thin: &Thin, head: &[u8], write: impl FnOnce(&[u8], &[u8
         piece.extend_from_slice(VIA_AND_LENGTH);
         piece.extend_from_slice(itoa::Buffer::new().format(body.len()).as_bytes());
         piece.extend_from_slice(b"\r\n");
-        piece.extend_from_slice(&fields[..at]);
-        piece.extend_from_slice(&fields[at + NO_LENGTH.len()..]);
-        Some(if piece.len() + body.len() <= ONE_PIECE {
+        others(piece);
+        if piece.len() + body.len() <= ONE_PIECE {
             piece.extend_from_slice(body);
             write(piece, &[])
         } else {
             write(piece, body)
-        })
+        }
     })
 }

@@ -6,10 +6,12 @@
 
 mod doze;
 mod faces;
+mod hits;
 mod unsent;
 mod writing;
 
 use crate::sidecar::alarm::Alarm;
+use crate::sidecar::at_once::AtOnce;
 use crate::sidecar::exchange::Exchange;
 use crate::sidecar::farewell::Farewell;
 use crate::sidecar::limits::Pace;
@@ -66,6 +68,8 @@ pub(super) struct Wire<T: Socket> {
     ended: Option<Instant>,
     alarm: Alarm,
     farewell: Option<Farewell>,
+    /// Where requests are answered before hyper sees them; `None`: nowhere.
+    at_once: Option<Box<AtOnce>>,
     /// hyper is done with it, which has said that another protocol is spoken from now on.
     is_tunnel: bool,
 }
@@ -111,6 +115,7 @@ impl<T: Socket> Wire<T> {
             ended: None,
             alarm,
             farewell: None,
+            at_once: None,
             is_tunnel: false,
         }
     }
@@ -152,6 +157,9 @@ impl<T: Socket> Wire<T> {
             match progress {
                 Progress::Held => self.hold(buf, start, from_surplus),
                 Progress::Head { used } => {
+                    if self.answer_at_once(cx, buf, (start, used), from_surplus)? {
+                        continue;
+                    }
                     if !self.let_head_in(buf, start, used, from_surplus) {
                         continue;
                     }

@@ -81,6 +81,8 @@ pub use survey::Survey;
 pub use target::Target;
 pub use task::{Fetcher, ReadError};
 pub use template::Template;
+#[cfg(feature = "sidecar")]
+pub(crate) use user::Desk;
 pub use user::{UserFuture, UserWarmup};
 pub use view::{JobView, RunView};
 pub use warmer::{Guard, Plan, Warmer};

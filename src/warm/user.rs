@@ -4,6 +4,8 @@ use crate::cache::Site;
 use crate::cache::key::origin_of;
 use crate::clock::Stamp;
 use crate::flow::body::CacheBody;
+#[cfg(feature = "sidecar")]
+use crate::flow::shared::Shared;
 use crate::flow::tally::answered_here;
 use crate::flow::visit;
 use crate::layer::Cache;
@@ -46,7 +48,7 @@ pub struct UserWarmup<S> {
 
 /// Who has been warmed, and how far it has come.
 #[derive(Debug)]
-struct Desk {
+pub(crate) struct Desk {
     warm: Warm,
     users: Mutex<Users>,
 }
@@ -93,6 +95,12 @@ impl<S> UserWarmup<S> {
     #[cfg(feature = "sidecar")]
     pub(crate) fn inner(&self) -> &S {
         &self.inner
+    }
+
+    /// Who answers in front of it.
+    #[cfg(feature = "sidecar")]
+    pub(crate) const fn desk(&self) -> &Arc<Desk> {
+        &self.desk
     }
 
     /// What is behind it, to be changed.
@@ -169,6 +177,18 @@ where
 }
 
 impl Desk {
+    /// Whether requests of this path are answered here.
+    #[cfg(feature = "sidecar")]
+    pub(crate) fn answers(&self, path: &str) -> bool {
+        self.warm.serves_users() && self.warm.settings_now().user.as_ref().is_some_and(|user| user.path.path() == path)
+    }
+
+    /// What the cache behind it shares.
+    #[cfg(feature = "sidecar")]
+    pub(crate) fn shared(&self) -> &Shared {
+        self.warm.cache().shared()
+    }
+
     fn answer(self: &Arc<Self>, settings: &UserSettings, enabled: bool, request: &Request<()>) -> Response<Bytes> {
         let (method, headers) = (request.method(), request.headers());
         if !matches!(*method, Method::GET | Method::HEAD | Method::POST) {

@@ -14,6 +14,7 @@ use crate::clock::Stamp;
 use crate::flow::forwarding::Sight;
 use crate::flow::glance::Glance;
 use crate::flow::shared::Shared;
+use crate::flow::sought::Sought;
 use crate::flow::visit::{self, Alone, Route};
 use crate::layer::Cache;
 use crate::rfc::cache_status::Forward;
@@ -116,10 +117,10 @@ impl Cache {
         let (mut parts, _) = request.into_parts();
         let rule = visit::match_rule(&settings, parts.uri.path()).and_then(|rule| settings.rules.get(rule));
         let glance = Glance::at(&parts.headers);
-        let route = visit::route(&parts, glance, &settings, rule, has_content(&parts.headers), Sight::Whole, false);
-        let buf = visit::key_for(shared, &settings, rule, &mut parts);
+        let route = visit::route(Sought::of(&parts), glance, &settings, rule, has_content(&parts.headers), Sight::Whole, false);
+        let buf = visit::key_for(shared, &settings, rule, &mut parts.uri, &parts.headers);
         let directives = visit::directives(&parts.headers, glance);
-        let choice = visit::choose(shared.store.get(&buf), &parts).map(|chosen| Arc::clone(chosen.stored()));
+        let choice = visit::choose(shared.store.get(&buf), Sought::of(&parts)).map(|chosen| Arc::clone(chosen.stored()));
         let (hash, key) = (buf.hash_value(), buf.to_key());
         let whole = choice.as_ref().is_ok_and(|stored| stored.range().is_none());
         let course = match route {

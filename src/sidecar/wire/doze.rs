@@ -1,12 +1,16 @@
-//! Idle connections without hyper: it keeps some 20 KiB of buffers and futures for the next request, and a client that says nothing for a quarter of a second may well
-//! say nothing for the rest of `server.idle_timeout`. What it says next is read here, and given to a new hyper.
+//! Connections without hyper. It keeps some 20 KiB of buffers and futures for the next request, and a client that says nothing for a quarter of a second may well
+//! say nothing for the rest of `server.idle_timeout`; and one that asks for hits, which are [answered at once](crate::sidecar::at_once), does not need it. What it must see is given to
+//! a new hyper.
 
 use crate::sidecar::stream::Socket;
 use crate::sidecar::wire::{Wait, Wire};
+use bytes::BytesMut;
+use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::ReadBuf;
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::time::Instant;
 
 /// What hyper may keep of an answer that is not read, beside the piece that it is about; a larger `server.max_header_bytes` raises it.
@@ -19,7 +23,7 @@ pub(super) fn room_for(max_head: usize) -> usize {
 /// How long a connection is idle before hyper goes: longer than the pauses of who asks one thing after the other, and so short that a burst of clients that
 /// ask for one thing each does not have a hyper for all of them at a time.
 pub(super) const DOZE_AFTER: Duration = Duration::from_millis(250);
-/// What is read of the next request before hyper comes back: most heads.
+/// What is read at once while there is no hyper: most heads.
 const FIRST_READ: usize = 1 << 10;
 
 impl<T: Socket> Wire<T> {
@@ -30,10 +34,15 @@ impl<T: Socket> Wire<T> {
 
     /// The same connection under a new hyper, with the settings of this moment.
     pub(in crate::sidecar) fn renew(&mut self) {
+        self.make_room();
+        self.exchange.wake();
+    }
+
+    /// The heads that follow may be what the settings of this moment say: there is no hyper whose buffers have room for so much only.
+    fn make_room(&mut self) {
         let max_head = self.settings.load().server.max_header_bytes;
         self.room = room_for(max_head);
         self.scan.set_max_head(max_head);
-        self.exchange.wake();
     }
 
     /// Whether the deadline `due` has passed. An idle connection that is not dozing yet does so before.
@@ -50,16 +59,23 @@ impl<T: Socket> Wire<T> {
         self.alarm.passed(cx, due)
     }
 
-    /// Until hyper has to look at the connection: the client sends something, closes, or has kept us waiting for too long.
-    pub(in crate::sidecar) fn poll_stir(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut piece = [0; FIRST_READ];
-        let mut buf = ReadBuf::new(&mut piece);
-        match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
-            Poll::Ready(_) => {
-                self.surplus.extend_from_slice(buf.filled());
-                Poll::Ready(())
-            }
-            Poll::Pending => self.wait(cx),
+    /// Until hyper has to look at the connection: there is a request that it must make, the client has closed, or has kept us waiting for too long. What it is to read is ready then.
+    ///
+    /// # Errors
+    /// The connection has failed.
+    pub(in crate::sidecar) fn poll_stir(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.make_room();
+        let mut piece = [const { MaybeUninit::uninit() }; FIRST_READ];
+        let mut buf = ReadBuf::uninit(&mut piece);
+        if let Poll::Ready(read) = Pin::new(&mut *self).poll_read(cx, &mut buf) {
+            let mut first = BytesMut::from(buf.filled());
+            first.unsplit(std::mem::take(&mut self.head)); // what there was no room for
+            self.head = first;
+            return Poll::Ready(read);
+        }
+        match Pin::new(self).poll_flush(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            _ => Poll::Pending,
         }
     }
 }

@@ -52,7 +52,7 @@ impl<T: Socket> AsyncWrite for Wire<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.may_write(cx))?;
-        if let Some(thin) = this.exchange.take_thin() {
+        if let Some(thin) = this.take_thin() {
             return this.write_thin(cx, &thin, buf);
         }
         let written = Pin::new(&mut this.io).poll_write(cx, buf);
@@ -62,7 +62,7 @@ impl<T: Socket> AsyncWrite for Wire<T> {
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.may_write(cx))?;
-        if let Some(thin) = this.exchange.take_thin() {
+        if let Some(thin) = this.take_thin() {
             return this.write_thin(cx, &thin, bufs.first().map_or(&[], |head| &**head));
         }
         let written = this.write_pieces(cx, bufs);

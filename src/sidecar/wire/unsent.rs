@@ -18,8 +18,24 @@ impl Unsent {
         self.head.is_empty() && self.body.is_empty()
     }
 
+    /// Sends a head and a body, a part of `stored`. What the socket does not take is kept: a flush comes next, and waits.
+    pub(super) fn send<T: Socket>(
+        &mut self,
+        io: &mut T,
+        cx: &mut Context<'_>,
+        (piece, body): (&[u8], &[u8]),
+        stored: &Bytes,
+    ) -> io::Result<()> {
+        let taken = match write_both(Pin::new(io), cx, piece, body) {
+            Poll::Ready(taken) => taken?,
+            Poll::Pending => 0,
+        };
+        self.keep(taken, piece, body, stored);
+        Ok(())
+    }
+
     /// Keeps what behind `taken` bytes is left of `piece`, a head, and of `body`, a part of `stored`.
-    pub(super) fn keep(&mut self, taken: usize, piece: &[u8], body: &[u8], stored: &Bytes) {
+    fn keep(&mut self, taken: usize, piece: &[u8], body: &[u8], stored: &Bytes) {
         if taken < piece.len() + body.len() {
             self.head.extend_from_slice(&piece[taken.min(piece.len())..]);
             self.body = stored.slice_ref(&body[taken.saturating_sub(piece.len())..]);
@@ -44,7 +60,7 @@ impl Unsent {
 }
 
 /// Writes a head and a body, of which one may be empty.
-pub(super) fn write_both<T: Socket>(io: Pin<&mut T>, cx: &mut Context<'_>, head: &[u8], body: &[u8]) -> Poll<io::Result<usize>> {
+fn write_both<T: Socket>(io: Pin<&mut T>, cx: &mut Context<'_>, head: &[u8], body: &[u8]) -> Poll<io::Result<usize>> {
     match (head, body) {
         (only, []) | ([], only) => io.poll_write(cx, only),
         _ => io.poll_write_vectored(cx, &[IoSlice::new(head), IoSlice::new(body)]),

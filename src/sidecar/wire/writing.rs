@@ -4,7 +4,6 @@ use crate::flow::thin::Thin;
 use crate::sidecar::splice::splice;
 use crate::sidecar::stream::Socket;
 use crate::sidecar::wire::Wire;
-use crate::sidecar::wire::unsent::write_both;
 use crate::telemetry::Refusal;
 use std::io;
 use std::pin::Pin;
@@ -36,15 +35,7 @@ impl<T: Socket> Wire<T> {
     /// Writes `thin` for the `head` that hyper wants written. What the socket does not take is kept, and written before anything else.
     pub(super) fn write_thin(&mut self, cx: &mut Context<'_>, thin: &Thin, head: &[u8]) -> Poll<io::Result<usize>> {
         let (io, unsent) = (&mut self.io, &mut self.unsent);
-        let written = splice(thin, head, |piece, body| {
-            let polled = write_both(Pin::new(io), cx, piece, body);
-            let taken = match polled {
-                Poll::Ready(taken) => taken?,
-                Poll::Pending => 0, // `poll_flush` comes next, and waits
-            };
-            unsent.keep(taken, piece, body, &thin.stored().body);
-            Ok(head.len())
-        });
+        let written = splice(thin, head, |piece, body| unsent.send(io, cx, (piece, body), &thin.stored().body).map(|()| head.len()));
         Poll::Ready(written.unwrap_or_else(|| Err(io::Error::other("a head without content was expected"))))
     }
 
