@@ -26,6 +26,7 @@ mod departures;
 mod faces;
 mod failures;
 mod forwarding;
+mod hits;
 mod house;
 mod integrity;
 mod invalidation;
