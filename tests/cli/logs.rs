@@ -3,6 +3,7 @@
 #[cfg(feature = "otel")]
 mod collector;
 mod events;
+mod hits;
 mod sinks;
 #[cfg(feature = "otel")]
 mod spans;
