@@ -14,7 +14,8 @@ impl Client {
 
     /// The head of an answer; its body is read.
     fn get(&mut self, target: &str, fields: &str) -> String {
-        write!(self.0.get_mut(), "GET {target} HTTP/1.1\r\nHost: h\r\n{fields}\r\n").unwrap();
+        // In one piece: what comes in several is a request.
+        self.0.get_mut().write_all(format!("GET {target} HTTP/1.1\r\nHost: h\r\n{fields}\r\n").as_bytes()).unwrap();
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
             assert!(self.0.read_line(&mut head).unwrap() > 0, "a head, and not only {head:?}");
