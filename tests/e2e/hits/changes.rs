@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 use tokio::net::TcpSocket;
 use warmfront::cache::settings::KeySettings;
-use warmfront::sidecar::settings::{RateKey, RateLimit, ServerSettings, UpstreamSettings};
+use warmfront::sidecar::settings::{Forwarded, RateKey, RateLimit, ServerSettings, UpstreamSettings};
 use warmfront::telemetry::Refusal;
 use warmfront::{Level, Rule, Settings};
 
@@ -121,6 +121,7 @@ async fn allowed(client: &mut Client, fields: &[&str], burst: u32) {
         }
         assert!(response.is_hit());
         count += 1;
+        assert!(count <= burst + 30, "nothing is refused");
     };
     assert!(count >= burst && u64::from(count - burst) <= began.elapsed().as_secs(), "{count} instead of {burst}");
     assert_eq!((refused.status, refused.all("retry-after")), (429, vec!["1"]));
@@ -159,7 +160,7 @@ fn says(received: &Received, name: &str) -> String {
 async fn by_turns(house: &House, path: &str, name: &str) {
     let mut client = house.client().await;
     for (round, row) in [1, 2, 3, 4, 45, 1, 45, 3].into_iter().enumerate() {
-        for who in ["alice", "bob", ""] {
+        for who in ["alice", "carol", "bob", ""] {
             let field = format!("{name}: {who}");
             let fields = if who.is_empty() { &[][..] } else { &[&*field] };
             for number in 0..row {
@@ -170,7 +171,7 @@ async fn by_turns(house: &House, path: &str, name: &str) {
         }
     }
     // And without waiting for the answers.
-    let who = |number: usize| ["alice", "alice", "alice", "bob", "alice", "bob", "bob"][number % 7];
+    let who = |number: usize| ["alice", "alice", "alice", "carol", "alice", "carol", "bob"][number % 7];
     let all: String = (0..70).map(|number| request(&format!("GET {path}"), &[&format!("{name}: {}", who(number))], "")).collect();
     client.send(all).await;
     for number in 0..70 {
@@ -223,6 +224,32 @@ async fn what_varies_by_the_client_is_given_to_no_other_whatever_hits_there_were
                 assert_eq!(whom.text(), expected, "round {round}");
                 assert!(round < 2 || whom.is_hit(), "round {round}: {}", whom.cache());
                 assert!(client.get("/used").await.is_hit());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_trusted_proxy_says_of_a_client_is_not_taken_for_that_client() {
+    for row in ROWS {
+        let origin = Origin::start(|received, _| match target(received.line()) {
+            "/whom" => answer("Cache-Control: max-age=60|Vary: X-Forwarded-For", &received.all("x-forwarded-for").join(", ")),
+            other => fresh(other),
+        })
+        .await;
+        let house = House::with(origin.address, |server, upstream, _| {
+            (server.trusted_proxies, upstream.forwarded) = (vec!["127.0.0.1/32".parse().unwrap()], Forwarded::Append);
+        })
+        .await;
+        let (mut proxy, mut client) = (from(&house, 1).await, from(&house, 2).await);
+        let named = ["X-Forwarded-For: 127.0.0.2"];
+        for _ in 0..row + 2 {
+            proxy.ask("GET /used", &named).await;
+        }
+        for round in 0..3 {
+            assert_eq!(client.get("/whom").await.text(), "127.0.0.2", "round {round} after {row}");
+            for _ in 0..3 {
+                assert_eq!(proxy.ask("GET /whom", &named).await.text(), "127.0.0.2, 127.0.0.1", "round {round} after {row}");
             }
         }
     }
