@@ -52,6 +52,11 @@ impl AtOnce {
         self.row == ROW
     }
 
+    /// A request whose fields are others, or that has content: hyper is needed.
+    pub(super) const fn pass(&mut self) {
+        self.row = 0;
+    }
+
     /// The answer to a request head whose `fields` are byte by byte those of the head before it; they are exchanged for equal ones that are shared with other connections.
     pub(super) fn answer(&mut self, head: &[u8], fields: &mut Arc<[u8]>, settings: &Arc<Settings>) -> Option<Hit> {
         let row = std::mem::take(&mut self.row);
@@ -87,7 +92,7 @@ fn target_of_get(head: &[u8]) -> Option<&[u8]> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::{AtOnce, ROW};
     use crate::clock::Clock;
     use crate::flow::hit::Hit;
@@ -127,9 +132,9 @@ mod tests {
     }
 
     /// One connection.
-    struct Bench {
+    pub(in crate::sidecar) struct Bench {
         hits: Arc<Counting>,
-        at_once: AtOnce,
+        pub(in crate::sidecar) at_once: AtOnce,
         settings: Arc<Settings>,
         fields: Arc<[u8]>,
         open: Open,
@@ -167,7 +172,7 @@ mod tests {
         }
 
         /// One with luck.
-        async fn lucky() -> Self {
+        pub(in crate::sidecar) async fn lucky() -> Self {
             let mut bench = Self::new().await;
             bench.at_once.was_hit();
             bench
