@@ -1,19 +1,19 @@
-//! Hits that are answered before there is a request: a client that says the same of itself as before asks for something that is stored and fresh.
+//! Hits that are answered before there is a request.
 //!
 //! hyper makes a request of each head, its service an answer of that, and hyper a head of that, for which the wire then writes what is stored. None of it changes a byte of a
-//! hit. So a head whose fields were there before is looked up as it lies in the buffer, and answered on the wire; hyper sees nothing of it. Everything else goes its way.
+//! hit. So a head is looked up as it lies in the buffer, and answered on the wire; hyper sees nothing of it, and is not even there while nobody needs it. Everything else goes its
+//! way. What a client says of itself, which is the same with each of its requests as a rule, is [read](super::said) once.
+
+mod luck;
 
 use crate::flow::hit::Hit;
 use crate::sidecar::attend::Hits;
 use crate::sidecar::forward::Seat;
 use crate::sidecar::live::Settings;
-use crate::sidecar::said::Said;
+use crate::sidecar::said::{End, Said};
+use luck::Luck;
 use std::sync::Arc;
 
-/// Where looking first stops and begins to pay: who asks for what is not stored has it looked up twice.
-const ENOUGH: u8 = 2;
-/// A hit less, or more, than this is forgotten.
-const MOST: u8 = 3;
 /// After so many in a row the next will be one as well: often enough for hyper to go, which has to be made anew for one that is not.
 const ROW: u8 = 32;
 
@@ -21,30 +21,39 @@ const ROW: u8 = 32;
 pub(super) struct AtOnce {
     hits: Arc<dyn Hits>,
     seat: Arc<Seat>,
-    said: Known,
-    /// How many of the last requests were hits, more or less.
-    luck: u8,
+    /// With the last head that was looked at.
+    said: Option<Arc<Said>>,
+    luck: Luck,
     /// How many requests in a row were answered here.
     row: u8,
 }
 
-/// What is known of the fields that came with the last head.
-enum Known {
-    Nothing,
-    /// This.
-    Said(Arc<Said>),
-    /// A request that says so is not for here.
-    Unfit(Arc<[u8]>),
+/// A request head that came whole.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Whole<'a> {
+    target: &'a [u8],
+    old: bool,
+    fields: &'a [u8],
+}
+
+impl<'a> Whole<'a> {
+    /// Of a GET that the [scan](super::scan) has found good. `None` for other methods.
+    pub(super) fn get(head: &'a [u8]) -> Option<Self> {
+        let rest = head.strip_prefix(b"GET ")?;
+        let (target, rest) = rest.split_at(memchr::memchr(b' ', rest)?);
+        let (version, fields) = rest.split_at_checked(b" HTTP/1.1\r\n".len())?;
+        Some(Self { target, old: version == b" HTTP/1.0\r\n", fields })
+    }
 }
 
 impl AtOnce {
-    pub(super) const fn new(hits: Arc<dyn Hits>, seat: Arc<Seat>) -> Self {
-        Self { hits, seat, said: Known::Nothing, luck: ENOUGH - 1, row: 0 }
+    pub(super) fn new(hits: Arc<dyn Hits>, seat: Arc<Seat>) -> Self {
+        Self { hits, seat, said: None, luck: Luck::of_this_thread(), row: 0 }
     }
 
     /// A request that hyper had was a hit.
     pub(super) fn was_hit(&mut self) {
-        self.luck = (self.luck + 1).min(MOST);
+        self.luck.rise();
     }
 
     /// Whether the last requests were answered here, all of them: hyper is not needed.
@@ -52,36 +61,42 @@ impl AtOnce {
         self.row == ROW
     }
 
-    /// The answer to a request head whose `fields` are byte by byte those of the head before it; they are exchanged for equal ones that are shared with other connections.
-    pub(super) fn answer(&mut self, head: &[u8], fields: &mut Arc<[u8]>, settings: &Arc<Settings>) -> Option<Hit> {
-        let row = std::mem::take(&mut self.row);
-        if self.luck < ENOUGH || self.seat.open.is_closing() {
-            return None;
+    /// Whether it is likely that the next request is a hit, and can be answered here.
+    pub(super) fn is_likely(&self) -> bool {
+        self.luck.is_good() && !self.seat.open.is_closing()
+    }
+
+    /// The answer to a request without content, and what becomes of the connection; `may_end`: it may be the end. `known` are its fields if the head before had them too; they are
+    /// exchanged for equal ones that are shared with other connections.
+    pub(super) fn answer(
+        &mut self,
+        head: Whole<'_>,
+        known: Option<&mut Arc<[u8]>>,
+        settings: &Arc<Settings>,
+        may_end: bool,
+    ) -> Option<(Hit, End)> {
+        let hit = self.look(head, known, settings, may_end);
+        if hit.is_some() {
+            self.luck.be_best();
+            self.row = ROW.min(self.row + 1);
+        } else {
+            self.luck.fall();
+            self.row = 0;
         }
-        let target = target_of_get(head)?;
-        if !self.knows(fields, settings) {
-            self.said = Said::of(fields, settings, &self.seat.peer).map_or_else(|| Known::Unfit(Arc::clone(fields)), Known::Said);
-        }
-        let Known::Said(said) = &self.said else { return None };
-        if !Arc::ptr_eq(&said.fields, fields) {
-            *fields = Arc::clone(&said.fields);
-        }
-        let hit = self.hits.hit(said.absolute(target)?, said, &|uri| said.is_within_rates(uri, &self.seat.peer));
-        (self.luck, self.row) = if hit.is_some() { (MOST, ROW.min(row + 1)) } else { (self.luck - 1, 0) };
         hit
     }
 
-    fn knows(&self, fields: &Arc<[u8]>, settings: &Arc<Settings>) -> bool {
-        match &self.said {
-            Known::Nothing => false,
-            Known::Said(said) => Arc::ptr_eq(&said.fields, fields) && said.holds(settings),
-            Known::Unfit(unfit) => Arc::ptr_eq(unfit, fields),
+    fn look(&mut self, head: Whole<'_>, known: Option<&mut Arc<[u8]>>, settings: &Arc<Settings>, may_end: bool) -> Option<(Hit, End)> {
+        let said = self.said.take().filter(|said| match &known {
+            Some(known) => Arc::ptr_eq(&said.fields, known) && said.holds(settings),
+            None => said.is(head.fields, head.old, settings),
+        });
+        let said = self.said.insert(said.unwrap_or_else(|| Said::of(head.fields, head.old, settings, &self.seat.peer)));
+        if let Some(known) = known.filter(|known| !Arc::ptr_eq(&said.fields, known)) {
+            *known = Arc::clone(&said.fields);
         }
+        let plain = said.plain.as_ref().filter(|plain| may_end || !plain.end.is_near())?;
+        let hit = self.hits.hit(plain.absolute(head.target)?, plain, &|uri| said.is_within_rates(uri, &self.seat.peer))?;
+        Some((hit, plain.end))
     }
-}
-
-/// The target of a head that begins with a GET.
-fn target_of_get(head: &[u8]) -> Option<&[u8]> {
-    let rest = head.strip_prefix(b"GET ")?;
-    Some(&rest[..memchr::memchr(b' ', rest)?])
 }

@@ -10,81 +10,88 @@ use crate::sidecar::target::Memory;
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Request, Uri};
-use std::array;
+use http::{Request, Uri, Version};
 use std::cell::RefCell;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-/// What different clients of a thread say that is known to it: a load generator and most applications have one way to put it on all their connections.
+/// Fields longer than this are not remembered.
+pub(super) const MOST: usize = 1 << 10;
+/// What different clients say that a thread remembers: a load generator and most applications have one way to put it on all their connections.
 const KINDS: usize = 8;
 
 thread_local! {
-    /// What was read last on this thread, while a connection still says it.
-    static LATELY: RefCell<Lately> = RefCell::new(Lately { said: array::from_fn(|_| Weak::new()), next: 0 });
+    /// What was read last on this thread.
+    static LATELY: RefCell<Lately> = const { RefCell::new(Lately { said: [const { None }; KINDS], next: 0 }) };
 }
 
 struct Lately {
-    said: [Weak<Said>; KINDS],
+    said: [Option<Arc<Said>>; KINDS],
     next: usize,
 }
 
-/// The fields of a GET in HTTP/1.1 that has no content, asks nothing of this connection, and may be asked of the cache. Shared by all connections of a thread whose clients say it.
+/// The fields of a head without a body. Shared by all connections of a thread whose clients say them, unless they are long.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub(super) struct Said {
     /// As they came, to the end of the empty line.
     pub(super) fields: Arc<[u8]>,
-    /// The same as a map, where requests are counted by them.
-    came: Option<HeaderMap>,
-    /// As the service gets them.
-    pub(super) headers: HeaderMap,
-    pub(super) glance: Glance,
-    scheme: Scheme,
-    authority: Authority,
+    /// In HTTP/1.0.
+    old: bool,
     /// Under what and from whom they were admitted.
     settings: Arc<Settings>,
     standing: Standing,
+    /// `None`: a request that says so asks something of its connection, or is refused.
+    pub(super) plain: Option<Plain>,
+}
+
+/// What a GET with such fields is, whatever its target.
+#[derive(Debug)]
+pub(crate) struct Plain {
+    pub(super) version: Version,
+    /// As the service gets them.
+    pub(super) headers: HeaderMap,
+    pub(super) glance: Glance,
+    pub(super) end: End,
+    /// The fields as they came, where requests are counted by them.
+    came: Option<HeaderMap>,
+    scheme: Scheme,
+    authority: Authority,
+}
+
+/// What becomes of the connection behind the answer (RFC 9112 section 9.3), and what the answer says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It stays, as those of HTTP/1.1 do.
+    Stays,
+    /// It stays, which is not usual in HTTP/1.0.
+    StaysOld,
+    /// It ends, which is not usual in HTTP/1.1.
+    Closes,
+    /// It ends, as those of HTTP/1.0 do.
+    ClosesOld,
 }
 
 impl Said {
-    /// What `fields`, which the [scan](super::scan) has found good, say under these settings when `peer` says it. `None` if a request that says so is not for here.
-    pub(super) fn of(fields: &Arc<[u8]>, settings: &Arc<Settings>, peer: &Peer) -> Option<Arc<Self>> {
+    /// What `fields`, which the [scan](super::scan) has found good, say under these settings when `peer` says it.
+    pub(super) fn of(fields: &[u8], old: bool, settings: &Arc<Settings>, peer: &Peer) -> Arc<Self> {
         let standing = peer.standing(&settings.server);
         LATELY.with_borrow_mut(|lately| {
-            let known = lately.said.iter().filter_map(Weak::upgrade);
-            if let Some(said) = known.into_iter().find(|said| *said.fields == **fields && said.holds(settings) && said.standing == standing)
-            {
-                return Some(said);
+            let is_it = |said: &&Arc<Self>| said.is(fields, old, settings) && said.standing == standing;
+            if let Some(said) = lately.said.iter().flatten().find(is_it) {
+                return Arc::clone(said);
             }
-            let said = Arc::new(Self::read(fields, settings, peer, standing)?);
-            lately.said[lately.next] = Arc::downgrade(&said);
-            lately.next = (lately.next + 1) % KINDS;
-            Some(said)
+            let plain = Plain::read(fields, old, settings, peer);
+            let said = Arc::new(Self { fields: fields.into(), old, settings: Arc::clone(settings), standing, plain });
+            if fields.len() <= MOST {
+                lately.said[lately.next] = Some(Arc::clone(&said));
+                lately.next = (lately.next + 1) % KINDS;
+            }
+            said
         })
     }
 
-    fn read(fields: &Arc<[u8]>, settings: &Arc<Settings>, peer: &Peer, standing: Standing) -> Option<Self> {
-        let mut parts = Request::new(()).into_parts().0;
-        parts.headers = map_of(fields)?;
-        let came = settings.limits.is_some().then(|| parts.headers.clone());
-        drop_keep_alive(&mut parts.headers);
-        let notable = Notable::of(&parts.headers);
-        if notable.hop || notable.expect {
-            return None;
-        }
-        if admit(&mut parts, true, settings, peer, &mut Memory::default()).ok()? != Way::Service {
-            return None;
-        }
-        let uri = parts.uri.into_parts();
-        Some(Self {
-            fields: Arc::clone(fields),
-            came,
-            glance: Glance::at(&parts.headers),
-            headers: parts.headers,
-            scheme: uri.scheme?,
-            authority: uri.authority?,
-            settings: Arc::clone(settings),
-            standing,
-        })
+    /// Whether it is these fields, under these settings.
+    pub(super) fn is(&self, fields: &[u8], old: bool, settings: &Arc<Settings>) -> bool {
+        self.old == old && self.holds(settings) && *self.fields == *fields
     }
 
     /// Whether it was admitted under these settings.
@@ -94,10 +101,27 @@ impl Said {
 
     /// Whether `target` may be asked for now, as far as rates go: then it counts as one request of `peer`.
     pub(super) fn is_within_rates(&self, target: &Uri, peer: &Peer) -> bool {
-        match (&self.settings.limits, &self.came) {
+        let came = self.plain.as_ref().and_then(|plain| plain.came.as_ref());
+        match (&self.settings.limits, came) {
             (Some(limits), Some(came)) => limits.check(target.path(), came, peer, &self.settings.server).is_ok(),
             _ => true,
         }
+    }
+}
+
+impl Plain {
+    fn read(fields: &[u8], old: bool, settings: &Settings, peer: &Peer) -> Option<Self> {
+        let mut parts = Request::new(()).into_parts().0;
+        parts.version = if old { Version::HTTP_10 } else { Version::HTTP_11 };
+        parts.headers = map_of(fields)?;
+        let came = settings.limits.is_some().then(|| parts.headers.clone());
+        let end = End::take(&mut parts.headers, old)?;
+        let notable = Notable::of(&parts.headers);
+        if notable.hop || notable.expect || admit(&mut parts, true, settings, peer, &mut Memory::default()).ok()? != Way::Service {
+            return None;
+        }
+        let (version, headers, uri) = (parts.version, parts.headers, parts.uri.into_parts());
+        Some(Self { version, glance: Glance::at(&headers), headers, end, came, scheme: uri.scheme?, authority: uri.authority? })
     }
 
     /// A target in origin-form (RFC 9112 section 3.2.1), made absolute.
@@ -113,6 +137,48 @@ impl Said {
     }
 }
 
+impl End {
+    /// Takes what is said of it out of the fields; `None` where more is said.
+    fn take(headers: &mut HeaderMap, old: bool) -> Option<Self> {
+        let mut lines = headers.get_all(CONNECTION).iter();
+        let stays = match (lines.next(), lines.next()) {
+            (None, _) => !old,
+            (Some(only), None) if only.as_bytes().eq_ignore_ascii_case(b"keep-alive") => true,
+            (Some(only), None) if only.as_bytes().eq_ignore_ascii_case(b"close") => false,
+            _ => return None,
+        };
+        headers.remove(CONNECTION);
+        Some(match (stays, old) {
+            (true, false) => Self::Stays,
+            (true, true) => Self::StaysOld,
+            (false, false) => Self::Closes,
+            (false, true) => Self::ClosesOld,
+        })
+    }
+
+    /// Whether the connection ends.
+    pub(super) const fn is_near(self) -> bool {
+        matches!(self, Self::Closes | Self::ClosesOld)
+    }
+
+    /// The status line of a 200: who speaks HTTP/1.0 is answered in it.
+    pub(super) const fn status_line(self) -> &'static [u8] {
+        match self {
+            Self::Stays | Self::Closes => b"HTTP/1.1 200 OK\r\n",
+            Self::StaysOld | Self::ClosesOld => b"HTTP/1.0 200 OK\r\n",
+        }
+    }
+
+    /// The line of the answer's head that says what is not usual.
+    pub(super) const fn line(self) -> &'static [u8] {
+        match self {
+            Self::StaysOld => b"connection: keep-alive\r\n",
+            Self::Closes => b"connection: close\r\n",
+            Self::Stays | Self::ClosesOld => b"",
+        }
+    }
+}
+
 fn map_of(fields: &[u8]) -> Option<HeaderMap> {
     let mut headers = HeaderMap::new();
     let lines = fields.split_inclusive(|&b| b == b'\n').filter_map(|line| line.strip_suffix(b"\r\n"));
@@ -121,12 +187,4 @@ fn map_of(fields: &[u8]) -> Option<HeaderMap> {
         headers.append(HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value).ok()?);
     }
     Some(headers)
-}
-
-/// What a connection of HTTP/1.1 does anyway (RFC 9112 section 9.3).
-fn drop_keep_alive(headers: &mut HeaderMap) {
-    let mut lines = headers.get_all(CONNECTION).iter();
-    if lines.next().is_some_and(|line| line.as_bytes().eq_ignore_ascii_case(b"keep-alive")) && lines.next().is_none() {
-        headers.remove(CONNECTION);
-    }
 }

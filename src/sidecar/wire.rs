@@ -23,6 +23,7 @@ use crate::sidecar::stream::Socket;
 use crate::telemetry::{Outcome, Refusal};
 use arc_swap::cache::Cache;
 use bytes::{Buf as _, BytesMut};
+pub(super) use doze::Stirred;
 use doze::{DOZE_AFTER, room_for};
 use std::io;
 use std::pin::Pin;
@@ -70,6 +71,10 @@ pub(super) struct Wire<T: Socket> {
     farewell: Option<Farewell>,
     /// Where requests are answered before hyper sees them; `None`: nowhere.
     at_once: Option<Box<AtOnce>>,
+    /// There is no hyper above.
+    is_alone: bool,
+    /// The answer that is written ends the connection.
+    is_last: bool,
     /// hyper is done with it, which has said that another protocol is spoken from now on.
     is_tunnel: bool,
 }
@@ -116,6 +121,8 @@ impl<T: Socket> Wire<T> {
             alarm,
             farewell: None,
             at_once: None,
+            is_alone: false,
+            is_last: false,
             is_tunnel: false,
         }
     }

@@ -2,7 +2,8 @@
 
 use crate::flow::hit::Hit;
 use crate::flow::thin::Thin;
-use crate::sidecar::at_once::AtOnce;
+use crate::sidecar::at_once::{AtOnce, Whole};
+use crate::sidecar::said::End;
 use crate::sidecar::splice::hit;
 use crate::sidecar::stream::Socket;
 use crate::sidecar::wire::Wire;
@@ -35,22 +36,26 @@ impl<T: Socket> Wire<T> {
         (start, used): (usize, usize),
         from_surplus: bool,
     ) -> io::Result<bool> {
-        let (Some(at_once), Some(fields)) = (&mut self.at_once, self.scan.repeated()) else { return Ok(false) };
+        let Some(at_once) = self.at_once.as_mut().filter(|at_once| self.scan.is_whole() && at_once.is_likely()) else { return Ok(false) };
         let head = if from_surplus { &self.surplus[..used] } else { &buf.filled()[start..start + used] };
-        let Some(hit) = at_once.answer(head, fields, self.settings.load()) else { return Ok(false) };
+        let Some(head) = Whole::get(head) else { return Ok(false) };
+        let answer = at_once.answer(head, self.scan.repeated(), self.settings.load(), self.is_alone);
+        let Some((hit, end)) = answer else { return Ok(false) };
         self.open();
         self.exchange.begin();
         self.exchange.end();
         self.split(buf, start, used, from_surplus, true);
+        self.is_last = end.is_near();
         if self.at_once.as_ref().is_some_and(|at_once| at_once.is_enough()) {
             self.exchange.doze();
         }
-        self.write_hit(cx, &hit)?;
+        self.write_hit(cx, &hit, end)?;
         Ok(true)
     }
 
-    fn write_hit(&mut self, cx: &mut Context<'_>, Hit { thin, server_timing }: &Hit) -> io::Result<()> {
+    fn write_hit(&mut self, cx: &mut Context<'_>, Hit { thin, server_timing }: &Hit, end: End) -> io::Result<()> {
         let (io, unsent) = (&mut self.io, &mut self.unsent);
-        hit(thin, server_timing.as_ref(), |piece, body| unsent.send(io, cx, (piece, body), &thin.stored().body))
+        let lines = (end.status_line(), end.line());
+        hit(thin, lines, server_timing.as_ref(), |piece, body| unsent.send(io, cx, (piece, body), &thin.stored().body))
     }
 }
