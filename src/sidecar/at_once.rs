@@ -56,9 +56,19 @@ impl AtOnce {
         self.luck.rise();
     }
 
+    /// hyper has the next request.
+    pub(super) fn give_up(&mut self) {
+        self.row = 0;
+    }
+
     /// Whether the last requests were answered here, all of them: hyper is not needed.
     pub(super) const fn is_enough(&self) -> bool {
         self.row == ROW
+    }
+
+    /// Forgets what the client has said of itself: it may not come back.
+    pub(super) fn forget(&mut self) {
+        self.said = None;
     }
 
     /// Whether it is likely that the next request is a hit, and can be answered here.

@@ -8,7 +8,7 @@ use crate::sidecar::live::Settings;
 use crate::sidecar::notable::Notable;
 use crate::sidecar::target::Memory;
 use bytes::Bytes;
-use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Uri, Version};
 use std::cell::RefCell;
@@ -20,7 +20,7 @@ pub(super) const MOST: usize = 1 << 10;
 const KINDS: usize = 8;
 
 thread_local! {
-    /// What was read last on this thread.
+    /// What was read last on this thread, but for what belongs to one user.
     static LATELY: RefCell<Lately> = const { RefCell::new(Lately { said: [const { None }; KINDS], next: 0 }) };
 }
 
@@ -81,12 +81,19 @@ impl Said {
             }
             let plain = Plain::read(fields, old, settings, peer);
             let said = Arc::new(Self { fields: fields.into(), old, settings: Arc::clone(settings), standing, plain });
-            if fields.len() <= MOST {
+            lately.said.iter_mut().for_each(|known| *known = known.take().filter(|known| known.holds(settings)));
+            if fields.len() <= MOST && !said.is_personal() {
                 lately.said[lately.next] = Some(Arc::clone(&said));
                 lately.next = (lately.next + 1) % KINDS;
             }
             said
         })
+    }
+
+    /// Whether it has the credentials of a user: other connections will not say the same, and they are not kept beyond this one.
+    fn is_personal(&self) -> bool {
+        let names = [AUTHORIZATION, COOKIE];
+        self.plain.as_ref().is_none_or(|plain| names.iter().any(|name| plain.headers.contains_key(name)))
     }
 
     /// Whether it is these fields, under these settings.

@@ -316,7 +316,8 @@ where
     B::Error: Into<BoxError>,
 {
     let parts = connection.into_parts();
-    parts.read_buf.is_empty().then(|| (parts.io.into_inner(), parts.service))
+    let wire = parts.io.into_inner();
+    (parts.read_buf.is_empty() && wire.is_free()).then_some((wire, parts.service))
 }
 
 /// Both ends of a connection: the wire under hyper and the desk above it. By a function: what they are made of takes no room in the task.

@@ -60,16 +60,36 @@ impl<T: Socket> Wire<T> {
         self.scan.set_max_head(max_head);
     }
 
+    /// The connection waits for a request. If the last ones were hits, it may do so without hyper.
+    pub(super) fn rest(&mut self, now: Instant) {
+        self.is_settled = false;
+        self.exchange.rest(now);
+        if self.at_once.as_ref().is_some_and(|at_once| at_once.is_enough()) {
+            self.exchange.doze();
+        }
+    }
+
+    fn settle(&mut self) {
+        self.is_settled = true;
+        self.exchange.doze();
+        self.at_once.iter_mut().for_each(|at_once| at_once.forget());
+    }
+
+    /// Whether hyper can be taken away: it has no request, and what comes next is a head.
+    pub(in crate::sidecar) fn is_free(&self) -> bool {
+        !self.busy && self.scan.at_head() && self.head.is_empty()
+    }
+
     /// Whether the deadline `due` has passed. An idle connection that is not dozing yet does so before.
     pub(super) fn is_due(&mut self, cx: &mut Context<'_>, due: Instant) -> bool {
         if let Wait::Idle(since) = self.wait
-            && !self.exchange.is_dozing()
+            && !self.is_settled
             && since + DOZE_AFTER < due
         {
             if !self.alarm.passed(cx, since + DOZE_AFTER) {
                 return false;
             }
-            self.exchange.doze();
+            self.settle();
         }
         self.alarm.passed(cx, due)
     }

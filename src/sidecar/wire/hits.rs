@@ -46,9 +46,6 @@ impl<T: Socket> Wire<T> {
         self.exchange.end();
         self.split(buf, start, used, from_surplus, true);
         self.is_last = end.is_near();
-        if self.at_once.as_ref().is_some_and(|at_once| at_once.is_enough()) {
-            self.exchange.doze();
-        }
         self.write_hit(cx, &hit, end)?;
         Ok(true)
     }
