@@ -19,13 +19,19 @@ pub(crate) struct Hit {
     pub(crate) server_timing: Option<(HeaderName, HeaderValue)>,
 }
 
-/// The answer to a GET in HTTP/1.1 without content, if what is stored gives it as it is: fresh, and nothing that the request says makes another answer of it. `None`: the request
+/// The answer to a GET in HTTP/1 without content, if what is stored gives it as it is: fresh, and nothing that the request says makes another answer of it. `None`: the request
 /// has to be made, and nothing has been counted or told. `uri` is absolute and agrees with the `Host` among `headers`, which do without forwarding fields; `may` is asked last.
-pub(crate) fn hit(shared: &Shared, mut uri: Uri, headers: &HeaderMap, glance: Glance, may: &dyn Fn(&Uri) -> bool) -> Option<Hit> {
+pub(crate) fn hit(
+    shared: &Shared,
+    mut uri: Uri,
+    (version, headers): (Version, &HeaderMap),
+    glance: Glance,
+    may: &dyn Fn(&Uri) -> bool,
+) -> Option<Hit> {
     if shared.forwarding.is_read() {
         return None;
     }
-    let (method, version, sight) = (Method::GET, Version::HTTP_11, Sight::BeforeForwarding);
+    let (method, sight) = (Method::GET, Sight::BeforeForwarding);
     let began = shared.clock.moment();
     let now: Stamp = began.stamp();
     let settings = shared.settings.load();

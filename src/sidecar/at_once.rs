@@ -1,19 +1,19 @@
-//! Hits that are answered before there is a request: a client that says the same of itself as before asks for something that is stored and fresh.
+//! Hits that are answered before there is a request.
 //!
 //! hyper makes a request of each head, its service an answer of that, and hyper a head of that, for which the wire then writes what is stored. None of it changes a byte of a
-//! hit. So a head whose fields were there before is looked up as it lies in the buffer, and answered on the wire; hyper sees nothing of it. Everything else goes its way.
+//! hit. So a head is looked up as it lies in the buffer, and answered on the wire; hyper sees nothing of it, and is not even there while nobody needs it. Everything else goes its
+//! way. What a client says of itself, which is the same with each of its requests as a rule, is [read](super::said) once.
+
+mod luck;
 
 use crate::flow::hit::Hit;
 use crate::sidecar::attend::Hits;
 use crate::sidecar::forward::Seat;
 use crate::sidecar::live::Settings;
-use crate::sidecar::said::Said;
+use crate::sidecar::said::{End, Said};
+use luck::Luck;
 use std::sync::Arc;
 
-/// Where looking first stops and begins to pay: who asks for what is not stored has it looked up twice.
-const ENOUGH: u8 = 2;
-/// A hit less, or more, than this is forgotten.
-const MOST: u8 = 3;
 /// After so many in a row the next will be one as well: often enough for hyper to go, which has to be made anew for one that is not.
 const ROW: u8 = 32;
 
@@ -21,30 +21,44 @@ const ROW: u8 = 32;
 pub(super) struct AtOnce {
     hits: Arc<dyn Hits>,
     seat: Arc<Seat>,
-    said: Known,
-    /// How many of the last requests were hits, more or less.
-    luck: u8,
+    /// With the last head that was looked at.
+    said: Option<Arc<Said>>,
+    luck: Luck,
     /// How many requests in a row were answered here.
     row: u8,
 }
 
-/// What is known of the fields that came with the last head.
-enum Known {
-    Nothing,
-    /// This.
-    Said(Arc<Said>),
-    /// A request that says so is not for here.
-    Unfit(Arc<[u8]>),
+/// A request head that came whole.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Whole<'a> {
+    target: &'a [u8],
+    old: bool,
+    fields: &'a [u8],
+}
+
+impl<'a> Whole<'a> {
+    /// Of a GET that the [scan](super::scan) has found good. `None` for other methods.
+    pub(super) fn get(head: &'a [u8]) -> Option<Self> {
+        let rest = head.strip_prefix(b"GET ")?;
+        let (target, rest) = rest.split_at(memchr::memchr(b' ', rest)?);
+        let (version, fields) = rest.split_at_checked(b" HTTP/1.1\r\n".len())?;
+        Some(Self { target, old: version == b" HTTP/1.0\r\n", fields })
+    }
 }
 
 impl AtOnce {
-    pub(super) const fn new(hits: Arc<dyn Hits>, seat: Arc<Seat>) -> Self {
-        Self { hits, seat, said: Known::Nothing, luck: ENOUGH - 1, row: 0 }
+    pub(super) fn new(hits: Arc<dyn Hits>, seat: Arc<Seat>) -> Self {
+        Self { hits, seat, said: None, luck: Luck::of_this_thread(), row: 0 }
     }
 
     /// A request that hyper had was a hit.
     pub(super) fn was_hit(&mut self) {
-        self.luck = (self.luck + 1).min(MOST);
+        self.luck.rise();
+    }
+
+    /// hyper has the next request.
+    pub(super) fn give_up(&mut self) {
+        self.row = 0;
     }
 
     /// Whether the last requests were answered here, all of them: hyper is not needed.
@@ -52,48 +66,54 @@ impl AtOnce {
         self.row == ROW
     }
 
-    /// A request whose fields are others, or that has content: hyper is needed.
-    pub(super) const fn pass(&mut self) {
-        self.row = 0;
+    /// Forgets what the client has said of itself: it may not come back.
+    pub(super) fn forget(&mut self) {
+        self.said = None;
     }
 
-    /// The answer to a request head whose `fields` are byte by byte those of the head before it; they are exchanged for equal ones that are shared with other connections.
-    pub(super) fn answer(&mut self, head: &[u8], fields: &mut Arc<[u8]>, settings: &Arc<Settings>) -> Option<Hit> {
-        let row = std::mem::take(&mut self.row);
-        if self.luck < ENOUGH || self.seat.open.is_closing() {
-            return None;
+    /// Whether it is likely that the next request is a hit, and can be answered here.
+    pub(super) fn is_likely(&self) -> bool {
+        self.luck.is_good() && !self.seat.open.is_closing()
+    }
+
+    /// The answer to a request without content, and what becomes of the connection; `may_end`: it may be the end. `known` are its fields if the head before had them too; they are
+    /// exchanged for equal ones that are shared with other connections.
+    pub(super) fn answer(
+        &mut self,
+        head: Whole<'_>,
+        known: Option<&mut Arc<[u8]>>,
+        settings: &Arc<Settings>,
+        may_end: bool,
+    ) -> Option<(Hit, End)> {
+        let hit = self.look(head, known, settings, may_end);
+        if hit.is_some() {
+            self.luck.be_best();
+            self.row = ROW.min(self.row + 1);
+        } else {
+            self.luck.fall();
+            self.row = 0;
         }
-        let target = target_of_get(head)?;
-        if !self.knows(fields, settings) {
-            self.said = Said::of(fields, settings, &self.seat.peer).map_or_else(|| Known::Unfit(Arc::clone(fields)), Known::Said);
-        }
-        let Known::Said(said) = &self.said else { return None };
-        if !Arc::ptr_eq(&said.fields, fields) {
-            *fields = Arc::clone(&said.fields);
-        }
-        let hit = self.hits.hit(said.absolute(target)?, said, &|uri| said.is_within_rates(uri, &self.seat.peer));
-        (self.luck, self.row) = if hit.is_some() { (MOST, ROW.min(row + 1)) } else { (self.luck - 1, 0) };
         hit
     }
 
-    fn knows(&self, fields: &Arc<[u8]>, settings: &Arc<Settings>) -> bool {
-        match &self.said {
-            Known::Nothing => false,
-            Known::Said(said) => Arc::ptr_eq(&said.fields, fields) && said.holds(settings),
-            Known::Unfit(unfit) => Arc::ptr_eq(unfit, fields),
+    fn look(&mut self, head: Whole<'_>, known: Option<&mut Arc<[u8]>>, settings: &Arc<Settings>, may_end: bool) -> Option<(Hit, End)> {
+        let said = self.said.take().filter(|said| match &known {
+            Some(known) => Arc::ptr_eq(&said.fields, known) && said.holds(settings),
+            None => said.is(head.fields, head.old, settings),
+        });
+        let said = self.said.insert(said.unwrap_or_else(|| Said::of(head.fields, head.old, settings, &self.seat.peer)));
+        if let Some(known) = known.filter(|known| !Arc::ptr_eq(&said.fields, known)) {
+            *known = Arc::clone(&said.fields);
         }
+        let plain = said.plain.as_ref().filter(|plain| may_end || !plain.end.is_near())?;
+        let hit = self.hits.hit(plain.absolute(head.target)?, plain, &|uri| said.is_within_rates(uri, &self.seat.peer))?;
+        Some((hit, plain.end))
     }
 }
 
-/// The target of a head that begins with a GET.
-fn target_of_get(head: &[u8]) -> Option<&[u8]> {
-    let rest = head.strip_prefix(b"GET ")?;
-    Some(&rest[..memchr::memchr(b' ', rest)?])
-}
-
 #[cfg(test)]
-pub(super) mod tests {
-    use super::{AtOnce, ROW};
+mod tests {
+    use super::{AtOnce, ROW, Whole};
     use crate::clock::Clock;
     use crate::flow::hit::Hit;
     use crate::layer::{Cache, CacheService};
@@ -104,7 +124,7 @@ pub(super) mod tests {
     use crate::sidecar::forwarded::Peer;
     use crate::sidecar::live::Settings;
     use crate::sidecar::open::Open;
-    use crate::sidecar::said::Said;
+    use crate::sidecar::said::{End, Plain};
     use crate::sidecar::settings::{Origin, RateLimit, ServerSettings, UpstreamSettings};
     use bytes::Bytes;
     use http::header::{CACHE_CONTROL, HOST};
@@ -125,18 +145,20 @@ pub(super) mod tests {
     struct Counting(Cache, AtomicUsize);
 
     impl Hits for Counting {
-        fn hit(&self, uri: Uri, said: &Said, may: &dyn Fn(&Uri) -> bool) -> Option<Hit> {
+        fn hit(&self, uri: Uri, plain: &Plain, may: &dyn Fn(&Uri) -> bool) -> Option<Hit> {
             self.1.fetch_add(1, Ordering::Relaxed);
-            self.0.shared().hit(uri, said, may)
+            self.0.shared().hit(uri, plain, may)
         }
     }
 
     /// One connection.
-    pub(in crate::sidecar) struct Bench {
+    struct Bench {
         hits: Arc<Counting>,
-        pub(in crate::sidecar) at_once: AtOnce,
+        at_once: AtOnce,
         settings: Arc<Settings>,
         fields: Arc<[u8]>,
+        /// Whether the head before had them too.
+        again: bool,
         open: Open,
         clock: Clock,
     }
@@ -168,18 +190,26 @@ pub(super) mod tests {
             };
             let at_once = AtOnce::new(Arc::clone(&hits) as Arc<dyn Hits>, Arc::new(seat));
             let settings = sidecar.live().settings.load_full();
-            Self { hits, at_once, settings, fields: b"Host: h\r\n\r\n"[..].into(), open, clock }
+            Self { hits, at_once, settings, fields: b"Host: h\r\n\r\n"[..].into(), again: true, open, clock }
         }
 
         /// One with luck.
-        pub(in crate::sidecar) async fn lucky() -> Self {
+        async fn lucky() -> Self {
             let mut bench = Self::new().await;
-            bench.at_once.was_hit();
+            (0..3).for_each(|_| bench.at_once.was_hit());
             bench
         }
 
         fn is_answered(&mut self, head: &[u8]) -> bool {
-            self.at_once.answer(head, &mut self.fields, &self.settings).is_some()
+            self.ended(head, true).is_some()
+        }
+
+        /// What becomes of the connection behind the answer to this line with the fields; `None` if there is none.
+        fn ended(&mut self, line: &[u8], may_end: bool) -> Option<End> {
+            let head = [line, &self.fields].concat();
+            let head = Whole::get(&head).filter(|_| self.at_once.is_likely())?;
+            let known = self.again.then_some(&mut self.fields);
+            self.at_once.answer(head, known, &self.settings, may_end).map(|(_, end)| end)
         }
 
         fn says(&mut self, fields: &str) {
@@ -192,24 +222,13 @@ pub(super) mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_looked_for_before_a_hit_was_seen_elsewhere() {
-        let mut bench = Bench::new().await;
-        assert!(!bench.is_answered(HIT) && !bench.is_answered(HIT));
-        assert_eq!(bench.asked(), 0);
-        bench.at_once.was_hit();
-        assert!(bench.is_answered(HIT));
-        assert_eq!(bench.asked(), 1);
-    }
-
-    #[tokio::test]
-    async fn after_misses_it_stops_looking_until_the_next_hit() {
+    async fn after_misses_it_is_not_likely_until_there_were_hits_elsewhere() {
         let mut bench = Bench::lucky().await;
-        assert!(!bench.is_answered(MISS) && !bench.is_answered(MISS) && !bench.is_answered(HIT));
-        assert_eq!(bench.asked(), 1, "one was enough after one hit");
+        assert!(!bench.is_answered(MISS) && bench.is_answered(HIT), "one is forgiven");
+        assert!(!bench.is_answered(MISS) && !bench.is_answered(MISS) && !bench.is_answered(HIT), "two are not");
+        assert_eq!(bench.asked(), 4, "what is not likely is not looked for");
         bench.at_once.was_hit();
         assert!(bench.is_answered(HIT));
-        assert!(!bench.is_answered(MISS) && bench.is_answered(HIT), "after a hit of its own one miss is forgiven");
-        assert!(!bench.is_answered(MISS) && !bench.is_answered(MISS) && !bench.is_answered(HIT), "two are not");
         (0..10).for_each(|_| bench.at_once.was_hit());
         assert!(!bench.is_answered(MISS) && !bench.is_answered(MISS) && !bench.is_answered(HIT), "however many hits there were before");
     }
@@ -227,13 +246,16 @@ pub(super) mod tests {
         for _ in 1..ROW {
             assert!(bench.is_answered(HIT) && !bench.at_once.is_enough());
         }
-        assert!(!bench.is_answered(b"HEAD /stored HTTP/1.1\r\n"));
-        assert!(bench.is_answered(HIT) && !bench.at_once.is_enough(), "what is not even looked for breaks the row as well");
+        bench.at_once.give_up();
+        assert!(bench.is_answered(HIT) && !bench.at_once.is_enough(), "what hyper has breaks the row as well");
     }
 
     #[tokio::test]
     async fn only_a_get_of_a_path_is_looked_for() {
         let mut bench = Bench::lucky().await;
+        for cut in ["GET", "GET /stored", "GET /stored HTTP/", "\r\n"] {
+            assert!(Whole::get(cut.as_bytes()).is_none(), "no head that a scan would find good: {cut:?}");
+        }
         for head in [
             "HEAD /stored HTTP/1.1\r\n",
             "GETS /stored HTTP/1.1\r\n",
@@ -244,7 +266,6 @@ pub(super) mod tests {
             assert!(!bench.is_answered(head.as_bytes()), "{head}");
         }
         assert_eq!(bench.asked(), 0);
-        assert!(bench.is_answered(HIT), "and it costs no luck");
     }
 
     #[tokio::test]
@@ -252,14 +273,16 @@ pub(super) mod tests {
         let mut bench = Bench::lucky().await;
         let sent = Arc::clone(&bench.fields);
         assert!(bench.is_answered(HIT));
-        assert!(Arc::ptr_eq(&bench.fields, &sent), "nobody has said it before");
+        let shared = Arc::clone(&bench.fields);
+        assert!(!Arc::ptr_eq(&shared, &sent), "equal ones are exchanged for those that are shared");
         bench.says("Host: h\r\n\r\n");
         assert!(bench.is_answered(HIT));
-        assert!(Arc::ptr_eq(&bench.fields, &sent), "equal ones are exchanged for those that are shared");
+        assert!(Arc::ptr_eq(&bench.fields, &shared), "each time");
         bench.says("Host: other\r\n\r\n");
         assert!(!bench.is_answered(HIT), "another host");
         bench.says("Host: h\r\nExpect: 100-continue\r\n\r\n");
         assert!(!bench.is_answered(HIT) && !bench.is_answered(HIT), "not for here");
+        (0..3).for_each(|_| bench.at_once.was_hit());
         bench.says("Host: h\r\n\r\n");
         assert!(bench.is_answered(HIT));
         let rate_limit = RateLimit { per_second: 1, burst: 1, ..RateLimit::default() };
@@ -272,7 +295,7 @@ pub(super) mod tests {
     #[tokio::test]
     async fn what_is_unfit_costs_no_look_at_the_cache() {
         let mut bench = Bench::lucky().await;
-        bench.says("Host: h\r\nConnection: close\r\n\r\n");
+        bench.says("Host: h\r\nConnection: close, te\r\n\r\n");
         assert!((0..10).all(|_| !bench.is_answered(HIT)));
         assert_eq!(bench.asked(), 0);
     }
@@ -292,5 +315,23 @@ pub(super) mod tests {
         assert!(bench.is_answered(HIT));
         bench.clock.advance(Duration::from_secs(1));
         assert!(!bench.is_answered(HIT));
+    }
+
+    #[tokio::test]
+    async fn who_closes_is_answered_where_that_can_be_the_end_and_an_old_one_by_its_version() {
+        const OLD: &[u8] = b"GET /stored HTTP/1.0\r\n";
+        for (line, fields, end) in [
+            (HIT, "Host: h\r\n\r\n", End::Stays),
+            (OLD, "Host: h\r\n\r\n", End::ClosesOld),
+            (HIT, "Host: h\r\nConnection: close\r\n\r\n", End::Closes),
+            (OLD, "Host: h\r\nConnection: keep-alive\r\n\r\n", End::StaysOld),
+        ] {
+            let mut bench = Bench::lucky().await;
+            (bench.again, bench.fields) = (false, fields.as_bytes().into());
+            assert_eq!(bench.ended(line, true), Some(end), "{fields:?}");
+            let asked = bench.asked();
+            assert_eq!(bench.ended(line, false), (!end.is_near()).then_some(end), "{fields:?}");
+            assert_eq!(bench.asked() - asked, usize::from(!end.is_near()), "what is not answered is not looked for: {fields:?}");
+        }
     }
 }

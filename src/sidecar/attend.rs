@@ -8,7 +8,7 @@ use crate::flow::shared::Shared;
 use crate::flow::thin::MayBeThin;
 use crate::layer::CacheService;
 use crate::sidecar::forwarded::Peer;
-use crate::sidecar::said::Said;
+use crate::sidecar::said::Plain;
 use crate::sidecar::upstream::Upstream;
 use crate::warm::{Desk, UserWarmup};
 use bytes::Bytes;
@@ -57,19 +57,19 @@ pub(crate) trait Attend {
 
 /// Where hits are looked for without a request.
 pub(crate) trait Hits: Send + Sync {
-    /// The [hit](crate::flow::hit::hit) that answers a GET of `uri` by a client that has `said` this of itself. `may` is asked last.
-    fn hit(&self, uri: Uri, said: &Said, may: &dyn Fn(&Uri) -> bool) -> Option<Hit>;
+    /// The [hit](crate::flow::hit::hit) that answers a `plain` GET of `uri`. `may` is asked last.
+    fn hit(&self, uri: Uri, plain: &Plain, may: &dyn Fn(&Uri) -> bool) -> Option<Hit>;
 }
 
 impl Hits for Shared {
-    fn hit(&self, uri: Uri, said: &Said, may: &dyn Fn(&Uri) -> bool) -> Option<Hit> {
-        hit(self, uri, &said.headers, said.glance, may)
+    fn hit(&self, uri: Uri, plain: &Plain, may: &dyn Fn(&Uri) -> bool) -> Option<Hit> {
+        hit(self, uri, (plain.version, &plain.headers), plain.glance, may)
     }
 }
 
 impl Hits for Desk {
-    fn hit(&self, uri: Uri, said: &Said, may: &dyn Fn(&Uri) -> bool) -> Option<Hit> {
-        if self.answers(uri.path()) { None } else { self.shared().hit(uri, said, may) }
+    fn hit(&self, uri: Uri, plain: &Plain, may: &dyn Fn(&Uri) -> bool) -> Option<Hit> {
+        if self.answers(uri.path()) { None } else { self.shared().hit(uri, plain, may) }
     }
 }
 

@@ -87,7 +87,7 @@ impl Exchange {
         self.dozing.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it does. Not while a request is under way, whatever was said before: hyper has that.
+    /// Whether it does. Not while a request is under way: hyper has that, and has been [woken](Self::wake) for it.
     pub(super) fn is_dozing(&self) -> bool {
         self.dozing.load(Ordering::Relaxed) && self.idle.load(Ordering::Relaxed) > 0
     }

@@ -6,6 +6,7 @@
 use crate::sidecar::chunk::Chunks;
 use crate::sidecar::fault::Fault;
 use crate::sidecar::head::{Framing, Head, is_token};
+use crate::sidecar::said;
 use bytes::BytesMut;
 use std::sync::Arc;
 
@@ -46,9 +47,6 @@ pub(super) struct Scan {
     is_repeat: bool,
 }
 
-/// Fields longer than this are not remembered.
-const MAX_KNOWN: usize = 512;
-
 #[derive(Debug)]
 enum State {
     Head,
@@ -82,6 +80,11 @@ impl Scan {
     /// Whether the head that was just completed offers to switch protocols: `Some(true)` without a body.
     pub(super) const fn take_upgrade(&mut self) -> Option<bool> {
         self.upgrade.take()
+    }
+
+    /// Whether the head that was just completed came in one piece, has no body and offers nothing.
+    pub(super) fn is_whole(&self) -> bool {
+        self.at_head() && self.held.is_empty() && self.upgrade.is_none()
     }
 
     /// The fields of the head that was just completed, if they are those of an earlier one.
@@ -155,7 +158,7 @@ impl Scan {
 
     /// Remembers the fields of a head of HTTP/1.1 without a body and without an offer to switch protocols.
     fn remember(&mut self, fields: &[u8]) {
-        if fields.len() <= MAX_KNOWN && self.at_head() && self.upgrade.is_none() && !self.was_old {
+        if fields.len() <= said::MOST && self.at_head() && self.upgrade.is_none() && !self.was_old {
             self.known = Some(fields.into());
         }
     }

@@ -21,7 +21,7 @@ use crate::sidecar::stash::MAX_AGE;
 use crate::sidecar::stream::Stream;
 use crate::sidecar::tls::{self, Stamp};
 use crate::sidecar::upstream::Upstream;
-use crate::sidecar::wire::Wire;
+use crate::sidecar::wire::{Stirred, Wire};
 use crate::sidecar::word::Word;
 use bytes::Bytes;
 use http::{Request, Response};
@@ -242,7 +242,7 @@ enum Turn {
     Doze,
 }
 
-/// Speaks HTTP/1.1 to the end of a connection, or to where another protocol begins: then the wire comes back. While it is idle there is no hyper: see [`Wire::poll_stir`].
+/// Speaks HTTP/1.1 to the end of a connection, or to where another protocol begins: then the wire comes back. While nothing is asked that hyper must see, there is none: see [`Wire::poll_stir`].
 async fn talk<S, B>(mut wire: Box<Wire<Stream>>, mut answer: S, ticket: &mut Ticket) -> Result<Option<Box<Wire<Stream>>>, Cut>
 where
     S: HttpService<Incoming, ResBody = B>,
@@ -252,6 +252,22 @@ where
 {
     let mut known = Word::Nothing;
     loop {
+        wire.be_alone();
+        let stirred = poll_fn(|cx| match wire.poll_stir(cx) {
+            Poll::Ready(Ok(Stirred::Request)) => Poll::Ready(Some(known)),
+            Poll::Ready(Ok(Stirred::Ended)) => Poll::Ready(None),
+            Poll::Ready(Err(error)) => {
+                tracing::debug!(%error, "connection ended");
+                Poll::Ready(None)
+            }
+            Poll::Pending => ticket.poll_told(cx, known).map(Some),
+        });
+        let Some(word) = stirred.await else { return Ok(None) };
+        known = word;
+        if known == Word::Close {
+            return Err(Cut);
+        }
+        wire.renew();
         let mut builder = http1::Builder::new();
         builder.auto_date_header(false).max_buf_size(wire.room());
         let mut connection = Box::new(builder.serve_connection(TokioIo::new(wire), answer));
@@ -285,20 +301,6 @@ where
         }
         let Some(parts) = part(connection) else { return Ok(None) };
         (wire, answer) = parts;
-        let stirred = poll_fn(|cx| match wire.poll_stir(cx) {
-            Poll::Ready(Ok(())) => Poll::Ready(Some(known)),
-            Poll::Ready(Err(error)) => {
-                tracing::debug!(%error, "connection ended");
-                Poll::Ready(None)
-            }
-            Poll::Pending => ticket.poll_told(cx, known).map(Some),
-        });
-        let Some(word) = stirred.await else { return Ok(None) };
-        known = word;
-        if known == Word::Close {
-            return Err(Cut);
-        }
-        wire.renew();
     }
 }
 
@@ -314,7 +316,8 @@ where
     B::Error: Into<BoxError>,
 {
     let parts = connection.into_parts();
-    parts.read_buf.is_empty().then(|| (parts.io.into_inner(), parts.service))
+    let wire = parts.io.into_inner();
+    (parts.read_buf.is_empty() && wire.is_free()).then_some((wire, parts.service))
 }
 
 /// Both ends of a connection: the wire under hyper and the desk above it. By a function: what they are made of takes no room in the task.

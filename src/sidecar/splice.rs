@@ -13,8 +13,6 @@ use std::cell::RefCell;
 const ONE_PIECE: usize = 16 << 10;
 /// Our own `Via` in an answer that the upstream gave in HTTP/1.1, as what is stored was, and the length of the body that comes.
 const VIA_AND_LENGTH: &[u8] = b"via: 1.1 warmfront\r\ncontent-length: ";
-/// The status line of every hit that hyper knows nothing of.
-const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
 /// What hyper says of a body that is empty.
 const NO_LENGTH: &[u8] = b"content-length: 0\r\n";
 
@@ -36,15 +34,21 @@ pub(super) fn splice<T>(thin: &Thin, head: &[u8], write: impl FnOnce(&[u8], &[u8
     Some(put_together(thin, line, others, write))
 }
 
-/// Makes the whole answer of `thin`, which hyper knows nothing of, with one field more, and has it written.
-pub(super) fn hit<T>(thin: &Thin, more: Option<&(HeaderName, HeaderValue)>, write: impl FnOnce(&[u8], &[u8]) -> T) -> T {
+/// Makes the whole answer of `thin`, which hyper knows nothing of, and has it written: with this status line, this line of its head, and one field more.
+pub(super) fn hit<T>(
+    thin: &Thin,
+    (status, line): (&[u8], &[u8]),
+    more: Option<&(HeaderName, HeaderValue)>,
+    write: impl FnOnce(&[u8], &[u8]) -> T,
+) -> T {
     let others = |piece: &mut Vec<u8>| {
+        piece.extend_from_slice(line);
         if let Some((name, value)) = more {
             [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].iter().for_each(|part| piece.extend_from_slice(part));
         }
         piece.extend_from_slice(b"\r\n");
     };
-    put_together(thin, OK, others, write)
+    put_together(thin, status, others, write)
 }
 
 /// A head of a status line, what is stored, our own fields and `others` with the empty line; and the body, which is in the same piece if that stays small.

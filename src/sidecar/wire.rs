@@ -1,4 +1,4 @@
-//! The layer between a socket and hyper: it hands over whole, unambiguous requests one at a time, and keeps the deadlines.
+//! The layer between a socket and hyper: it answers hits, hands over all other requests one at a time, whole and unambiguous, and keeps the deadlines.
 //!
 //! hyper's own `header_read_timeout` makes a timer per request (a tenth of a request's CPU time); here one [`Alarm`] serves a connection.
 //! A head is held back until it is complete and [scanned](super::scan); the head after it is not looked at before the response to this one is
@@ -23,6 +23,7 @@ use crate::sidecar::stream::Socket;
 use crate::telemetry::{Outcome, Refusal};
 use arc_swap::cache::Cache;
 use bytes::{Buf as _, BytesMut};
+pub(super) use doze::Stirred;
 use doze::{DOZE_AFTER, room_for};
 use std::io;
 use std::pin::Pin;
@@ -38,7 +39,7 @@ pub(super) const BODY_SILENCE: u32 = 3;
 /// A client that has shut down its sending half may still be reading, or may have gone; for so long it gets the benefit of the doubt.
 const HALF_CLOSED: Duration = Duration::from_secs(1);
 
-/// Under hyper, over a socket.
+/// Over a socket, and under hyper while there is one.
 pub(super) struct Wire<T: Socket> {
     io: T,
     live: Arc<Live>,
@@ -51,7 +52,7 @@ pub(super) struct Wire<T: Socket> {
     surplus: BytesMut,
     /// A scanned head that came in pieces or is larger than hyper's buffer.
     head: BytesMut,
-    /// What hyper takes for written, and the socket has not taken yet.
+    /// What hyper takes for written or knows nothing of, and the socket has not taken yet.
     unsent: Unsent,
     /// A head is with hyper and its response is not written yet.
     busy: bool,
@@ -70,6 +71,12 @@ pub(super) struct Wire<T: Socket> {
     farewell: Option<Farewell>,
     /// Where requests are answered before hyper sees them; `None`: nowhere.
     at_once: Option<Box<AtOnce>>,
+    /// There is no hyper above.
+    is_alone: bool,
+    /// The answer that is written ends the connection.
+    is_last: bool,
+    /// It has been idle for so long that what it needs for a next request only is gone.
+    is_settled: bool,
     /// hyper is done with it, which has said that another protocol is spoken from now on.
     is_tunnel: bool,
 }
@@ -116,6 +123,9 @@ impl<T: Socket> Wire<T> {
             alarm,
             farewell: None,
             at_once: None,
+            is_alone: false,
+            is_last: false,
+            is_settled: false,
             is_tunnel: false,
         }
     }
@@ -185,6 +195,8 @@ impl<T: Socket> Wire<T> {
     /// A head is complete; whether hyper sees it now: one that came in pieces is given to it from `self.head`.
     fn let_head_in(&mut self, buf: &mut ReadBuf<'_>, start: usize, used: usize, from_surplus: bool) -> bool {
         self.open();
+        self.exchange.wake(); // hyper has something to do, whatever was said before
+        self.at_once.iter_mut().for_each(|at_once| at_once.give_up());
         let mut held = self.scan.take_held();
         if let Some(empty) = self.scan.take_upgrade() {
             let whole = match (&*held, from_surplus) {
@@ -276,10 +288,11 @@ impl<T: Socket> Wire<T> {
         if !self.surplus.is_empty() || self.ended.is_some() {
             cx.waker().wake_by_ref(); // hyper waits for the socket, which has nothing new to say
         }
-        if matches!(wait, Wait::Idle(_)) {
-            self.exchange.rest(now);
+        let at_head = self.scan.at_head(); // else the rest of a body is to come, which nobody has waited for
+        if at_head && matches!(wait, Wait::Idle(_)) {
+            self.rest(now);
         }
-        self.wait = if self.scan.at_head() { wait } else { Wait::Nothing };
+        self.wait = if at_head { wait } else { Wait::Nothing };
         self.alarm.set(cx, now + limit);
     }
 
@@ -288,7 +301,7 @@ impl<T: Socket> Wire<T> {
         if matches!(self.wait, Wait::Nothing) {
             let now = Instant::now();
             self.wait = if self.scan.at_head() {
-                self.exchange.rest(now);
+                self.rest(now);
                 Wait::Idle(now)
             } else {
                 Wait::Body(now)

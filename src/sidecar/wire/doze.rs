@@ -26,15 +26,30 @@ pub(super) const DOZE_AFTER: Duration = Duration::from_millis(250);
 /// What is read at once while there is no hyper: most heads.
 const FIRST_READ: usize = 1 << 10;
 
+/// What a connection without hyper comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::sidecar) enum Stirred {
+    /// There is something for hyper.
+    Request,
+    Ended,
+}
+
 impl<T: Socket> Wire<T> {
     /// What hyper's buffers must have room for (`max_buf_size`).
     pub(in crate::sidecar) const fn room(&self) -> usize {
         self.room
     }
 
+    /// From now on there is no hyper.
+    pub(in crate::sidecar) fn be_alone(&mut self) {
+        self.is_alone = true;
+        self.exchange.doze();
+    }
+
     /// The same connection under a new hyper, with the settings of this moment.
     pub(in crate::sidecar) fn renew(&mut self) {
         self.make_room();
+        self.is_alone = false;
         self.exchange.wake();
     }
 
@@ -45,37 +60,64 @@ impl<T: Socket> Wire<T> {
         self.scan.set_max_head(max_head);
     }
 
+    /// The connection waits for a request. If the last ones were hits, it may do so without hyper.
+    pub(super) fn rest(&mut self, now: Instant) {
+        self.is_settled = false;
+        self.exchange.rest(now);
+        if self.at_once.as_ref().is_some_and(|at_once| at_once.is_enough()) {
+            self.exchange.doze();
+        }
+    }
+
+    fn settle(&mut self) {
+        self.is_settled = true;
+        self.exchange.doze();
+        self.at_once.iter_mut().for_each(|at_once| at_once.forget());
+    }
+
+    /// Whether hyper can be taken away: it has no request, and what comes next is a head.
+    pub(in crate::sidecar) fn is_free(&self) -> bool {
+        !self.busy && self.scan.at_head() && self.head.is_empty()
+    }
+
     /// Whether the deadline `due` has passed. An idle connection that is not dozing yet does so before.
     pub(super) fn is_due(&mut self, cx: &mut Context<'_>, due: Instant) -> bool {
         if let Wait::Idle(since) = self.wait
-            && !self.exchange.is_dozing()
+            && !self.is_settled
             && since + DOZE_AFTER < due
         {
             if !self.alarm.passed(cx, since + DOZE_AFTER) {
                 return false;
             }
-            self.exchange.doze();
+            self.settle();
         }
         self.alarm.passed(cx, due)
     }
 
-    /// Until hyper has to look at the connection: there is a request that it must make, the client has closed, or has kept us waiting for too long. What it is to read is ready then.
+    /// Until there is a request that hyper must make, which it can read then, or the connection has ended.
     ///
     /// # Errors
-    /// The connection has failed.
-    pub(in crate::sidecar) fn poll_stir(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// It has failed.
+    pub(in crate::sidecar) fn poll_stir(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Stirred>> {
         self.make_room();
         let mut piece = [const { MaybeUninit::uninit() }; FIRST_READ];
         let mut buf = ReadBuf::uninit(&mut piece);
-        if let Poll::Ready(read) = Pin::new(&mut *self).poll_read(cx, &mut buf) {
+        if !self.is_last
+            && let Poll::Ready(read) = Pin::new(&mut *self).poll_read(cx, &mut buf)
+        {
+            read?;
             let mut first = BytesMut::from(buf.filled());
             first.unsplit(std::mem::take(&mut self.head)); // what there was no room for
             self.head = first;
-            return Poll::Ready(read);
+            self.is_last = self.head.is_empty(); // the client has closed, or the farewell is over
+            if !self.is_last {
+                return Poll::Ready(Ok(Stirred::Request));
+            }
         }
-        match Pin::new(self).poll_flush(cx) {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            _ => Poll::Pending,
+        let flushed = Pin::new(&mut *self).poll_flush(cx)?;
+        if self.is_last && flushed.is_ready() {
+            return Pin::new(self).poll_shutdown(cx).map_ok(|()| Stirred::Ended);
         }
+        Poll::Pending
     }
 }
