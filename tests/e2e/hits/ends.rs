@@ -2,7 +2,7 @@
 
 use super::{ROWS, echo, has_hits, used};
 use crate::client::Client;
-use crate::house::{House, LONG, answer, millis, request, until};
+use crate::house::{House, LONG, answer, fresh, millis, request, until};
 use crate::origin::Origin;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
@@ -195,4 +195,30 @@ async fn each_is_counted_once() {
         assert_eq!((after.misses, after.passed + after.stale + after.collapsed + after.refused), (asked, 0));
     }
     until("both are stored", || house.cache.stats().entries == 2).await;
+}
+
+/// What comes then is the rest of its body and no request, whoever has written it.
+#[tokio::test]
+async fn a_request_that_is_answered_before_its_body_has_come_is_the_last_behind_any_number_of_hits() {
+    let origin = Origin::start(|received, _| match super::target(received.line()) {
+        "/early" => answer("Cache-Control: no-store", "early").early(),
+        path => fresh(path),
+    })
+    .await;
+    let house = House::before(&origin).await;
+    let rest = request("GET /smuggled", &["Host: victim"], "");
+    let length = format!("Content-Length: {}", rest.len() + 1000);
+    for hits in [3, 30, 31, 32, 33, 45] {
+        for line in ["GET /early", "POST /early"] {
+            let mut client = used(&house, 0).await;
+            client.send(request("GET /used", &[], "").repeat(hits) + &request(line, &[&length], "")).await;
+            for _ in 0..hits {
+                assert!(client.final_response_to("GET").await.is_hit());
+            }
+            assert_eq!(client.final_response_to("GET").await.text(), "early", "{line} after {hits}");
+            let _ = client.stream.write_all(rest.as_bytes()).await; // if it is not closed yet
+            assert!(client.is_closed().await, "{line} after {hits}");
+        }
+    }
+    assert!(origin.requests().iter().all(|received| !received.line().contains("/smuggled")));
 }
