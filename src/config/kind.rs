@@ -100,7 +100,7 @@ impl Kind {
         }
     }
 
-    /// Reads a value of the environment or of a flag; the items of a list are separated by commas.
+    /// Reads a value of the environment or of a flag; the items of a list are separated by commas, or it is written as in the file.
     pub(super) fn parse(self, text: &str) -> Result<Value, Mismatch> {
         let wrong = || self.mismatch(&quote(text));
         match self {
@@ -118,6 +118,7 @@ impl Kind {
             },
             Self::Choice(words) if words.contains(&text) => Ok(Value::Text(text.into())),
             Self::Text | Self::Secret => Ok(Value::Text(text.into())),
+            Self::List | Self::OneOrMore if is_array(text) => self.read(DeValue::parse(text.trim()).map_err(|_| wrong())?.get_ref()),
             Self::List | Self::OneOrMore => {
                 Ok(Value::List(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(String::from).collect()))
             }
@@ -184,6 +185,12 @@ pub(super) fn describe(value: &DeValue<'_>, secret: bool) -> String {
     }
 }
 
+/// Whether a list is written as in the file. An address of IPv6 begins with a bracket too.
+fn is_array(text: &str) -> bool {
+    let rest = text.trim().strip_prefix('[').map(str::trim_start);
+    rest.is_some_and(|rest| rest.starts_with(['"', '\'', ']']))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{DAY, Kind, Value};
@@ -206,6 +213,23 @@ mod tests {
         assert!(read(kind, "-5").unwrap_err().starts_with("found the number -5; write a duration"));
         assert!(read(Kind::List, "\"a\"").unwrap_err().ends_with("write it as a list: [\"a\"]"));
         assert!(read(kind, "\"soon\"").unwrap_err().starts_with("found \"soon\""));
+    }
+
+    #[test]
+    fn a_list_outside_of_the_file_is_parted_by_commas_or_written_as_in_it() {
+        let list = |items: &[&str]| Ok(Value::List(items.iter().map(|item| (*item).into()).collect()));
+        for (text, items) in [
+            ("a, b", &["a", "b"][..]),
+            (r#"["a", "b,c"]"#, &["a", "b,c"]),
+            (" [ 'a' ] ", &["a"]),
+            ("[]", &[]),
+            ("[::1]:80, [::1]:81", &["[::1]:80", "[::1]:81"]),
+        ] {
+            assert_eq!(Kind::List.parse(text), list(items), "{text}");
+        }
+        for wrong in [r#"["a""#, r#"["a"],b"#, r#"["a", 1]"#] {
+            assert!(Kind::List.parse(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

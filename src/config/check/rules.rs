@@ -67,10 +67,14 @@ pub(super) fn pattern(table: &Table, path: &'static str, example: &str, findings
 
 fn name<'a>(table: &'a Table, findings: &mut Findings) -> Option<&'a str> {
     let name = table.text(NAME)?;
-    if !is_visible_ascii(name) || name.len() > 100 {
-        let fix = "write 1 to 100 visible ASCII characters: the name stands in Cache-Status";
-        findings.fault(&table.place(NAME), format!("{}.name", table.shown), format!("{} is no name of a rule", quote(name)), fix);
-    }
+    let fix = if !is_visible_ascii(name) || name.len() > 100 {
+        "write 1 to 100 visible ASCII characters: the name stands in Cache-Status"
+    } else if name == "none" {
+        "choose another: metrics call it so where no rule has matched"
+    } else {
+        return Some(name);
+    };
+    findings.fault(&table.place(NAME), format!("{}.name", table.shown), format!("{} is no name of a rule", quote(name)), fix);
     Some(name)
 }
 
