@@ -3,6 +3,7 @@
 use crate::config::map::Map;
 use crate::config::units::{parse_duration, parse_size, show_duration, show_size};
 pub(super) use crate::suggest::quote;
+use std::net::Ipv6Addr;
 use std::time::Duration;
 use toml::de::DeValue;
 
@@ -120,7 +121,15 @@ impl Kind {
             Self::Text | Self::Secret => Ok(Value::Text(text.into())),
             Self::List | Self::OneOrMore if is_array(text) => self.read(DeValue::parse(text.trim()).map_err(|_| wrong())?.get_ref()),
             Self::List | Self::OneOrMore => {
-                Ok(Value::List(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(String::from).collect()))
+                let items: Vec<_> = text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
+                match items.iter().find(|item| has_lost_its_quotes(item)) {
+                    Some(item) => Err(Mismatch {
+                        found: format!("found {}", quote(item)),
+                        fix: "write the items without brackets and quotes, parted by commas, or all of it as in the file: '[\"a\", \"b\"]'"
+                            .into(),
+                    }),
+                    None => Ok(Value::List(items.into_iter().map(String::from).collect())),
+                }
             }
             Self::Choice(_) | Self::AnyMap | Self::AnyMaps => Err(wrong()),
         }
@@ -185,6 +194,12 @@ pub(super) fn describe(value: &DeValue<'_>, secret: bool) -> String {
     }
 }
 
+/// Whether an item is a piece of a list as in the file, of which a shell has eaten the quotes. An address of IPv6 stands in brackets too.
+fn has_lost_its_quotes(item: &str) -> bool {
+    let is_address = || item[1..].split(']').next().is_some_and(|inside| inside.parse::<Ipv6Addr>().is_ok());
+    item.starts_with(['"', '\'']) || item.ends_with(']') && !item.starts_with('[') || item.starts_with('[') && !is_address()
+}
+
 /// Whether a list is written as in the file. An address of IPv6 begins with a bracket too.
 fn is_array(text: &str) -> bool {
     let rest = text.trim().strip_prefix('[').map(str::trim_start);
@@ -227,7 +242,7 @@ mod tests {
         ] {
             assert_eq!(Kind::List.parse(text), list(items), "{text}");
         }
-        for wrong in [r#"["a""#, r#"["a"],b"#, r#"["a", 1]"#] {
+        for wrong in [r#"["a""#, r#"["a"],b"#, r#"["a", 1]"#, "[token]", "[a,b]", r#""a","b""#, "'a'", "b,[a]", "[::g]:80"] {
             assert!(Kind::List.parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -28,7 +28,7 @@ pub(crate) struct Begun<'a> {
 
 /// How what is stored has answered at once.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct AtOnce {
+pub(crate) struct Given {
     pub(crate) outcome: Outcome,
     pub(crate) detail: Option<&'static str>,
     pub(crate) status: StatusCode,
@@ -59,8 +59,8 @@ impl Begun<'_> {
     }
 
     /// Counts and tells a request that what is stored has answered; the `Server-Timing` that its answer is to have.
-    pub(crate) fn answered(&self, shared: &Shared, sought: Sought<'_>, key: u64, at_once: &AtOnce) -> Option<(HeaderName, HeaderValue)> {
-        let AtOnce { outcome, detail, status, bytes } = *at_once;
+    pub(crate) fn answered(&self, shared: &Shared, sought: Sought<'_>, key: u64, given: &Given) -> Option<(HeaderName, HeaderValue)> {
+        let Given { outcome, detail, status, bytes } = *given;
         let counts = self.settings.counts(self.rule);
         let nanos = shared.count(counts, outcome, self.began);
         let facts = Facts {

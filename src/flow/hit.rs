@@ -1,7 +1,7 @@
 //! Hits for a server that reads and writes HTTP/1 itself: looked for by the pieces of a request, before there is one.
 
 use crate::clock::Stamp;
-use crate::flow::begun::{AtOnce, Begun};
+use crate::flow::begun::{Begun, Given};
 use crate::flow::forwarding::Sight;
 use crate::flow::glance::Glance;
 use crate::flow::shared::Shared;
@@ -47,7 +47,7 @@ pub(crate) fn hit(
         return None;
     }
     begun.take(shared, &key, thin.chosen());
-    let at_once = AtOnce { outcome: Outcome::Hit, detail: None, status: thin.stored().head.status, bytes: thin.stored().body.len() as u64 };
-    let server_timing = begun.answered(shared, sought, key.hash_value(), &at_once);
+    let given = Given { outcome: Outcome::Hit, detail: None, status: thin.stored().head.status, bytes: thin.stored().body.len() as u64 };
+    let server_timing = begun.answered(shared, sought, key.hash_value(), &given);
     Some(Hit { thin, server_timing })
 }

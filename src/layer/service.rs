@@ -7,7 +7,7 @@ use crate::cache::intent::Intent;
 use crate::cache::key::KeyBuf;
 use crate::cache::resource::Chosen;
 use crate::flow::answer::{self, Client};
-use crate::flow::begun::{AtOnce, Begun};
+use crate::flow::begun::{Begun, Given};
 use crate::flow::body::CacheBody;
 use crate::flow::forwarding::Sight;
 use crate::flow::glance::Glance;
@@ -193,8 +193,8 @@ impl<S> CacheService<S> {
         (outcome, detail): (Outcome, Option<&'static str>),
         response: &mut Response<CacheBody<RB>>,
     ) {
-        let at_once = AtOnce { outcome, detail, status: response.status(), bytes: response.body().stored_length() };
-        if let Some((name, value)) = begun.answered(&self.shared, Sought::of(parts), key.hash_value(), &at_once) {
+        let given = Given { outcome, detail, status: response.status(), bytes: response.body().stored_length() };
+        if let Some((name, value)) = begun.answered(&self.shared, Sought::of(parts), key.hash_value(), &given) {
             response.headers_mut().append(name, value);
         }
     }

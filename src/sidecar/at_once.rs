@@ -56,9 +56,10 @@ impl AtOnce {
         self.luck.rise();
     }
 
-    /// hyper has the next request.
+    /// hyper has the next request, or would be needed for one like it. What nobody else says is read again if it is needed: that request may take long.
     pub(super) fn give_up(&mut self) {
         self.row = 0;
+        self.said.take_if(|said| Arc::strong_count(said) == 1);
     }
 
     /// Whether the last requests were answered here, all of them: hyper is not needed.
@@ -76,7 +77,7 @@ impl AtOnce {
         self.luck.is_good() && !self.seat.open.is_closing()
     }
 
-    /// The answer to a request without content, and what becomes of the connection; `may_end`: it may be the end. `known` are its fields if the head before had them too; they are
+    /// The answer to a request without content, and what becomes of the connection; `may_end`: it may be the end. `known` are its fields if an earlier head had them too; they are
     /// exchanged for equal ones that are shared with other connections.
     pub(super) fn answer(
         &mut self,
@@ -98,7 +99,7 @@ impl AtOnce {
 
     fn look(&mut self, head: Whole<'_>, known: Option<&mut Arc<[u8]>>, settings: &Arc<Settings>, may_end: bool) -> Option<(Hit, End)> {
         let said = self.said.take().filter(|said| match &known {
-            Some(known) => Arc::ptr_eq(&said.fields, known) && said.holds(settings),
+            Some(known) => (Arc::ptr_eq(&said.fields, known) || *said.fields == ***known) && said.holds(settings),
             None => said.is(head.fields, head.old, settings),
         });
         let said = self.said.insert(said.unwrap_or_else(|| Said::of(head.fields, head.old, settings, &self.seat.peer)));

@@ -92,7 +92,7 @@ impl Exchange {
         self.dozing.load(Ordering::Relaxed) && self.idle.load(Ordering::Relaxed) > 0
     }
 
-    /// hyper is there again.
+    /// hyper is there again, or has something to do.
     pub(super) fn wake(&self) {
         self.dozing.store(false, Ordering::Relaxed);
     }
@@ -103,7 +103,7 @@ impl Exchange {
         (since > 0).then(|| self.born + Duration::from_nanos(since))
     }
 
-    /// The wire has handed a head to hyper: a new exchange.
+    /// A head is complete: a new exchange.
     pub(super) fn open(&self) {
         self.stir();
         self.begun.store(false, Ordering::Relaxed);
@@ -124,7 +124,7 @@ impl Exchange {
         })
     }
 
-    /// The service has a response head: from now on hyper writes, and nobody else may.
+    /// There is a response head: from now on that is written, and nothing else may be.
     pub(super) fn begin(&self) {
         self.begun.store(true, Ordering::Release);
     }

@@ -23,7 +23,7 @@ pub(super) const MOST: usize = 1 << 10;
 const KINDS: usize = 8;
 
 thread_local! {
-    /// What was read last on this thread, but for what belongs to one user.
+    /// What was read last on this thread, but for what has credentials in it.
     static LATELY: RefCell<Lately> = const { RefCell::new(Lately { said: [const { None }; KINDS], next: 0 }) };
 }
 
@@ -93,9 +93,9 @@ impl Said {
         })
     }
 
-    /// Whether it has the credentials of a user: other connections will not say the same, and they are not kept beyond this one.
+    /// Whether it has `Authorization`, `Cookie` or `X-API-Key`, or cannot be answered here: other connections will not say the same, or not need it.
     fn is_personal(&self) -> bool {
-        let names = [AUTHORIZATION, COOKIE];
+        let names = [AUTHORIZATION, COOKIE, HeaderName::from_static("x-api-key")];
         self.plain.as_ref().is_none_or(|plain| names.iter().any(|name| plain.headers.contains_key(name)))
     }
 

@@ -1,7 +1,7 @@
-//! Writing a hit in the place of the empty answer that hyper writes.
+//! Writing a hit, by itself or in the place of the empty answer that hyper writes.
 //!
-//! hyper takes a head from a map of fields only, and making that map out of what is stored costs more than all the rest of a hit. So the map stays empty, and so does
-//! the body: hyper writes a status line and its own fields, and behind the status line the stored lines are put as they are, and the stored body behind the head. A small
+//! hyper takes a head from a map of fields only, and making that map out of what is stored costs more than all the rest of a hit. So where it has the request the map stays empty, and so
+//! does the body: hyper writes a status line and its own fields, and behind the status line the stored lines are put as they are, and the stored body behind the head. A small
 //! answer goes out in one plain write: gathering its pieces costs the kernel more than copying them costs us.
 
 use crate::flow::thin::Thin;

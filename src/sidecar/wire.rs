@@ -50,11 +50,11 @@ pub(super) struct Wire<T: Socket> {
     scan: Scan,
     /// Read from the socket, not yet scanned: it came behind the request under way.
     surplus: BytesMut,
-    /// A scanned head that came in pieces or is larger than hyper's buffer.
+    /// A scanned head that hyper has not seen yet: one that came in pieces, is larger than its buffer, or came while there was none.
     head: BytesMut,
     /// What hyper takes for written or knows nothing of, and the socket has not taken yet.
     unsent: Unsent,
-    /// A head is with hyper and its response is not written yet.
+    /// A head is with hyper, or is answered here, and its response is not written yet.
     busy: bool,
     wait: Wait,
     /// How slowly the body of the request under way comes.

@@ -8,7 +8,7 @@ const ENOUGH: u8 = 2;
 const MOST: u8 = 3;
 
 thread_local! {
-    /// How the first requests of connections have fared.
+    /// How the first requests of connections have fared that were looked for, or were hits.
     static FIRSTS: Cell<u8> = const { Cell::new(ENOUGH) };
 }
 

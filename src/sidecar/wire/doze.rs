@@ -24,7 +24,7 @@ pub(super) fn room_for(max_head: usize) -> usize {
 /// ask for one thing each does not have a hyper for all of them at a time.
 pub(super) const DOZE_AFTER: Duration = Duration::from_millis(250);
 /// What is read at once while there is no hyper: most heads.
-const FIRST_READ: usize = 1 << 10;
+pub(super) const FIRST_READ: usize = 4 << 10;
 
 /// What a connection without hyper comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use crate::sidecar::said::End;
 use crate::sidecar::splice::hit;
 use crate::sidecar::stream::Socket;
 use crate::sidecar::wire::Wire;
+use crate::sidecar::wire::doze::FIRST_READ;
 use std::io;
 use std::task::Context;
 use tokio::io::ReadBuf;
@@ -28,7 +29,7 @@ impl<T: Socket> Wire<T> {
     }
 
     /// Answers the request whose head has just been completed, if that can be done at once. Then hyper sees nothing of it, and what the socket has not taken is
-    /// left to the flush with which hyper ends each of its turns.
+    /// left to the flush that ends each turn of hyper, and of a connection without it.
     pub(super) fn answer_at_once(
         &mut self,
         cx: &mut Context<'_>,
@@ -46,6 +47,9 @@ impl<T: Socket> Wire<T> {
         self.exchange.end();
         self.split(buf, start, used, from_surplus, true);
         self.is_last = end.is_near();
+        if used > FIRST_READ {
+            self.at_once.iter_mut().for_each(|at_once| at_once.give_up()); // without hyper it would not come in one piece
+        }
         self.write_hit(cx, &hit, end)?;
         Ok(true)
     }

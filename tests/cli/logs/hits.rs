@@ -9,7 +9,9 @@ struct Client(BufReader<TcpStream>);
 
 impl Client {
     fn of(house: &House) -> Self {
-        Self(BufReader::new(TcpStream::connect(house.data).unwrap()))
+        let stream = TcpStream::connect(house.data).unwrap();
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+        Self(BufReader::new(stream))
     }
 
     /// The head of an answer; its body is read.

@@ -151,7 +151,7 @@ async fn at_the_end_of_the_process_the_next_answer_is_the_last_and_says_so() {
 #[tokio::test]
 async fn one_that_goes_quiet_after_hits_is_closed_at_its_time_and_not_before() {
     let origin = echo().await;
-    let house = House::with(origin.address, |server, _, _| server.idle_timeout = millis(400)).await;
+    let house = House::with(origin.address, |server, _, _| server.idle_timeout = Duration::from_secs(1)).await;
     for row in [0, 3, 45] {
         let mut client = used(&house, row).await;
         for _ in 0..2 {
