@@ -152,3 +152,33 @@ async fn who_leaves_in_the_middle_of_one_leaves_nothing_behind() {
     let drained = tokio::time::timeout(PATIENCE, &mut house.running).await.expect("nothing is open").unwrap();
     assert!(drained.finished, "{drained:?}");
 }
+
+/// Whoever still reads when the process is told to end gets all of it, and then the end.
+#[tokio::test]
+async fn a_large_hit_that_is_being_read_when_the_process_ends_arrives_whole() {
+    let body = body("/large", 6 << 20);
+    for row in ROWS {
+        let answer = fresh(&body);
+        let origin =
+            Origin::start(move |received, _| if target(received.line()) == "/large" { answer.clone() } else { fresh("small") }).await;
+        let mut house = House::before(&origin).await;
+        let stored = house.get("/large").await;
+        assert_eq!(stored.body.len(), body.len());
+        house.stores(1).await;
+        let mut wire = Wire::over(narrow(&house).await);
+        for _ in 0..row + 2 {
+            wire.ask("GET /small", &[]).await;
+        }
+        wire.stream.write_all(request("GET /large", &[], "").as_bytes()).await.unwrap();
+        until("it has begun", || house.cache.stats().hits > row as u64 + 1).await;
+        house.stop.take().unwrap().send(()).unwrap();
+        until("it is being told to end", || std::net::TcpStream::connect(house.address).is_err()).await;
+        tokio::time::sleep(millis(300)).await; // longer than idle connections get
+        let mut all = Vec::new();
+        tokio::time::timeout(PATIENCE, wire.stream.read_to_end(&mut all)).await.unwrap().unwrap();
+        let end = super::whole(&all).unwrap();
+        assert_eq!(all.len(), end, "after {row}: all of it, and nothing else");
+        assert!(all.ends_with(body.as_bytes()), "after {row}");
+        assert!(tokio::time::timeout(PATIENCE, house.running).await.unwrap().unwrap().finished);
+    }
+}
