@@ -1,6 +1,5 @@
 //! Hits for a server that reads and writes HTTP/1 itself: looked for by the pieces of a request, before there is one.
 
-use crate::clock::Stamp;
 use crate::flow::begun::{Begun, Given};
 use crate::flow::forwarding::Sight;
 use crate::flow::glance::Glance;
@@ -33,7 +32,7 @@ pub(crate) fn hit(
     }
     let (method, sight) = (Method::GET, Sight::BeforeForwarding);
     let began = shared.clock.moment();
-    let now: Stamp = began.stamp();
+    let now = began.stamp();
     let settings = shared.settings.load();
     let rule = visit::match_rule(&settings, uri.path());
     let begun = Begun { settings: &settings, rule, began, glance };

@@ -98,10 +98,7 @@ impl AtOnce {
     }
 
     fn look(&mut self, head: Whole<'_>, known: Option<&mut Arc<[u8]>>, settings: &Arc<Settings>, may_end: bool) -> Option<(Hit, End)> {
-        let said = self.said.take().filter(|said| match &known {
-            Some(known) => (Arc::ptr_eq(&said.fields, known) || *said.fields == ***known) && said.holds(settings),
-            None => said.is(head.fields, head.old, settings),
-        });
+        let said = self.said.take().filter(|said| said.is(head.fields, head.old, settings));
         let said = self.said.insert(said.unwrap_or_else(|| Said::of(head.fields, head.old, settings, &self.seat.peer)));
         if let Some(known) = known.filter(|known| !Arc::ptr_eq(&said.fields, known)) {
             *known = Arc::clone(&said.fields);

@@ -105,7 +105,7 @@ impl Said {
     }
 
     /// Whether it was admitted under these settings.
-    pub(super) fn holds(&self, settings: &Arc<Settings>) -> bool {
+    fn holds(&self, settings: &Arc<Settings>) -> bool {
         Arc::ptr_eq(&self.settings, settings)
     }
 

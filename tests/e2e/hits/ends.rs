@@ -74,6 +74,21 @@ async fn who_says_that_it_is_the_last_is_answered_and_closed() {
 }
 
 #[tokio::test]
+async fn each_is_answered_in_its_own_version_though_all_say_the_same() {
+    let origin = echo().await;
+    let house = House::before(&origin).await;
+    for row in ROWS {
+        let mut client = used(&house, row).await;
+        for version in ["1.1", "1.1", "1.0", "1.1", "1.0", "1.0", "1.1", "1.1"] {
+            client.send(format!("GET /used HTTP/{version}\r\nHost: h\r\nConnection: keep-alive\r\n\r\n")).await;
+            let response = client.response().await.unwrap();
+            assert!(response.head.starts_with(&format!("HTTP/{version} 200")), "{version} after {row}: {}", response.head);
+            assert_eq!(response.all("connection"), if version == "1.0" { &["keep-alive"][..] } else { &[] }, "{version} after {row}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn who_says_so_again_and_again_is_closed_each_time() {
     let origin = echo().await;
     let house = House::before(&origin).await;
