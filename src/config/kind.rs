@@ -197,7 +197,7 @@ pub(super) fn describe(value: &DeValue<'_>, secret: bool) -> String {
 /// Whether an item is a piece of a list as in the file, of which a shell has eaten the quotes. An address of IPv6 stands in brackets too.
 fn has_lost_its_quotes(item: &str) -> bool {
     let is_address = || item[1..].split(']').next().is_some_and(|inside| inside.parse::<Ipv6Addr>().is_ok());
-    item.starts_with(['"', '\'']) || item.ends_with(']') && !item.starts_with('[') || item.starts_with('[') && !is_address()
+    item.starts_with(['"', '\'']) || item.ends_with(']') && !item.contains('[') || item.starts_with('[') && !is_address()
 }
 
 /// Whether a list is written as in the file. An address of IPv6 begins with a bracket too.
@@ -239,6 +239,7 @@ mod tests {
             (" [ 'a' ] ", &["a"]),
             ("[]", &[]),
             ("[::1]:80, [::1]:81", &["[::1]:80", "[::1]:81"]),
+            ("[::1],http://[::1]", &["[::1]", "http://[::1]"]),
         ] {
             assert_eq!(Kind::List.parse(text), list(items), "{text}");
         }

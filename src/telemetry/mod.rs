@@ -19,6 +19,8 @@ pub use histogram::{BOUNDS, Distribution, Histogram};
 pub use outcome::Outcome;
 pub use refusal::Refusal;
 pub(crate) use refusal::Refusals;
+#[cfg(feature = "sidecar")]
+pub(crate) use requests::RESERVED;
 pub use requests::{ByOutcome, Requests, RuleCounts};
 pub use source::Source;
 pub(crate) use trigger::Invalidations;

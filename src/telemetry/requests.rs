@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const NO_RULE: &str = "none";
 /// The label under which the counts of rules go on that have been gone for longest.
 const RETIRED: &str = "retired";
+/// Names that a rule had better not have: what is counted under them is not its own.
+#[cfg(feature = "sidecar")]
+pub(crate) const RESERVED: [&str; 2] = [NO_RULE, RETIRED];
 /// Labels at a time, beyond those of the rules in force.
 const MOST_RETIRED: usize = 256;
 

@@ -7,6 +7,7 @@ use crate::cache::settings::KeySettings;
 use crate::config::kind::quote;
 use crate::config::raw::{Findings, Table};
 use crate::config::suggest;
+use crate::telemetry::RESERVED;
 use std::sync::Arc;
 
 const NAME: &str = "rules[].name";
@@ -69,8 +70,8 @@ fn name<'a>(table: &'a Table, findings: &mut Findings) -> Option<&'a str> {
     let name = table.text(NAME)?;
     let fix = if !is_visible_ascii(name) || name.len() > 100 {
         "write 1 to 100 visible ASCII characters: the name stands in Cache-Status"
-    } else if name == "none" {
-        "choose another: metrics call it so where no rule has matched"
+    } else if RESERVED.contains(&name) {
+        "choose another: under this one metrics count what is not a rule's own"
     } else {
         return Some(name);
     };
