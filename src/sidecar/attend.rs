@@ -10,7 +10,7 @@ use crate::layer::CacheService;
 use crate::sidecar::forwarded::Peer;
 use crate::sidecar::said::Plain;
 use crate::sidecar::upstream::Upstream;
-use crate::warm::{Desk, UserWarmup};
+use crate::warm::{UserDesk, UserWarmup};
 use bytes::Bytes;
 use http::{Request, Response, Uri};
 use http_body::Body;
@@ -67,7 +67,7 @@ impl Hits for Shared {
     }
 }
 
-impl Hits for Desk {
+impl Hits for UserDesk {
     fn hit(&self, uri: Uri, plain: &Plain, may: &dyn Fn(&Uri) -> bool) -> Option<Hit> {
         if self.answers(uri.path()) { None } else { self.shared().hit(uri, plain, may) }
     }

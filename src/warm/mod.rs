@@ -82,7 +82,7 @@ pub use target::Target;
 pub use task::{Fetcher, ReadError};
 pub use template::Template;
 #[cfg(feature = "sidecar")]
-pub(crate) use user::Desk;
+pub(crate) use user::UserDesk;
 pub use user::{UserFuture, UserWarmup};
 pub use view::{JobView, RunView};
 pub use warmer::{Guard, Plan, Warmer};

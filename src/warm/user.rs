@@ -1,5 +1,7 @@
 //! Per-user warm-up: a user who comes asks for what only they may see to be warmed, with their own credentials, into their own partition.
 
+mod reply;
+
 use crate::cache::Site;
 use crate::cache::key::origin_of;
 use crate::clock::Stamp;
@@ -12,15 +14,14 @@ use crate::layer::Cache;
 use crate::warm::ask::Ask;
 use crate::warm::books::Run;
 use crate::warm::handle::Warm;
-use crate::warm::settings::UserSettings;
+use crate::warm::settings::{UserSettings, WarmSettings};
+use arc_swap::Guard;
 use bytes::Bytes;
-use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER,
-    WWW_AUTHENTICATE,
-};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::header::{ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, ALLOW};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
+use reply::{json_response, later, nobody, refused, seconds, with_retry_after};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -31,8 +32,6 @@ use tower_service::Service;
 
 /// How often a full book is looked through for users whose time is over.
 const TIDY: Duration = Duration::from_secs(1);
-/// When to come back where there is no room now.
-const LATER: Duration = Duration::from_secs(5);
 
 /// A user, as a keyed hash of 128 bits: whoever reads this memory learns no credentials.
 type UserHash = [u8; 16];
@@ -43,12 +42,12 @@ type UserHash = [u8; 16];
 #[derive(Clone, Debug)]
 pub struct UserWarmup<S> {
     inner: S,
-    desk: Arc<Desk>,
+    desk: Arc<UserDesk>,
 }
 
 /// Who has been warmed, and how far it has come.
 #[derive(Debug)]
-pub(crate) struct Desk {
+pub(crate) struct UserDesk {
     warm: Warm,
     users: Mutex<Users>,
 }
@@ -88,7 +87,7 @@ impl<S> UserWarmup<S> {
     /// Puts the warm-up of users in front of `inner`, which holds the cache that `warm` warms.
     #[must_use]
     pub fn new(inner: S, warm: Warm) -> Self {
-        Self { inner, desk: Arc::new(Desk { warm, users: Mutex::default() }) }
+        Self { inner, desk: Arc::new(UserDesk { warm, users: Mutex::default() }) }
     }
 
     /// What is behind it.
@@ -99,7 +98,7 @@ impl<S> UserWarmup<S> {
 
     /// Who answers in front of it.
     #[cfg(feature = "sidecar")]
-    pub(crate) const fn desk(&self) -> &Arc<Desk> {
+    pub(crate) const fn desk(&self) -> &Arc<UserDesk> {
         &self.desk
     }
 
@@ -123,24 +122,18 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        if !self.desk.warm.serves_users() {
+        let settings = self.desk.settings_for(request.uri().path());
+        let Some((user, enabled)) = settings.as_ref().and_then(|settings| Some((settings.user.as_ref()?, settings.enabled))) else {
             return UserFuture { kind: Kind::Inner { future: self.inner.call(request) } };
+        };
+        let shared = self.desk.warm.cache().shared();
+        let (is_head, began, request) = (*request.method() == Method::HEAD, shared.clock.moment(), request.map(drop));
+        let mut answer = self.desk.answer(user, enabled, &request);
+        answered_here(shared, &request, began, answer.status(), answer.body().len() as u64, "user-warmup");
+        if is_head {
+            *answer.body_mut() = Bytes::new();
         }
-        let settings = self.desk.warm.settings_now();
-        let is_head = *request.method() == Method::HEAD;
-        match &settings.user {
-            Some(user) if request.uri().path() == user.path.path() => {
-                let shared = self.desk.warm.cache().shared();
-                let (began, request) = (shared.clock.moment(), request.map(drop));
-                let mut answer = self.desk.answer(user, settings.enabled, &request);
-                answered_here(shared, &request, began, answer.status(), answer.body().len() as u64, "user-warmup");
-                if is_head {
-                    *answer.body_mut() = Bytes::new();
-                }
-                UserFuture { kind: Kind::Ours { answer: Some(answer.map(|text| CacheBody::stored(text, None))) } }
-            }
-            _ => UserFuture { kind: Kind::Inner { future: self.inner.call(request) } },
-        }
+        UserFuture { kind: Kind::Ours { answer: Some(answer.map(|text| CacheBody::stored(text, None))) } }
     }
 }
 
@@ -176,11 +169,17 @@ where
     }
 }
 
-impl Desk {
+impl UserDesk {
     /// Whether requests of this path are answered here.
     #[cfg(feature = "sidecar")]
     pub(crate) fn answers(&self, path: &str) -> bool {
-        self.warm.serves_users() && self.warm.settings_now().user.as_ref().is_some_and(|user| user.path.path() == path)
+        self.settings_for(path).is_some()
+    }
+
+    /// The settings in force, with those of users, if requests of this path are answered here.
+    fn settings_for(&self, path: &str) -> Option<Guard<Arc<WarmSettings>>> {
+        let settings = self.warm.serves_users().then(|| self.warm.settings_now())?;
+        settings.user.as_ref().is_some_and(|user| user.path.path() == path).then_some(settings)
     }
 
     /// What the cache behind it shares.
@@ -351,53 +350,4 @@ fn asks(cache: &Cache, settings: &UserSettings, request: &Request<()>) -> (Vec<A
     let (mine, others): (Vec<_>, Vec<_>) = settings.requests.iter().partition(|target| is_partitioned(target.path_and_query().path()));
     let asks = mine.iter().map(|target| Ask::new(&site, target.path_and_query().clone(), own.clone())).collect();
     (asks, others.len())
-}
-
-fn nobody(header: &HeaderName) -> Response<Bytes> {
-    let detail = format!("say who you are: the header {header} is missing");
-    let mut response = refused(StatusCode::UNAUTHORIZED, &detail);
-    // RFC 9110 section 15.5.2: a 401 says how to authenticate.
-    let scheme = if *header == AUTHORIZATION { HeaderValue::from_static("Bearer") } else { HeaderValue::from_static("Identity") };
-    response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
-    response
-}
-
-fn later(detail: &str) -> Response<Bytes> {
-    with_retry_after(refused(StatusCode::SERVICE_UNAVAILABLE, detail), LATER)
-}
-
-fn with_retry_after(mut response: Response<Bytes>, wait: Duration) -> Response<Bytes> {
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds(wait)));
-    response
-}
-
-/// Whole seconds, rounded up.
-fn seconds(wait: Duration) -> u64 {
-    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
-}
-
-fn refused(status: StatusCode, detail: &str) -> Response<Bytes> {
-    let text = json!({
-        "type": "about:blank",
-        "title": status.canonical_reason().unwrap_or_default(),
-        "status": status.as_u16(),
-        "detail": detail,
-        "success": false,
-        "message": detail,
-    });
-    let mut response = json_response(status, &text);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    response
-}
-
-fn json_response(status: StatusCode, value: &Value) -> Response<Bytes> {
-    let text = Bytes::from(value.to_string());
-    let length = HeaderValue::from(text.len());
-    let mut response = Response::new(text);
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CONTENT_LENGTH, length);
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }
