@@ -230,6 +230,6 @@ fn learn_from_head<RB>(errand: &Errand, response: &Response<RB>, timing: Timing)
 
 fn note(settings: &Settings, headers: &mut HeaderMap, status: CacheStatus) {
     if settings.cache_status {
-        headers.append(&CACHE_STATUS, status.to_value());
+        headers.append(&CACHE_STATUS, status.to_value_again()); // of all passes it is nearly always the same
     }
 }

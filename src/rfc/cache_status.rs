@@ -1,12 +1,18 @@
 //! The Cache-Status field (RFC 9211).
 
 use http::header::{HeaderName, HeaderValue};
+use std::cell::RefCell;
 
 /// The name of the field.
 pub static CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// The largest integer of a structured field (RFC 9651 section 3.3.1); the smallest is its negative.
 const MAX_INTEGER: i64 = 999_999_999_999_999;
+
+thread_local! {
+    /// What this thread has said last.
+    static LAST: RefCell<Option<(CacheStatus, HeaderValue)>> = const { RefCell::new(None) };
+}
 
 /// Text on the stack; one that turns out longer moves to the heap.
 struct Text {
@@ -125,6 +131,16 @@ impl CacheStatus {
         HeaderValue::from_bytes(text.bytes()).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
 
+    /// The same, for what a thread says again and again.
+    pub(crate) fn to_value_again(self) -> HeaderValue {
+        LAST.with_borrow_mut(|last| {
+            if last.as_ref().is_none_or(|(said, _)| *said != self) {
+                *last = Some((self, self.to_value()));
+            }
+            last.as_ref().map_or_else(|| self.to_value(), |(_, value)| value.clone())
+        })
+    }
+
     /// Writes the member at the end of `text`.
     pub(crate) fn write(&self, text: &mut Vec<u8>) {
         self.put_into(text);
@@ -232,6 +248,14 @@ mod tests {
         Forward::Stale,
         Forward::Partial,
     ];
+
+    #[test]
+    fn what_is_said_again_is_the_same_and_never_what_was_said_before() {
+        let statuses = [NAME, NAME, CacheStatus { fwd: Some(Forward::Miss), ..NAME }, CacheStatus { ttl: Some(1), ..NAME }, NAME];
+        for status in statuses {
+            assert_eq!(status.to_value_again(), status.to_value());
+        }
+    }
 
     /// The only member of the list that `value` is.
     fn item(value: &HeaderValue) -> Item {
