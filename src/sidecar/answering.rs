@@ -76,7 +76,7 @@ where
     }
 }
 
-/// From now on hyper writes. Whether the connection is to close after that.
+/// From now on it is written. Whether the connection is to close after that.
 fn begin(seat: &Seat) -> bool {
     seat.exchange.begin();
     seat.open.is_closing()

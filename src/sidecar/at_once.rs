@@ -1,8 +1,9 @@
-//! Hits that are answered before there is a request.
+//! Requests that are answered without hyper.
 //!
 //! hyper makes a request of each head, its service an answer of that, and hyper a head of that, for which the wire then writes what is stored. None of it changes a byte of a
-//! hit. So a head is looked up as it lies in the buffer, and answered on the wire; hyper sees nothing of it, and is not even there while nobody needs it. Everything else goes its
-//! way. What a client says of itself, which is the same with each of its requests as a rule, is [read](super::said) once.
+//! hit. So a head is looked up as it lies in the buffer, and answered on the wire; hyper sees nothing of it, and is not even there while nobody needs it. A GET that is no hit, and asks nothing
+//! of its connection, goes to the service [directly](super::direct). Everything else is hyper's. What a client says of itself, which is the same with each of its requests as a rule, is
+//! [read](super::said) once.
 
 mod luck;
 
@@ -10,22 +11,25 @@ use crate::flow::hit::Hit;
 use crate::sidecar::attend::Hits;
 use crate::sidecar::forward::Seat;
 use crate::sidecar::live::Settings;
-use crate::sidecar::said::{End, Said};
+use crate::sidecar::said::{End, Plain, Said};
+use http::Uri;
 use luck::Luck;
 use std::sync::Arc;
 
 /// After so many in a row the next will be one as well: often enough for hyper to go, which has to be made anew for one that is not.
 const ROW: u8 = 32;
 
-/// The look-ups of one connection.
+/// What is taken up of the requests of one connection.
 pub(super) struct AtOnce {
     hits: Arc<dyn Hits>,
     seat: Arc<Seat>,
     /// With the last head that was looked at.
     said: Option<Arc<Said>>,
     luck: Luck,
-    /// How many requests in a row were answered here.
+    /// How many requests in a row did not need hyper.
     row: u8,
+    /// The request that the service is to be asked next.
+    pub(super) asked: Option<Get>,
 }
 
 /// A request head that came whole.
@@ -34,6 +38,27 @@ pub(super) struct Whole<'a> {
     target: &'a [u8],
     old: bool,
     fields: &'a [u8],
+}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub(super) enum Taken {
+    /// It has its answer, and the connection this end.
+    Hit(Hit, End),
+    /// The service gets it as it is.
+    Get(Get),
+    /// hyper gets it. It could do without, were there none.
+    Spared,
+    /// hyper gets it.
+    Left,
+}
+
+/// A GET of `uri` that says so much of its sender, and nothing else.
+#[derive(Debug)]
+pub(super) struct Get {
+    pub(super) uri: Uri,
+    pub(super) said: Arc<Said>,
+    pub(super) end: End,
 }
 
 impl<'a> Whole<'a> {
@@ -48,21 +73,26 @@ impl<'a> Whole<'a> {
 
 impl AtOnce {
     pub(super) fn new(hits: Arc<dyn Hits>, seat: Arc<Seat>) -> Self {
-        Self { hits, seat, said: None, luck: Luck::of_this_thread(), row: 0 }
+        Self { hits, seat, said: None, luck: Luck::of_this_thread(), row: 0, asked: None }
     }
 
-    /// A request that hyper had was a hit.
+    /// A request that the service had was a hit.
     pub(super) fn was_hit(&mut self) {
         self.luck.rise();
     }
 
-    /// hyper has the next request, or would be needed for one like it. What nobody else says is read again if it is needed: that request may take long.
+    /// hyper has the next request, or would be needed for one like it.
     pub(super) fn give_up(&mut self) {
         self.row = 0;
+        self.let_go();
+    }
+
+    /// What nobody else says is read again if it is needed: the request that hyper has may take long.
+    fn let_go(&mut self) {
         self.said.take_if(|said| Arc::strong_count(said) == 1);
     }
 
-    /// Whether the last requests were answered here, all of them: hyper is not needed.
+    /// Whether none of the last requests needed hyper.
     pub(super) const fn is_enough(&self) -> bool {
         self.row == ROW
     }
@@ -73,45 +103,54 @@ impl AtOnce {
     }
 
     /// Whether it is likely that the next request is a hit, and can be answered here.
-    pub(super) fn is_likely(&self) -> bool {
+    fn is_likely(&self) -> bool {
         self.luck.is_good() && !self.seat.open.is_closing()
     }
 
-    /// The answer to a request without content, and what becomes of the connection; `may_end`: it may be the end. `known` are its fields if an earlier head had them too; they are
-    /// exchanged for equal ones that are shared with other connections.
-    pub(super) fn answer(
-        &mut self,
-        head: Whole<'_>,
-        known: Option<&mut Arc<[u8]>>,
-        settings: &Arc<Settings>,
-        may_end: bool,
-    ) -> Option<(Hit, End)> {
-        let hit = self.look(head, known, settings, may_end);
-        if hit.is_some() {
-            self.luck.be_best();
-            self.row = ROW.min(self.row + 1);
-        } else {
-            self.luck.fall();
-            self.row = 0;
+    /// Looks at a request without content. `is_alone`: there is no hyper, and the answer may be the last one. `known` are its fields if an earlier head had them too; they are exchanged for
+    /// equal ones that are shared with other connections.
+    pub(super) fn take_up(&mut self, head: Whole<'_>, known: Option<&mut Arc<[u8]>>, settings: &Arc<Settings>, is_alone: bool) -> Taken {
+        let taken = self.look(head, known, settings, is_alone).unwrap_or(Taken::Left);
+        match taken {
+            Taken::Left => self.give_up(),
+            Taken::Hit(..) | Taken::Get(_) => self.row = ROW.min(self.row + 1),
+            Taken::Spared => {
+                self.row = ROW.min(self.row + 1);
+                self.let_go();
+            }
         }
-        hit
+        taken
     }
 
-    fn look(&mut self, head: Whole<'_>, known: Option<&mut Arc<[u8]>>, settings: &Arc<Settings>, may_end: bool) -> Option<(Hit, End)> {
+    fn look(&mut self, head: Whole<'_>, known: Option<&mut Arc<[u8]>>, settings: &Arc<Settings>, is_alone: bool) -> Option<Taken> {
+        let is_likely = self.is_likely();
         let said = self.said.take().filter(|said| said.is(head.fields, head.old, settings));
         let said = self.said.insert(said.unwrap_or_else(|| Said::of(head.fields, head.old, settings, &self.seat.peer)));
         if let Some(known) = known.filter(|known| !Arc::ptr_eq(&said.fields, known)) {
             *known = Arc::clone(&said.fields);
         }
-        let plain = said.plain.as_ref().filter(|plain| may_end || !plain.end.is_near())?;
-        let hit = self.hits.hit(plain.absolute(head.target)?, plain, &|uri| said.is_within_rates(uri, &self.seat.peer))?;
-        Some((hit, plain.end))
+        let plain = said.plain.as_ref().filter(|plain| is_alone || !plain.end.is_near())?;
+        let mut uri = plain.absolute(head.target)?;
+        if is_likely {
+            let hit = self.hits.hit(uri, plain, &|uri| said.is_within_rates(uri, &self.seat.peer));
+            if let Some(hit) = hit {
+                self.luck.be_best();
+                return Some(Taken::Hit(hit, plain.end));
+            }
+            self.luck.fall();
+            uri = plain.absolute(head.target)?;
+        }
+        match plain {
+            Plain { end: End::StaysOld | End::ClosesOld, .. } => None,
+            _ if !is_alone => Some(Taken::Spared),
+            _ => Some(Taken::Get(Get { uri, said: Arc::clone(said), end: plain.end })),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{AtOnce, ROW, Whole};
+    use super::{AtOnce, ROW, Taken, Whole};
     use crate::clock::Clock;
     use crate::flow::hit::Hit;
     use crate::layer::{Cache, CacheService};
@@ -127,7 +166,7 @@ mod tests {
     use bytes::Bytes;
     use http::header::{CACHE_CONTROL, HOST};
     use http::uri::Authority;
-    use http::{Request, Response, Uri};
+    use http::{Method, Request, Response, Uri, Version};
     use http_body_util::{BodyExt as _, Empty, Full};
     use std::convert::Infallible;
     use std::net::Ipv4Addr;
@@ -203,11 +242,14 @@ mod tests {
         }
 
         /// What becomes of the connection behind the answer to this line with the fields; `None` if there is none.
-        fn ended(&mut self, line: &[u8], may_end: bool) -> Option<End> {
+        fn ended(&mut self, line: &[u8], is_alone: bool) -> Option<End> {
+            if let Some(Taken::Hit(_, end)) = self.taken(line, is_alone) { Some(end) } else { None }
+        }
+
+        fn taken(&mut self, line: &[u8], is_alone: bool) -> Option<Taken> {
             let head = [line, &self.fields].concat();
-            let head = Whole::get(&head).filter(|_| self.at_once.is_likely())?;
             let known = self.again.then_some(&mut self.fields);
-            self.at_once.answer(head, known, &self.settings, may_end).map(|(_, end)| end)
+            Some(self.at_once.take_up(Whole::get(&head)?, known, &self.settings, is_alone))
         }
 
         fn says(&mut self, fields: &str) {
@@ -232,20 +274,50 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn enough_are_answered_in_a_row_and_no_miss_is_among_them() {
+    async fn enough_in_a_row_did_not_need_hyper_and_what_does_is_not_among_them() {
         let mut bench = Bench::lucky().await;
-        for _ in 0..ROW {
+        for at in 0..ROW {
             assert!(!bench.at_once.is_enough());
-            assert!(bench.is_answered(HIT));
+            assert!(bench.is_answered(if at % 2 == 0 { HIT } else { MISS }) == (at % 2 == 0));
         }
         assert!(bench.at_once.is_enough());
         assert!(bench.is_answered(HIT) && bench.at_once.is_enough(), "and it stays so");
-        assert!(!bench.is_answered(MISS) && !bench.at_once.is_enough());
-        for _ in 1..ROW {
-            assert!(bench.is_answered(HIT) && !bench.at_once.is_enough());
+        assert!(matches!(bench.taken(b"GET http://h/stored HTTP/1.1\r\n", true), Some(Taken::Left)));
+        for _ in 0..ROW {
+            assert!(!bench.at_once.is_enough() && bench.is_answered(HIT));
         }
+        assert!(bench.at_once.is_enough());
         bench.at_once.give_up();
-        assert!(bench.is_answered(HIT) && !bench.at_once.is_enough(), "what hyper has breaks the row as well");
+        assert!(bench.is_answered(HIT) && !bench.at_once.is_enough(), "what hyper must have breaks the row as well");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_hit_goes_to_the_service_or_to_a_hyper_that_is_there() {
+        const OLD: &[u8] = b"GET /other HTTP/1.0\r\n";
+        for (line, fields, alone, under) in [
+            (MISS, "Host: h\r\n\r\n", "Get", "Spared"),
+            (HIT, "Host: h\r\nX: y\r\n\r\n", "Hit", "Hit"),
+            (MISS, "Host: h\r\nConnection: close\r\n\r\n", "Get", "Left"),
+            (MISS, "Host: h\r\nConnection: te\r\n\r\n", "Left", "Left"),
+            (OLD, "Host: h\r\nConnection: keep-alive\r\n\r\n", "Left", "Left"),
+            (OLD, "Host: h\r\n\r\n", "Left", "Left"),
+            (b"GET /other\x5e\x80 HTTP/1.1\r\n", "Host: h\r\n\r\n", "Left", "Left"),
+        ] {
+            for (is_alone, expected) in [(true, alone), (false, under)] {
+                let mut bench = Bench::lucky().await;
+                (bench.again, bench.fields) = (false, fields.as_bytes().into());
+                let taken = format!("{:?}", bench.taken(line, is_alone).unwrap());
+                assert!(taken.starts_with(expected), "{fields:?}, alone: {is_alone}: {taken}");
+            }
+        }
+        let mut bench = Bench::new().await;
+        bench.open.announce();
+        let Some(Taken::Get(get)) = bench.taken(b"GET /stored?a=b HTTP/1.1\r\n", true) else {
+            panic!("the service says that it is the last")
+        };
+        let request = get.said.request(get.uri);
+        assert_eq!((&*request.uri.to_string(), request.headers["host"].as_bytes()), ("http://h/stored?a=b", &b"h"[..]));
+        assert_eq!((request.method, request.version, get.end), (Method::GET, Version::HTTP_11, End::Stays));
     }
 
     #[tokio::test]

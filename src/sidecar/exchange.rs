@@ -1,4 +1,4 @@
-//! What the two ends of one connection tell each other: the [`Wire`](super::wire::Wire) under hyper and the service above it.
+//! What the two ends of one connection tell each other: the [`Wire`](super::wire::Wire) and the service above it.
 
 use crate::flow::thin::Thin;
 use crate::sidecar::tunnel::Tunnel;
@@ -87,7 +87,7 @@ impl Exchange {
         self.dozing.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it does. Not while a request is under way: hyper has that, and has been [woken](Self::wake) for it.
+    /// Whether it does. Not while a request is under way: if hyper has that, it has been [woken](Self::wake) for it.
     pub(super) fn is_dozing(&self) -> bool {
         self.dozing.load(Ordering::Relaxed) && self.idle.load(Ordering::Relaxed) > 0
     }
@@ -154,12 +154,12 @@ impl Exchange {
         self.begun.load(Ordering::Acquire)
     }
 
-    /// hyper has let go of the response body.
+    /// Whoever writes the response has let go of its body.
     pub(super) fn end(&self) {
         self.done.store(true, Ordering::Release);
     }
 
-    /// Whether hyper has let go of the response body: it is written, or will never be.
+    /// Whether the response body has been let go: it is written, or will never be.
     pub(super) fn is_done(&self) -> bool {
         self.done.load(Ordering::Acquire)
     }

@@ -1,4 +1,4 @@
-//! One request on its way from hyper to the service, and its response on the way back.
+//! One request on its way to the service, and its response on the way back.
 
 use crate::body::RequestBody;
 use crate::clock::Moment;
@@ -7,6 +7,7 @@ use crate::problem;
 use crate::rfc::hop;
 use crate::sidecar::admission::{self, Stop, Way};
 use crate::sidecar::answering::Answering;
+use crate::sidecar::at_once::Get;
 use crate::sidecar::attend::{Answer, Question, Serve};
 use crate::sidecar::exchange::Exchange;
 use crate::sidecar::forwarded::{self, Peer};
@@ -21,10 +22,12 @@ use crate::sidecar::upstream::{Upstream, UpstreamBody};
 use crate::telemetry::log::{Overruled, Trace};
 use crate::telemetry::span::Leg;
 use crate::telemetry::{Outcome, Refusal};
+use bytes::Bytes;
 use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderValue, UPGRADE};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
+use http_body_util::Empty;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -42,7 +45,7 @@ pub(super) struct Seat {
     pub(super) open: Open,
 }
 
-/// Lives in the response body; hyper drops that when it is written.
+/// Lives in the response body, which is dropped when it is written.
 pub(super) struct UntilWritten(Arc<Seat>);
 
 impl UntilWritten {
@@ -115,8 +118,29 @@ pub(super) fn forward<S: Serve<B>, B: Answer, I: Question>(
     }
 }
 
+/// Has `service` answer a request that was admitted when its client first [said](super::said) so.
+pub(super) fn forward_get<S: Serve<B>, B: Answer>(
+    service: &mut S,
+    attended: bool,
+    seat: &Arc<Seat>,
+    Get { uri, said, .. }: Get,
+) -> Answering<S::Future, B> {
+    let within = said.check_rates(&uri, &seat.peer);
+    let (mut parts, settings) = (said.request(uri), said.settings());
+    if let Err(wait) = within {
+        let told = Told { parts: &parts, began: seat.live.clock.moment(), leg: None };
+        let accept = parts.headers.get(ACCEPT).cloned();
+        return Answering::over(seat, stopped(seat, Stop::Wait(wait), accept, Some(&told)));
+    }
+    if !attended {
+        forwarded::complete(&mut parts, &seat.peer, &settings.server, &settings.upstream);
+    }
+    let asked = Asked::of(&parts);
+    call(service, seat, settings.server.max_request_body, parts, Empty::<Bytes>::new(), asked)
+}
+
 impl Asked {
-    fn of(parts: &Parts) -> Self {
+    pub(super) fn of(parts: &Parts) -> Self {
         Self { head: parts.method == Method::HEAD, old: parts.version == Version::HTTP_10 }
     }
 }
@@ -223,7 +247,7 @@ fn passed<B: Answer>(seat: Arc<Seat>, response: Response<EitherBody<B>>, asked: 
     parts.version = Version::HTTP_11; // a proxy speaks its own version (RFC 9110 section 2.5)
     let exact = body.size_hint().exact();
     if let Some(length) = parts.headers.get(CONTENT_LENGTH) {
-        // RFC 9110 section 8.6 forbids it with 204; with 304 hyper would complain. Elsewhere hyper trusts it over the body.
+        // RFC 9110 section 8.6 forbids it with 204; with 304 hyper would complain. Elsewhere it is trusted over the body.
         let silent = matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let contradicted = !asked.head && exact.is_some_and(|exact| length.to_str().ok().and_then(|text| text.parse().ok()) != Some(exact));
         if silent || contradicted {

@@ -25,6 +25,7 @@ mod attend;
 mod chunk;
 mod desk;
 mod dial;
+mod direct;
 mod download;
 mod exchange;
 mod failure;
@@ -32,6 +33,7 @@ mod farewell;
 mod fault;
 mod forward;
 mod forwarded;
+mod framing;
 mod full;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz;

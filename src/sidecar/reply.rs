@@ -1,4 +1,4 @@
-//! The response body that hyper writes.
+//! The response body that the client gets.
 
 use crate::error::BoxError;
 use crate::sidecar::forward::UntilWritten;
@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 pin_project! {
-    /// A body of the service, or a short one of ours; in either case hyper's dropping it tells the wire that it is written.
+    /// A body of the service, or a short one of ours; in either case dropping it tells the wire that it is written.
     pub(super) struct Reply<B> {
         #[pin]
         body: Source<B>,

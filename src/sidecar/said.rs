@@ -12,13 +12,17 @@ use crate::sidecar::notable::Notable;
 use crate::sidecar::target::Memory;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Uri, Version};
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Fields longer than this are not remembered.
 pub(super) const MOST: usize = 1 << 10;
+/// How many fields a request gets on its way to the upstream, at most: those that forward it, `Via`, and the two of a trace.
+const OURS: usize = 7;
 /// What different clients say that a thread remembers: a load generator and most applications have one way to put it on all their connections.
 const KINDS: usize = 8;
 
@@ -111,11 +115,34 @@ impl Said {
 
     /// Whether `target` may be asked for now, as far as rates go: then it counts as one request of `peer`.
     pub(super) fn is_within_rates(&self, target: &Uri, peer: &Peer) -> bool {
+        self.check_rates(target, peer).is_ok()
+    }
+
+    /// The same.
+    ///
+    /// # Errors
+    /// It may not: only after so long.
+    pub(super) fn check_rates(&self, target: &Uri, peer: &Peer) -> Result<(), Duration> {
         let came = self.plain.as_ref().and_then(|plain| plain.came.as_ref());
         match (&self.settings.limits, came) {
-            (Some(limits), Some(came)) => limits.check(target.path(), came, peer, &self.settings.server).is_ok(),
-            _ => true,
+            (Some(limits), Some(came)) => limits.check(target.path(), came, peer, &self.settings.server),
+            _ => Ok(()),
         }
+    }
+
+    /// Under what it was admitted.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The GET of `uri` that says this, as the service gets it.
+    pub(super) fn request(&self, uri: Uri) -> Parts {
+        let mut parts = Request::new(()).into_parts().0;
+        if let Some(plain) = &self.plain {
+            (parts.version, parts.headers) = (plain.version, plain.headers.clone());
+        }
+        parts.uri = uri;
+        parts
     }
 }
 
@@ -189,8 +216,9 @@ impl End {
     }
 }
 
+/// With room for what a request to the upstream has on top: clones are not rearranged then.
 fn map_of(fields: &[u8]) -> Option<HeaderMap> {
-    let mut headers = HeaderMap::new();
+    let mut headers = HeaderMap::with_capacity(memchr::memchr_iter(b'\n', fields).count() + OURS);
     let lines = fields.split_inclusive(|&b| b == b'\n').filter_map(|line| line.strip_suffix(b"\r\n"));
     for line in lines.take_while(|line| !line.is_empty()) {
         let (name, value) = field(line).ok()?;

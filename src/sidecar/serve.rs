@@ -6,7 +6,8 @@ use crate::layer::CacheService;
 use crate::sidecar::Sidecar;
 use crate::sidecar::at_once::AtOnce;
 use crate::sidecar::attend::{Answer, Attend, Serve};
-use crate::sidecar::desk::Desk;
+use crate::sidecar::desk::{Desk, Hatch};
+use crate::sidecar::direct::Direct;
 use crate::sidecar::forward::Seat;
 use crate::sidecar::forwarded::Peer;
 use crate::sidecar::full::Full;
@@ -26,14 +27,12 @@ use crate::sidecar::word::Word;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -234,59 +233,73 @@ async fn make_room(room: &Arc<Semaphore>, open: &Open) -> Option<OwnedSemaphoreP
 /// The connection must close now.
 struct Cut;
 
-/// What happens next on a connection under hyper.
-enum Turn {
-    Ended(hyper::Result<()>),
+/// What happens next on a connection.
+enum Turn<T> {
+    Done(T),
     Told(Word),
+}
+
+/// What happens next on a connection under hyper.
+enum Hyper {
+    Ended(hyper::Result<()>),
     /// It is idle, and hyper may go.
     Doze,
 }
 
-/// Speaks HTTP/1.1 to the end of a connection, or to where another protocol begins: then the wire comes back. While nothing is asked that hyper must see, there is none: see [`Wire::poll_stir`].
-async fn talk<S, B>(mut wire: Box<Wire<Stream>>, mut answer: S, ticket: &mut Ticket) -> Result<Option<Box<Wire<Stream>>>, Cut>
-where
-    S: HttpService<Incoming, ResBody = B>,
-    S::Error: Into<BoxError>,
-    B: Body + 'static,
-    B::Error: Into<BoxError>,
-{
+/// Speaks HTTP/1.1 to the end of a connection, or to where another protocol begins: then the wire comes back. While nothing is asked that hyper must see, there is none: see
+/// [`Wire::poll_stir`].
+async fn talk<S: Serve<B> + Attend, B: Answer>(
+    mut wire: Box<Wire<Stream>>,
+    mut desk: Desk<S>,
+    ticket: &mut Ticket,
+) -> Result<Option<Box<Wire<Stream>>>, Cut> {
     let mut known = Word::Nothing;
     loop {
         wire.be_alone();
         let stirred = poll_fn(|cx| match wire.poll_stir(cx) {
-            Poll::Ready(Ok(Stirred::Request)) => Poll::Ready(Some(known)),
-            Poll::Ready(Ok(Stirred::Ended)) => Poll::Ready(None),
-            Poll::Ready(Err(error)) => {
-                tracing::debug!(%error, "connection ended");
-                Poll::Ready(None)
-            }
-            Poll::Pending => ticket.poll_told(cx, known).map(Some),
+            Poll::Ready(stirred) => Poll::Ready(Turn::Done(stirred)),
+            Poll::Pending => ticket.poll_told(cx, known).map(Turn::Told),
         });
-        let Some(word) = stirred.await else { return Ok(None) };
-        known = word;
-        if known == Word::Close {
-            return Err(Cut);
+        match stirred.await {
+            Turn::Done(Ok(Stirred::Get(get))) => {
+                let mut direct = desk.ask(get);
+                if let Err(error) = written(direct.as_mut(), &mut wire, ticket, &mut known).await? {
+                    tracing::debug!(%error, "connection ended");
+                    return Ok(None);
+                }
+                continue;
+            }
+            Turn::Done(Ok(Stirred::Request)) => {}
+            Turn::Done(Ok(Stirred::Ended)) => return Ok(None),
+            Turn::Done(Err(error)) => {
+                tracing::debug!(%error, "connection ended");
+                return Ok(None);
+            }
+            Turn::Told(Word::Close) => return Err(Cut),
+            Turn::Told(word) => known = word,
         }
         wire.renew();
         let mut builder = http1::Builder::new();
         builder.auto_date_header(false).max_buf_size(wire.room());
-        let mut connection = Box::new(builder.serve_connection(TokioIo::new(wire), answer));
+        let mut connection = Box::new(builder.serve_connection(TokioIo::new(wire), Hatch::of(desk)));
         if known == Word::Finish {
             Pin::new(&mut *connection).graceful_shutdown();
         }
         loop {
             let turn = poll_fn(|cx| match Pin::new(&mut *connection).poll(cx) {
-                Poll::Ready(ended) => Poll::Ready(Turn::Ended(ended)),
+                Poll::Ready(ended) => Poll::Ready(Turn::Done(Hyper::Ended(ended))),
                 Poll::Pending => match ticket.poll_told(cx, known) {
                     Poll::Ready(word) => Poll::Ready(Turn::Told(word)),
-                    Poll::Pending if ticket.exchange.is_dozing() && known == Word::Nothing => Poll::Ready(Turn::Doze),
+                    Poll::Pending if ticket.exchange.is_dozing() && known == Word::Nothing => Poll::Ready(Turn::Done(Hyper::Doze)),
                     Poll::Pending => Poll::Pending,
                 },
             });
             match turn.await {
-                Turn::Doze => break,
-                Turn::Ended(Ok(())) if ticket.exchange.has_switched() => return Ok(Some(connection.into_parts().io.into_inner())),
-                Turn::Ended(ended) => {
+                Turn::Done(Hyper::Doze) => break,
+                Turn::Done(Hyper::Ended(Ok(()))) if ticket.exchange.has_switched() => {
+                    return Ok(Some(connection.into_parts().io.into_inner()));
+                }
+                Turn::Done(Hyper::Ended(ended)) => {
                     if let Err(error) = ended {
                         tracing::debug!(%error, "connection ended");
                     }
@@ -300,32 +313,52 @@ where
             }
         }
         let Some(parts) = part(connection) else { return Ok(None) };
-        (wire, answer) = parts;
+        (wire, desk) = parts;
     }
 }
+
+/// Until the answer to a request that does without hyper is written.
+async fn written<F, B: Answer>(
+    mut direct: Pin<&mut Direct<F, B>>,
+    wire: &mut Wire<Stream>,
+    ticket: &mut Ticket,
+    known: &mut Word,
+) -> Result<io::Result<()>, Cut>
+where
+    F: Future<Output = Result<Response<B>, Infallible>>,
+{
+    loop {
+        let turn = poll_fn(|cx| match direct.as_mut().poll(cx, wire, *known == Word::Finish) {
+            Poll::Ready(written) => Poll::Ready(Turn::Done(written)),
+            Poll::Pending => ticket.poll_told(cx, *known).map(Turn::Told),
+        });
+        match turn.await {
+            Turn::Done(written) => return Ok(written),
+            Turn::Told(Word::Close) => return Err(Cut),
+            Turn::Told(word) => *known = word,
+        }
+    }
+}
+
+/// A connection of HTTP/1.1 under hyper.
+type UnderHyper<S, B> = http1::Connection<TokioIo<Box<Wire<Stream>>>, Hatch<S, B>>;
 
 /// The wire and the service of a hyper that is idle, and nothing else of it. By a function, for its end is where the box is freed and the buffer that hyper gives back.
 ///
 /// Nothing that the wire let through is left in an idle hyper; if it were, it could not be given to the next: `None`.
 #[expect(clippy::boxed_local, reason = "here the box ends")]
-fn part<S, B>(connection: Box<http1::Connection<TokioIo<Box<Wire<Stream>>>, S>>) -> Option<(Box<Wire<Stream>>, S)>
-where
-    S: HttpService<Incoming, ResBody = B>,
-    S::Error: Into<BoxError>,
-    B: Body + 'static,
-    B::Error: Into<BoxError>,
-{
+fn part<S: Serve<B> + Attend, B: Answer>(connection: Box<UnderHyper<S, B>>) -> Option<(Box<Wire<Stream>>, Desk<S>)> {
     let parts = connection.into_parts();
     let wire = parts.io.into_inner();
-    (parts.read_buf.is_empty() && wire.is_free()).then_some((wire, parts.service))
+    (parts.read_buf.is_empty() && wire.is_free()).then_some((wire, parts.service.into_desk()))
 }
 
 /// Both ends of a connection: the wire under hyper and the desk above it. By a function: what they are made of takes no room in the task.
-fn furnish<S: Attend>(opened: Opened, seat: Arc<Seat>, service: S) -> (Box<Wire<Stream>>, RefCell<Desk<S>>) {
+fn furnish<S: Attend>(opened: Opened, seat: Arc<Seat>, service: S) -> (Box<Wire<Stream>>, Desk<S>) {
     let Opened { stream, early, since, .. } = opened;
     let wire = Wire::new(stream, early, since, Arc::clone(&seat.live), Arc::clone(&seat.exchange));
     let at_once = service.hits().map(|hits| AtOnce::new(hits, Arc::clone(&seat)));
-    (Box::new(wire.with_hits(at_once)), RefCell::new(Desk::new(service, seat)))
+    (Box::new(wire.with_hits(at_once)), Desk::new(service, seat))
 }
 
 /// One connection from its first byte to its last; `_permit` is its place among all.
@@ -355,7 +388,7 @@ async fn converse<S: Serve<B> + Attend, B: Answer>(
         return Box::pin(http2::converse(opened, seat, service, &mut ticket)).await; // larger than one of HTTP/1.1
     }
     let (wire, desk) = furnish(opened, seat, service);
-    let talked = talk(wire, service_fn(move |request| desk.borrow_mut().answer(request)), &mut ticket).await;
+    let talked = talk(wire, desk, &mut ticket).await;
     let Ok(Some(mut wire)) = talked else { return };
     if let Some(tunnel) = exchange.take_tunnel() {
         wire.become_tunnel();
@@ -389,7 +422,7 @@ mod tests {
     fn a_connection_takes_a_task_of_a_kilobyte_and_a_half_at_most() {
         let task = size_of_answer(&converse::<CacheService<Upstream>, CacheBody<UpstreamBody>>);
         assert!(task <= 1408, "{task} bytes, and what tokio puts around them");
-        assert!(size_of::<Wire<Stream>>() <= 512, "{}", size_of::<Wire<Stream>>());
+        assert!(size_of::<Wire<Stream>>() <= 528, "{}", size_of::<Wire<Stream>>());
         assert!(size_of::<Exchange>() <= 240, "{}", size_of::<Exchange>());
     }
 }

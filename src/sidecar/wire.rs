@@ -1,9 +1,10 @@
-//! The layer between a socket and hyper: it answers hits, hands over all other requests one at a time, whole and unambiguous, and keeps the deadlines.
+//! The layer over a socket: it answers hits, hands over all other requests one at a time, whole and unambiguous, to the service or to hyper, and keeps the deadlines.
 //!
 //! hyper's own `header_read_timeout` makes a timer per request (a tenth of a request's CPU time); here one [`Alarm`] serves a connection.
 //! A head is held back until it is complete and [scanned](super::scan); the head after it is not looked at before the response to this one is
 //! written, so that whatever is wrong with it can be answered in order, on the socket, with nothing of hyper's in flight.
 
+mod alone;
 mod doze;
 mod faces;
 mod hits;
@@ -25,6 +26,7 @@ use arc_swap::cache::Cache;
 use bytes::{Buf as _, BytesMut};
 pub(super) use doze::Stirred;
 use doze::{DOZE_AFTER, room_for};
+use hits::TakenUp;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -54,7 +56,7 @@ pub(super) struct Wire<T: Socket> {
     head: BytesMut,
     /// What hyper takes for written or knows nothing of, and the socket has not taken yet.
     unsent: Unsent,
-    /// A head is with hyper, or is answered here, and its response is not written yet.
+    /// A request is with hyper or the service, or is answered here, and its response is not written yet.
     busy: bool,
     wait: Wait,
     /// How slowly the body of the request under way comes.
@@ -69,7 +71,7 @@ pub(super) struct Wire<T: Socket> {
     ended: Option<Instant>,
     alarm: Alarm,
     farewell: Option<Farewell>,
-    /// Where requests are answered before hyper sees them; `None`: nowhere.
+    /// Where requests are taken up before hyper sees them; `None`: nowhere.
     at_once: Option<Box<AtOnce>>,
     /// There is no hyper above.
     is_alone: bool,
@@ -166,15 +168,12 @@ impl<T: Socket> Wire<T> {
             let from_surplus = !self.surplus.is_empty();
             match progress {
                 Progress::Held => self.hold(buf, start, from_surplus),
-                Progress::Head { used } => {
-                    if self.answer_at_once(cx, buf, (start, used), from_surplus)? {
-                        continue;
-                    }
-                    if !self.let_head_in(buf, start, used, from_surplus) {
-                        continue;
-                    }
-                    return Poll::Ready(Ok(()));
-                }
+                Progress::Head { used } => match self.take_up(cx, buf, (start, used), from_surplus)? {
+                    TakenUp::Answered => {}
+                    TakenUp::Asked => return Poll::Ready(Ok(())),
+                    TakenUp::Left if self.let_head_in(buf, start, used, from_surplus) => return Poll::Ready(Ok(())),
+                    TakenUp::Left => {}
+                },
                 Progress::Body { used } => {
                     if let Wait::Body(since) = std::mem::replace(&mut self.wait, Wait::Nothing) {
                         let floor = self.settings.load().server.min_body_rate;
@@ -192,11 +191,10 @@ impl<T: Socket> Wire<T> {
         }
     }
 
-    /// A head is complete; whether hyper sees it now: one that came in pieces is given to it from `self.head`.
+    /// A head is complete that hyper must see; whether it sees it now: one that came in pieces is given to it from `self.head`.
     fn let_head_in(&mut self, buf: &mut ReadBuf<'_>, start: usize, used: usize, from_surplus: bool) -> bool {
         self.open();
         self.exchange.wake(); // hyper has something to do, whatever was said before
-        self.at_once.iter_mut().for_each(|at_once| at_once.give_up());
         let mut held = self.scan.take_held();
         if let Some(empty) = self.scan.take_upgrade() {
             let whole = match (&*held, from_surplus) {
@@ -254,7 +252,7 @@ impl<T: Socket> Wire<T> {
         self.exchange.open();
     }
 
-    /// While a request is with hyper it only needs to hear whether the client has gone. What comes early is kept, once.
+    /// While a request is under way it is only to be heard whether the client has gone. What comes early is kept, once.
     fn watch_for_end(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if !self.surplus.is_empty() {
             return Poll::Pending; // woken when the response is written

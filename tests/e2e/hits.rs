@@ -12,7 +12,7 @@ use crate::origin::Origin;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-/// How many hits a connection has had before: so few that hyper is still there, and so many that it has gone.
+/// How many hits a connection has had behind a request that hyper must see: so few that it is still there, and so many that it has gone.
 const ROWS: [usize; 2] = [3, 45];
 /// No test waits longer for anything.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -31,6 +31,7 @@ fn target(line: &str) -> &str {
 async fn used(house: &House, hits: usize) -> Client {
     let mut client = house.client().await;
     client.get("/used").await;
+    assert!(client.ask("HEAD /used", &[]).await.is_hit());
     has_hits(&mut client, "/used", hits).await;
     client
 }

@@ -32,6 +32,19 @@ impl House {
     }
 
     pub async fn with(origin: SocketAddr, adjust: impl FnOnce(&mut ServerSettings, &mut UpstreamSettings, &mut Settings)) -> Self {
+        Self::furnished(origin, adjust, false).await
+    }
+
+    /// One that serves as a service that is not known: all requests are made by hyper.
+    pub async fn of_hyper(origin: SocketAddr, adjust: impl FnOnce(&mut ServerSettings, &mut UpstreamSettings, &mut Settings)) -> Self {
+        Self::furnished(origin, adjust, true).await
+    }
+
+    async fn furnished(
+        origin: SocketAddr,
+        adjust: impl FnOnce(&mut ServerSettings, &mut UpstreamSettings, &mut Settings),
+        of_hyper: bool,
+    ) -> Self {
         let mut server = ServerSettings { listen: vec![ListenAddr::Tcp("127.0.0.1:0".parse().unwrap())], ..ServerSettings::default() };
         let (mut upstream, mut settings) = (UpstreamSettings::new(origin.to_string().parse().unwrap()), Settings::default());
         upstream.breaker.errors = Share::new(0.0); // many tests let everything fail, and want it asked all the same
@@ -51,7 +64,10 @@ impl House {
         let address = addresses[0];
         let (stop, stopped) = oneshot::channel::<()>();
         let service = CacheLayer::new(cache.clone()).layer(sidecar.upstream());
-        let running = tokio::spawn(bound.run_cached(service, async { drop(stopped.await) }));
+        let running = tokio::spawn(async move {
+            let stopped = async { drop(stopped.await) };
+            if of_hyper { bound.run(service, stopped).await } else { bound.run_cached(service, stopped).await }
+        });
         Self { address, addresses, cache, clock, sidecar, stop: Some(stop), running }
     }
 

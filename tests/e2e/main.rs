@@ -23,6 +23,7 @@ mod bodies;
 mod crowds;
 mod curl;
 mod departures;
+mod direct;
 mod faces;
 mod failures;
 mod forwarding;

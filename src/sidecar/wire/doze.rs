@@ -1,7 +1,8 @@
 //! Connections without hyper. It keeps some 20 KiB of buffers and futures for the next request, and a client that says nothing for a quarter of a second may well
-//! say nothing for the rest of `server.idle_timeout`; and one that asks for hits, which are [answered at once](crate::sidecar::at_once), does not need it. What it must see is given to
-//! a new hyper.
+//! say nothing for the rest of `server.idle_timeout`; and one that sends plain GETs, which are [answered at once](crate::sidecar::at_once) or [directly](crate::sidecar::direct), does not need it. What
+//! hyper must see is given to a new one.
 
+use crate::sidecar::at_once::Get;
 use crate::sidecar::stream::Socket;
 use crate::sidecar::wire::{Wait, Wire};
 use bytes::BytesMut;
@@ -27,8 +28,10 @@ pub(super) const DOZE_AFTER: Duration = Duration::from_millis(250);
 pub(super) const FIRST_READ: usize = 4 << 10;
 
 /// What a connection without hyper comes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(in crate::sidecar) enum Stirred {
+    /// There is a request for the service.
+    Get(Get),
     /// There is something for hyper.
     Request,
     Ended,
@@ -60,7 +63,7 @@ impl<T: Socket> Wire<T> {
         self.scan.set_max_head(max_head);
     }
 
-    /// The connection waits for a request. If the last ones were hits, it may do so without hyper.
+    /// The connection waits for a request. If the last ones did not need hyper, it may do so without.
     pub(super) fn rest(&mut self, now: Instant) {
         self.is_settled = false;
         self.exchange.rest(now);
@@ -94,7 +97,7 @@ impl<T: Socket> Wire<T> {
         self.alarm.passed(cx, due)
     }
 
-    /// Until there is a request that hyper must make, which it can read then, or the connection has ended.
+    /// Until there is a request that the wire cannot answer, or one that hyper must make, which it can read then, or the connection has ended.
     ///
     /// # Errors
     /// It has failed.
@@ -106,6 +109,9 @@ impl<T: Socket> Wire<T> {
             && let Poll::Ready(read) = Pin::new(&mut *self).poll_read(cx, &mut buf)
         {
             read?;
+            if let Some(get) = self.at_once.as_mut().and_then(|at_once| at_once.asked.take()) {
+                return Poll::Ready(Ok(Stirred::Get(get)));
+            }
             let mut first = BytesMut::from(buf.filled());
             first.unsplit(std::mem::take(&mut self.head)); // what there was no room for
             self.head = first;

@@ -1,8 +1,9 @@
-//! Hits that are written without hyper.
+//! Requests that are taken up without hyper, and hits that are written without it.
 
 use crate::flow::hit::Hit;
 use crate::flow::thin::Thin;
-use crate::sidecar::at_once::{AtOnce, Whole};
+use crate::sidecar::at_once::{AtOnce, Taken, Whole};
+use crate::sidecar::framing::write_field;
 use crate::sidecar::said::End;
 use crate::sidecar::splice::hit;
 use crate::sidecar::stream::Socket;
@@ -12,6 +13,16 @@ use std::io;
 use std::task::Context;
 use tokio::io::ReadBuf;
 
+/// What a head has come to.
+pub(super) enum TakenUp {
+    /// It is answered.
+    Answered,
+    /// The service is to be asked: there is [something](AtOnce::asked) for it.
+    Asked,
+    /// It is for hyper.
+    Left,
+}
+
 impl<T: Socket> Wire<T> {
     /// Has hits looked for before hyper sees a request.
     pub(in crate::sidecar) fn with_hits(mut self, at_once: Option<AtOnce>) -> Self {
@@ -20,7 +31,7 @@ impl<T: Socket> Wire<T> {
     }
 
     /// What the service has left of its answer.
-    pub(super) fn take_thin(&mut self) -> Option<Thin> {
+    pub(in crate::sidecar) fn take_thin(&mut self) -> Option<Thin> {
         let thin = self.exchange.take_thin();
         if let (Some(_), Some(at_once)) = (&thin, &mut self.at_once) {
             at_once.was_hit();
@@ -28,35 +39,48 @@ impl<T: Socket> Wire<T> {
         thin
     }
 
-    /// Answers the request whose head has just been completed, if that can be done at once. Then hyper sees nothing of it, and what the socket has not taken is
-    /// left to the flush that ends each turn of hyper, and of a connection without it.
-    pub(super) fn answer_at_once(
+    /// Takes up the request whose head has just been completed, if it can do without hyper, which sees nothing of it then. What the socket has not taken of an answer is left to the flush that ends
+    /// each turn of hyper, and of a connection without it.
+    pub(super) fn take_up(
         &mut self,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
         (start, used): (usize, usize),
         from_surplus: bool,
-    ) -> io::Result<bool> {
-        let Some(at_once) = self.at_once.as_mut().filter(|at_once| self.scan.is_whole() && at_once.is_likely()) else { return Ok(false) };
+    ) -> io::Result<TakenUp> {
+        let Some(at_once) = &mut self.at_once else { return Ok(TakenUp::Left) };
         let head = if from_surplus { &self.surplus[..used] } else { &buf.filled()[start..start + used] };
-        let Some(head) = Whole::get(head) else { return Ok(false) };
-        let answer = at_once.answer(head, self.scan.repeated(), self.settings.load(), self.is_alone);
-        let Some((hit, end)) = answer else { return Ok(false) };
-        self.open();
-        self.exchange.begin();
-        self.exchange.end();
-        self.split(buf, start, used, from_surplus, true);
-        self.is_last = end.is_near();
+        let Some(head) = Whole::get(head).filter(|_| self.scan.is_whole()) else {
+            at_once.give_up();
+            return Ok(TakenUp::Left);
+        };
+        let taken = at_once.take_up(head, self.scan.repeated(), self.settings.load(), self.is_alone);
         if used > FIRST_READ {
-            self.at_once.iter_mut().for_each(|at_once| at_once.give_up()); // without hyper it would not come in one piece
+            at_once.give_up(); // without hyper it would not come in one piece
         }
-        self.write_hit(cx, &hit, end)?;
-        Ok(true)
+        match taken {
+            Taken::Hit(Hit { thin, server_timing }, end) => {
+                self.open();
+                self.exchange.begin();
+                self.exchange.end();
+                self.split(buf, start, used, from_surplus, true);
+                self.is_last = end.is_near();
+                self.write_hit(cx, &thin, end, |out| server_timing.iter().for_each(|(name, value)| write_field(out, name, value)))?;
+                Ok(TakenUp::Answered)
+            }
+            Taken::Get(get) => {
+                at_once.asked = Some(get);
+                self.open();
+                self.split(buf, start, used, from_surplus, true);
+                Ok(TakenUp::Asked)
+            }
+            Taken::Spared | Taken::Left => Ok(TakenUp::Left),
+        }
     }
 
-    fn write_hit(&mut self, cx: &mut Context<'_>, Hit { thin, server_timing }: &Hit, end: End) -> io::Result<()> {
+    pub(super) fn write_hit(&mut self, cx: &mut Context<'_>, thin: &Thin, end: End, more: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
         let (io, unsent) = (&mut self.io, &mut self.unsent);
         let lines = (end.status_line(), end.line());
-        hit(thin, lines, server_timing.as_ref(), |piece, body| unsent.send(io, cx, (piece, body), &thin.stored().body))
+        hit(thin, lines, more, |piece, body| unsent.send(io, cx, (piece, body, b""), &thin.stored().body).map(|_| ()))
     }
 }

@@ -35,7 +35,7 @@ impl<T: Socket> Wire<T> {
     /// Writes `thin` for the `head` that hyper wants written. What the socket does not take is kept, and written before anything else.
     pub(super) fn write_thin(&mut self, cx: &mut Context<'_>, thin: &Thin, head: &[u8]) -> Poll<io::Result<usize>> {
         let (io, unsent) = (&mut self.io, &mut self.unsent);
-        let written = splice(thin, head, |piece, body| unsent.send(io, cx, (piece, body), &thin.stored().body).map(|()| head.len()));
+        let written = splice(thin, head, |piece, body| unsent.send(io, cx, (piece, body, b""), &thin.stored().body).map(|_| head.len()));
         Poll::Ready(written.unwrap_or_else(|| Err(io::Error::other("a head without content was expected"))))
     }
 
@@ -145,6 +145,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_reader_below_the_floor_is_given_up_though_tls_has_taken_all_that_is_written() {
         assert_eq!((given_up(0).await, given_up(10).await), (Some(60), Some(70)));
+    }
+
+    #[tokio::test]
+    async fn while_it_is_shut_down_it_is_not_idle_and_hyper_stays() {
+        let sidecar = Sidecar::new(ServerSettings::default(), UpstreamSettings::new(Origin::http(Authority::from_static("o:1"))));
+        let (live, exchange) = (sidecar.live().clone(), Arc::new(Exchange::new()));
+        let mut wire = Wire::new(Crawling(0), BytesMut::new(), Instant::now(), live, Arc::clone(&exchange));
+        exchange.rest(Instant::now());
+        exchange.doze();
+        assert!(exchange.is_dozing());
+        assert!(poll_fn(|cx| Poll::Ready(Pin::new(&mut wire).poll_shutdown(cx))).await.is_pending());
+        assert!(!exchange.is_dozing());
     }
 
     #[tokio::test(start_paused = true)]

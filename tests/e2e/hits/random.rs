@@ -1,13 +1,13 @@
-//! Conversations drawn from a seed: on a connection with others before it a request is answered as on one of its own.
+//! Conversations drawn from a seed: on a connection with others before it a request is answered as on one of its own, and as through hyper.
 
 use super::target;
 use crate::client::{Client, Response};
 use crate::house::{House, answer, request, status};
-use crate::origin::{Act, Origin, Received};
+use crate::origin::{Act, Origin, Received, Then};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use std::time::{Duration, Instant};
-use warmfront::Rule;
+use warmfront::{Rule, Settings};
 
 /// Answers what depends on the request alone, and never on what came before.
 fn settled(received: &Received) -> Act {
@@ -16,6 +16,13 @@ fn settled(received: &Received) -> Act {
     match path.split(['/', '?']).nth(1).unwrap_or_default() {
         "pass" | "open" => answer("Cache-Control: no-store|X-A: b", &body),
         "vary" => answer("Cache-Control: max-age=600|Vary: Accept-Language|ETag: \"v\"", &body),
+        "chunks" => Act::send(
+            format!("HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nTransfer-Encoding: chunked\r\n\r\n{}", chunked(&body.repeat(200))),
+            Then::Keep,
+        ),
+        "lost" => Act::send("", Then::Fin),
+        "bad" => Act::send("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", Then::Fin),
+        "gone" => status("410 Gone", "Cache-Control: no-store", ""),
         "none" => status("404 Not Found", "Cache-Control: max-age=600", &body),
         "empty" => status("204 No Content", "Cache-Control: max-age=600", ""),
         "large" => answer("Cache-Control: max-age=600|ETag: \"l\"", &body.repeat(3000)),
@@ -23,12 +30,19 @@ fn settled(received: &Received) -> Act {
     }
 }
 
+/// In chunks of 3,000 bytes.
+fn chunked(body: &str) -> String {
+    let chunks = body.as_bytes().chunks(3000).map(|chunk| format!("{:x}\r\n{}\r\n", chunk.len(), String::from_utf8_lossy(chunk)));
+    chunks.collect::<String>() + "0\r\n\r\n"
+}
+
 /// What it asks again and again.
 const USUAL: [&[&str]; 4] =
     [&[], &["Accept: */*", "Connection: keep-alive"], &["Accept-Language: de", "User-Agent: x/1"], &["Authorization: alice"]];
 
 fn path(rng: &mut StdRng) -> String {
-    let names = ["stored", "stored", "stored", "stored", "vary", "me", "large", "none", "empty", "pass"];
+    let names =
+        ["stored", "stored", "stored", "stored", "vary", "me", "large", "none", "empty", "pass", "pass", "chunks", "lost", "bad", "gone"];
     format!("/{}/{}", names[rng.random_range(0..names.len())], rng.random_range(0..3))
 }
 
@@ -57,20 +71,17 @@ fn some(rng: &mut StdRng, usual: &mut usize) -> Vec<(&'static str, String)> {
 }
 
 /// What of an answer does not depend on when it was given, and by whom.
-fn gist(response: &Response) -> (u16, Vec<String>, &[u8]) {
+fn gist(response: &Response) -> (u16, bool, Vec<String>, &[u8]) {
     let differs = ["age:", "cache-status:", "date:"];
     let lines = response.head.lines().map(str::to_ascii_lowercase).filter(|line| !differs.iter().any(|name| line.starts_with(name)));
     let mut lines: Vec<_> = lines.collect();
     lines.sort_unstable();
-    (response.status, lines, &response.body)
+    (response.status, response.complete, lines, &response.body)
 }
 
-async fn house(origin: &Origin) -> House {
-    House::with(origin.address, |_, _, settings| {
-        let mine = Rule::path("/me/*").unwrap().per_identity("authorization".parse().unwrap()).ttl(Duration::from_secs(600));
-        settings.rules = vec![mine];
-    })
-    .await
+fn rules(settings: &mut Settings) {
+    let mine = Rule::path("/me/*").unwrap().per_identity("authorization".parse().unwrap()).ttl(Duration::from_secs(600));
+    settings.rules = vec![mine];
 }
 
 /// Sends all of it, cut anywhere; what the kernel keeps for both is more.
@@ -87,9 +98,10 @@ async fn send_in_pieces(rng: &mut StdRng, client: &mut Client, all: &[u8]) {
 }
 
 #[tokio::test]
-async fn on_one_connection_each_is_answered_as_on_one_of_its_own() {
+async fn on_one_connection_each_is_answered_as_through_hyper_on_one_of_its_own() {
     let origin = Origin::start(|received, _| settled(received)).await;
-    let (together, alone) = (house(&origin).await, house(&origin).await);
+    let together = House::with(origin.address, |_, _, settings| rules(settings)).await;
+    let alone = House::of_hyper(origin.address, |_, _, settings| rules(settings)).await;
     let (began, mut hits) = (Instant::now(), 0);
     for seed in 0..60 {
         let mut rng = StdRng::seed_from_u64(seed);
