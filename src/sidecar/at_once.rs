@@ -81,14 +81,9 @@ impl AtOnce {
         self.luck.rise();
     }
 
-    /// hyper has the next request, or would be needed for one like it.
+    /// hyper has the next request, or would be needed for one like it. What nobody else says is read again if it is needed: that request may take long.
     pub(super) fn give_up(&mut self) {
         self.row = 0;
-        self.let_go();
-    }
-
-    /// What nobody else says is read again if it is needed: the request that hyper has may take long.
-    fn let_go(&mut self) {
         self.said.take_if(|said| Arc::strong_count(said) == 1);
     }
 
@@ -113,17 +108,16 @@ impl AtOnce {
         let taken = self.look(head, known, settings, is_alone).unwrap_or(Taken::Left);
         match taken {
             Taken::Left => self.give_up(),
-            Taken::Hit(..) | Taken::Get(_) => self.row = ROW.min(self.row + 1),
-            Taken::Spared => {
-                self.row = ROW.min(self.row + 1);
-                self.let_go();
-            }
+            Taken::Hit(..) | Taken::Get(_) | Taken::Spared => self.row = ROW.min(self.row + 1),
         }
         taken
     }
 
     fn look(&mut self, head: Whole<'_>, known: Option<&mut Arc<[u8]>>, settings: &Arc<Settings>, is_alone: bool) -> Option<Taken> {
         let is_likely = self.is_likely();
+        if head.old && !is_likely {
+            return None; // only hits are for here
+        }
         let said = self.said.take().filter(|said| said.is(head.fields, head.old, settings));
         let said = self.said.insert(said.unwrap_or_else(|| Said::of(head.fields, head.old, settings, &self.seat.peer)));
         if let Some(known) = known.filter(|known| !Arc::ptr_eq(&said.fields, known)) {

@@ -1,4 +1,4 @@
-//! Requests that the service has without hyper: a GET that says nothing of its connection needs no more than its answer written.
+//! Requests that the service has without hyper: a GET whose fields say nothing of its connection but `close` or `keep-alive` needs no more than its answer written.
 //!
 //! One at a time, as the [wire](super::wire) has it. A piece of the body is only asked for when the last one was taken, so that no more than one waits for a client that reads slowly.
 
@@ -24,6 +24,7 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use tokio::io::AsyncWrite as _;
 
 pin_project! {
     /// One request and its answer.
@@ -89,13 +90,13 @@ where
                     }
                 }
                 StageProjected::Sending { body, delimited } => {
-                    ready!(wire.poll_sent(cx))?;
+                    ready!(wire.send_unsent(cx))?;
                     if ready!(send(cx, wire, None, body, delimited))? {
                         this.stage.set(Stage::Sent);
                     }
                 }
                 StageProjected::Sent => {
-                    ready!(wire.poll_written(cx))?;
+                    ready!(Pin::new(&mut *wire).poll_flush(cx))?; // then the next request may come
                     if *this.is_last || is_closing {
                         wire.end();
                     }

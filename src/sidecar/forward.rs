@@ -99,11 +99,7 @@ pub(super) fn forward<S: Serve<B>, B: Answer, I: Question>(
     let complete = |parts: &mut Parts| forwarded::complete(parts, &seat.peer, &settings.server, &settings.upstream);
     let counted = admission::count(&parts, settings, &seat.peer);
     match counted.and_then(|()| admission::admit(&mut parts, body.is_end_stream(), settings, &seat.peer, memory)) {
-        Err(stop) => {
-            let told = Told { parts: &parts, began: seat.live.clock.moment(), leg: None };
-            let accept = parts.headers.get(ACCEPT).cloned();
-            Answering::over(seat, stopped(seat, stop, accept, Some(&told)))
-        }
+        Err(stop) => Answering::over(seat, stopped_at_once(seat, stop, &parts)),
         Ok(Way::Upgrade(offered)) => {
             complete(&mut parts);
             let asking = Arc::clone(seat);
@@ -128,9 +124,7 @@ pub(super) fn forward_get<S: Serve<B>, B: Answer>(
     let within = said.check_rates(&uri, &seat.peer);
     let (mut parts, settings) = (said.request(uri), said.settings());
     if let Err(wait) = within {
-        let told = Told { parts: &parts, began: seat.live.clock.moment(), leg: None };
-        let accept = parts.headers.get(ACCEPT).cloned();
-        return Answering::over(seat, stopped(seat, Stop::Wait(wait), accept, Some(&told)));
+        return Answering::over(seat, stopped_at_once(seat, Stop::Wait(wait), &parts));
     }
     if !attended {
         forwarded::complete(&mut parts, &seat.peer, &settings.server, &settings.upstream);
@@ -298,6 +292,12 @@ impl Drop for Switching<'_> {
     fn drop(&mut self) {
         self.tell(if std::thread::panicking() { Outcome::Failed } else { Outcome::Abandoned }, SWITCH, None);
     }
+}
+
+/// A response of our own, to a request that does not come to the service.
+fn stopped_at_once<B: Answer>(seat: &Arc<Seat>, stop: Stop, parts: &Parts) -> Outgoing<B> {
+    let told = Told { parts, began: seat.live.clock.moment(), leg: None };
+    stopped(seat, stop, parts.headers.get(ACCEPT).cloned(), Some(&told))
 }
 
 /// A response of our own, to a request that accepts these types. `told`: unless the service tells of the request.

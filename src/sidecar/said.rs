@@ -118,7 +118,7 @@ impl Said {
         self.check_rates(target, peer).is_ok()
     }
 
-    /// The same.
+    /// The same, for a request that is answered in either case.
     ///
     /// # Errors
     /// It may not: only after so long.

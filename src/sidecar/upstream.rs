@@ -114,7 +114,6 @@ impl Upstream {
         if let Some(peer) = &self.peer {
             forwarded::complete(parts, peer, &settings.server, &settings.upstream);
         }
-        let accept = parts.headers.get(ACCEPT).cloned();
         let overruled = if parts.extensions.is_empty() { None } else { parts.extensions.get::<Overruled>().cloned() };
         let mut behalf = Behalf::of(self.shared.live.log(), parts);
         let fetched = self.fetch(parts, body, &settings, &mut behalf).await;
@@ -122,8 +121,10 @@ impl Upstream {
         match fetched.and_then(|answered| self.accept(answered, &settings)) {
             Ok(response) => response,
             // Whoever has found the request body at fault counts that, and answers; one that broke off has nobody to answer.
-            Err(failure) if overruled.is_some_and(|body| body.is_abandoned() || body.get().is_some()) => failure_response(&failure, accept),
-            Err(failure) => self.failed(&failure, accept),
+            Err(failure) if overruled.is_some_and(|body| body.is_abandoned() || body.get().is_some()) => {
+                failure_response(&failure, parts.headers.get(ACCEPT).cloned())
+            }
+            Err(failure) => self.failed(&failure, parts.headers.get(ACCEPT).cloned()),
         }
     }
 

@@ -142,8 +142,8 @@ impl Socket for Narrow {}
 
 type Exchanging = Direct<Ready<Result<Response<CacheBody<Endless>>, Infallible>>, CacheBody<Endless>>;
 
-/// An exchange whose answer never ends, in frames of `size`, over a socket that takes `room`, with a `server.min_body_rate` of 100 bytes a second.
-fn endless(size: usize, room: usize) -> (Arc<AtomicUsize>, Pin<Box<Exchanging>>, Wire<Narrow>) {
+/// An exchange whose answer never ends, in frames of `size`, over this socket, with a `server.min_body_rate` of 100 bytes a second.
+fn endless<T: Socket>(size: usize, socket: T) -> (Arc<AtomicUsize>, Pin<Box<Exchanging>>, Wire<T>) {
     let server = ServerSettings { min_body_rate: 100, idle_timeout: Duration::from_secs(60), ..ServerSettings::default() };
     let sidecar = Sidecar::new(server, UpstreamSettings::new(Origin::http(Authority::from_static("o:1"))));
     let seat = Arc::new(Seat {
@@ -157,13 +157,13 @@ fn endless(size: usize, room: usize) -> (Arc<AtomicUsize>, Pin<Box<Exchanging>>,
     let response = Response::new(CacheBody::pass(Endless(Arc::clone(&frames), size)));
     let asked = Asked::of(&Request::new(()).into_parts().0);
     let answering = Answering::called(&seat, ready(Ok(response)), asked, None);
-    let wire = Wire::new(Narrow(room, 0), BytesMut::new(), Instant::now(), Arc::clone(&seat.live), Arc::clone(&seat.exchange));
+    let wire = Wire::new(socket, BytesMut::new(), Instant::now(), Arc::clone(&seat.live), Arc::clone(&seat.exchange));
     (frames, Box::pin(Direct::new(answering, false)), wire)
 }
 
 #[tokio::test]
 async fn a_turn_has_an_end_though_body_and_socket_have_none() {
-    let (began, (frames, mut direct, mut wire)) = (Instant::now(), endless(32 << 10, usize::MAX));
+    let (began, (frames, mut direct, mut wire)) = (Instant::now(), endless(32 << 10, Narrow(usize::MAX, 0)));
     for turn in 1..4 {
         assert!(poll_fn(|cx| Poll::Ready(direct.as_mut().poll(cx, &mut wire, false))).await.is_pending());
         assert_eq!(frames.load(Ordering::Relaxed), turn * TURN);
@@ -178,16 +178,90 @@ async fn a_turn_has_an_end_though_body_and_socket_have_none() {
 
 #[tokio::test]
 async fn what_there_is_is_passed_on_before_more_is_waited_for() {
-    let (frames, mut direct, mut wire) = endless(0, usize::MAX);
+    let (frames, mut direct, mut wire) = endless(0, Narrow(usize::MAX, 0));
     assert!(poll_fn(|cx| Poll::Ready(direct.as_mut().poll(cx, &mut wire, false))).await.is_pending());
     assert_eq!((frames.load(Ordering::Relaxed), wire.socket().1), (2, 1));
+}
+
+/// Takes 64 KiB of its own as TLS does, and passes on so many bytes until it is given more room.
+#[derive(Default)]
+struct Sealed {
+    kept: usize,
+    room: usize,
+    left: u64,
+}
+
+impl Sealed {
+    fn pass_on(&mut self) {
+        let passed = self.kept.min(self.room);
+        (self.kept, self.room, self.left) = (self.kept - passed, self.room - passed, self.left + passed as u64);
+    }
+}
+
+impl AsyncRead for Sealed {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Sealed {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.pass_on();
+        let taken = buf.len().min((64 << 10) - self.kept);
+        self.kept += taken;
+        if taken == 0 { Poll::Pending } else { Poll::Ready(Ok(taken)) }
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.poll_write(cx, &bufs.iter().flat_map(|buf| buf.to_vec()).collect::<Vec<_>>())
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.pass_on();
+        if self.kept == 0 { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Socket for Sealed {
+    fn left(&self) -> u64 {
+        self.left
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_leaves_counts_for_a_reader_over_tls_and_not_what_is_kept() {
+    for size in [100, 16 << 10, 64 << 10] {
+        // The floor is 3,000 bytes each half a minute.
+        for (each, is_given_up) in [(4000, false), (2000, true), (0, true)] {
+            let (_, mut direct, mut wire) = endless(size, Sealed::default());
+            let mut given_up = false;
+            for _ in 0..200 {
+                wire.socket().room = each;
+                for _ in 0..20 {
+                    given_up |= poll_fn(|cx| Poll::Ready(direct.as_mut().poll(cx, &mut wire, false))).await.is_ready();
+                    if given_up {
+                        break;
+                    }
+                }
+                if given_up {
+                    break;
+                }
+                advance(Duration::from_secs(30)).await;
+            }
+            assert_eq!(given_up, is_given_up, "{each} bytes each half a minute, in frames of {size}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_above_the_floor_is_not_given_up_however_small_the_pieces_are() {
     // Each wait ends with the rest of a piece, which is as small as the head in front of the first.
     for (size, piece) in [(100, 154 * 106), (16 << 10, 16_392), (64 << 10, 65_545)] {
-        let (frames, mut direct, mut wire) = endless(size, 0);
+        let (frames, mut direct, mut wire) = endless(size, Narrow(0, 0));
         for round in 0..500 {
             wire.socket().0 = 5 * piece;
             while wire.socket().0 > 0 {

@@ -10,10 +10,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use std::io;
 use std::mem::MaybeUninit;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
-use tokio::io::{AsyncWrite as _, ReadBuf};
+use tokio::io::ReadBuf;
 
 impl<T: Socket> Wire<T> {
     #[cfg(test)]
@@ -26,7 +24,7 @@ impl<T: Socket> Wire<T> {
         self.is_last = true;
     }
 
-    /// Sends what was put together, a piece of a body, which is a part of `whole`, and its tail. What the socket does not take is kept until the [next](Self::poll_sent) may come.
+    /// Sends what was put together, a piece of a body, which is a part of `whole`, and its tail. What the socket does not take is kept until the [next](Self::send_unsent) may come.
     pub(in crate::sidecar) fn send(
         &mut self,
         cx: &mut Context<'_>,
@@ -37,16 +35,8 @@ impl<T: Socket> Wire<T> {
             return Ok(());
         }
         let taken = self.unsent.send(&mut self.io, cx, (head, body, tail), whole)?;
-        let moved = self.moved(taken);
-        self.reading.moved(Duration::ZERO, moved, self.settings.load().server.min_body_rate); // for a client that was waited for before
+        self.took(taken);
         Ok(())
-    }
-
-    /// How much has left of what was written before and now, of which the socket has `taken` so much.
-    fn moved(&mut self, taken: usize) -> usize {
-        let left = self.io.left();
-        let moved = left.saturating_sub(std::mem::replace(&mut self.left, left));
-        if left == 0 { taken } else { usize::try_from(moved).unwrap_or(usize::MAX) }
     }
 
     /// Sends a hit that the service has left to us, with the fields that it has put on.
@@ -55,20 +45,10 @@ impl<T: Socket> Wire<T> {
         self.write_hit(cx, thin, end, |out| write_fields(out, fields))
     }
 
-    /// Until the socket has taken what was sent.
-    pub(in crate::sidecar) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.send_unsent(cx)
-    }
-
-    /// Until it has passed that on.
+    /// Until the socket has taken what was sent, and has passed it on.
     pub(in crate::sidecar) fn poll_passed_on(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.send_unsent(cx))?;
         self.flush(cx)
-    }
-
-    /// The same at the end of an answer: then the next request may come.
-    pub(in crate::sidecar) fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self).poll_flush(cx)
     }
 
     /// Until nobody waits for the answer any more.

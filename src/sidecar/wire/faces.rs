@@ -87,7 +87,7 @@ impl<T: Socket> AsyncWrite for Wire<T> {
     /// Unread input would turn our close into a reset, and the reset could overtake the response: it is read and dropped for a while.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.exchange.wake(); // hyper is at its end, and not idle
+        this.exchange.wake(); // hyper has this to do, and may not go
         if this.exchange.is_broken() {
             return Poll::Ready(Ok(())); // not even TLS may say that this is the end
         }

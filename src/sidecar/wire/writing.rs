@@ -1,4 +1,4 @@
-//! How what hyper writes gets to the socket.
+//! How what is written gets to the socket, and how long that may take.
 
 use crate::flow::thin::Thin;
 use crate::sidecar::splice::splice;
@@ -14,10 +14,8 @@ impl<T: Socket> Wire<T> {
     /// What a write came to; a client that reads nothing for `server.idle_timeout`, or for so long in all less than `server.min_body_rate`, is given up.
     pub(super) fn wrote(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(outcome) = &written {
-            if let Some(since) = self.stuck.take() {
-                let floor = self.settings.load().server.min_body_rate;
-                self.reading.moved(since.elapsed(), outcome.as_ref().map_or(0, |bytes| *bytes), floor);
-                self.ended = self.ended.map(|_| Instant::now()); // it was still reading
+            if self.stuck.is_some() {
+                self.took(outcome.as_ref().map_or(0, |bytes| *bytes));
             }
             return written;
         }
@@ -40,7 +38,7 @@ impl<T: Socket> Wire<T> {
     }
 
     /// Until the socket has taken what is unsent.
-    pub(super) fn send_unsent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(in crate::sidecar) fn send_unsent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.unsent.is_empty() {
             let written = self.unsent.poll_write(Pin::new(&mut self.io), cx);
             match ready!(self.wrote(cx, written))? {
@@ -57,12 +55,22 @@ impl<T: Socket> Wire<T> {
         self.passed_on(cx, flushed)
     }
 
+    /// The socket has taken so many bytes: that ends a wait for the client, for whom counts what has left.
+    pub(super) fn took(&mut self, bytes: usize) {
+        let left = self.io.left();
+        let before = std::mem::replace(&mut self.left, left);
+        let moved = if left == 0 { bytes } else { usize::try_from(left.saturating_sub(before)).unwrap_or(usize::MAX) };
+        let waited = self.stuck.take().map(|since| since.elapsed());
+        if waited.is_some() {
+            self.ended = self.ended.map(|_| Instant::now()); // it was still reading
+        }
+        self.reading.moved(waited.unwrap_or_default(), moved, self.settings.load().server.min_body_rate);
+    }
+
     /// What it came to that the socket passes on what it has taken. Who does not read holds that up as well as a write, and is given up as there.
     pub(super) fn passed_on(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<()>>) -> Poll<io::Result<()>> {
-        let left = self.io.left();
-        let moved = left.saturating_sub(std::mem::replace(&mut self.left, left));
-        if moved > 0 {
-            ready!(self.wrote(cx, Poll::Ready(Ok(usize::try_from(moved).unwrap_or(usize::MAX)))))?;
+        if self.io.left() > self.left {
+            self.took(0);
         }
         if outcome.is_pending() {
             return self.wrote(cx, Poll::Pending).map_ok(|_| ());
@@ -148,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn while_it_is_shut_down_it_is_not_idle_and_hyper_stays() {
+    async fn while_it_is_shut_down_hyper_is_not_taken_away() {
         let sidecar = Sidecar::new(ServerSettings::default(), UpstreamSettings::new(Origin::http(Authority::from_static("o:1"))));
         let (live, exchange) = (sidecar.live().clone(), Arc::new(Exchange::new()));
         let mut wire = Wire::new(Crawling(0), BytesMut::new(), Instant::now(), live, Arc::clone(&exchange));
