@@ -126,7 +126,7 @@ impl AtOnce {
         let plain = said.plain.as_ref().filter(|plain| is_alone || !plain.end.is_near())?;
         let mut uri = plain.absolute(head.target)?;
         if is_likely {
-            let hit = self.hits.hit(uri, plain, &|uri| said.is_within_rates(uri, &self.seat.peer));
+            let hit = self.hits.hit(uri, plain, &|uri| said.check_rates(uri, &self.seat.peer).is_ok());
             if let Some(hit) = hit {
                 self.luck.be_best();
                 return Some(Taken::Hit(hit, plain.end));

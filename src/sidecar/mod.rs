@@ -65,6 +65,7 @@ pub mod settings;
 mod splice;
 mod stash;
 mod stream;
+mod talk;
 mod target;
 mod tls;
 mod tunnel;

@@ -114,11 +114,6 @@ impl Said {
     }
 
     /// Whether `target` may be asked for now, as far as rates go: then it counts as one request of `peer`.
-    pub(super) fn is_within_rates(&self, target: &Uri, peer: &Peer) -> bool {
-        self.check_rates(target, peer).is_ok()
-    }
-
-    /// The same, for a request that is answered in either case.
     ///
     /// # Errors
     /// It may not: only after so long.

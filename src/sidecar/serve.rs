@@ -6,8 +6,7 @@ use crate::layer::CacheService;
 use crate::sidecar::Sidecar;
 use crate::sidecar::at_once::AtOnce;
 use crate::sidecar::attend::{Answer, Attend, Serve};
-use crate::sidecar::desk::{Desk, Hatch};
-use crate::sidecar::direct::Direct;
+use crate::sidecar::desk::Desk;
 use crate::sidecar::forward::Seat;
 use crate::sidecar::forwarded::Peer;
 use crate::sidecar::full::Full;
@@ -20,22 +19,18 @@ use crate::sidecar::origins::keep_checking;
 use crate::sidecar::settings::ListenAddr;
 use crate::sidecar::stash::MAX_AGE;
 use crate::sidecar::stream::Stream;
+use crate::sidecar::talk::talk;
 use crate::sidecar::tls::{self, Stamp};
 use crate::sidecar::upstream::Upstream;
-use crate::sidecar::wire::{Stirred, Wire};
+use crate::sidecar::wire::Wire;
 use crate::sidecar::word::Word;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use std::convert::Infallible;
-use std::future::poll_fn;
-use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -228,129 +223,6 @@ async fn make_room(room: &Arc<Semaphore>, open: &Open) -> Option<OwnedSemaphoreP
             () = tokio::time::sleep(LEAST_IDLE) => {}
         }
     }
-}
-
-/// The connection must close now.
-struct Cut;
-
-/// What happens next on a connection.
-enum Turn<T> {
-    Done(T),
-    Told(Word),
-}
-
-/// What happens next on a connection under hyper.
-enum Hyper {
-    Ended(hyper::Result<()>),
-    /// It is idle, and hyper may go.
-    Doze,
-}
-
-/// Speaks HTTP/1.1 to the end of a connection, or to where another protocol begins: then the wire comes back. While nothing is asked that hyper must see, there is none: see
-/// [`Wire::poll_stir`].
-async fn talk<S: Serve<B> + Attend, B: Answer>(
-    mut wire: Box<Wire<Stream>>,
-    mut desk: Desk<S>,
-    ticket: &mut Ticket,
-) -> Result<Option<Box<Wire<Stream>>>, Cut> {
-    let mut known = Word::Nothing;
-    loop {
-        wire.be_alone();
-        let stirred = poll_fn(|cx| match wire.poll_stir(cx) {
-            Poll::Ready(stirred) => Poll::Ready(Turn::Done(stirred)),
-            Poll::Pending => ticket.poll_told(cx, known).map(Turn::Told),
-        });
-        match stirred.await {
-            Turn::Done(Ok(Stirred::Get(get))) => {
-                let mut direct = desk.ask(get);
-                if let Err(error) = written(direct.as_mut(), &mut wire, ticket, &mut known).await? {
-                    tracing::debug!(%error, "connection ended");
-                    return Ok(None);
-                }
-                continue;
-            }
-            Turn::Done(Ok(Stirred::Request)) => {}
-            Turn::Done(Ok(Stirred::Ended)) => return Ok(None),
-            Turn::Done(Err(error)) => {
-                tracing::debug!(%error, "connection ended");
-                return Ok(None);
-            }
-            Turn::Told(Word::Close) => return Err(Cut),
-            Turn::Told(word) => known = word,
-        }
-        wire.renew();
-        let mut builder = http1::Builder::new();
-        builder.auto_date_header(false).max_buf_size(wire.room());
-        let mut connection = Box::new(builder.serve_connection(TokioIo::new(wire), Hatch::of(desk)));
-        if known == Word::Finish {
-            Pin::new(&mut *connection).graceful_shutdown();
-        }
-        loop {
-            let turn = poll_fn(|cx| match Pin::new(&mut *connection).poll(cx) {
-                Poll::Ready(ended) => Poll::Ready(Turn::Done(Hyper::Ended(ended))),
-                Poll::Pending => match ticket.poll_told(cx, known) {
-                    Poll::Ready(word) => Poll::Ready(Turn::Told(word)),
-                    Poll::Pending if ticket.exchange.is_dozing() && known == Word::Nothing => Poll::Ready(Turn::Done(Hyper::Doze)),
-                    Poll::Pending => Poll::Pending,
-                },
-            });
-            match turn.await {
-                Turn::Done(Hyper::Doze) => break,
-                Turn::Done(Hyper::Ended(Ok(()))) if ticket.exchange.has_switched() => {
-                    return Ok(Some(connection.into_parts().io.into_inner()));
-                }
-                Turn::Done(Hyper::Ended(ended)) => {
-                    if let Err(error) = ended {
-                        tracing::debug!(%error, "connection ended");
-                    }
-                    return Ok(None);
-                }
-                Turn::Told(Word::Close) => return Err(Cut),
-                Turn::Told(word) => {
-                    known = word;
-                    Pin::new(&mut *connection).graceful_shutdown();
-                }
-            }
-        }
-        let Some(parts) = part(connection) else { return Ok(None) };
-        (wire, desk) = parts;
-    }
-}
-
-/// Until the answer to a request that does without hyper is written.
-async fn written<F, B: Answer>(
-    mut direct: Pin<&mut Direct<F, B>>,
-    wire: &mut Wire<Stream>,
-    ticket: &mut Ticket,
-    known: &mut Word,
-) -> Result<io::Result<()>, Cut>
-where
-    F: Future<Output = Result<Response<B>, Infallible>>,
-{
-    loop {
-        let turn = poll_fn(|cx| match direct.as_mut().poll(cx, wire, *known == Word::Finish) {
-            Poll::Ready(written) => Poll::Ready(Turn::Done(written)),
-            Poll::Pending => ticket.poll_told(cx, *known).map(Turn::Told),
-        });
-        match turn.await {
-            Turn::Done(written) => return Ok(written),
-            Turn::Told(Word::Close) => return Err(Cut),
-            Turn::Told(word) => *known = word,
-        }
-    }
-}
-
-/// A connection of HTTP/1.1 under hyper.
-type UnderHyper<S, B> = http1::Connection<TokioIo<Box<Wire<Stream>>>, Hatch<S, B>>;
-
-/// The wire and the service of a hyper that is idle, and nothing else of it. By a function, for its end is where the box is freed and the buffer that hyper gives back.
-///
-/// Nothing that the wire let through is left in an idle hyper; if it were, it could not be given to the next: `None`.
-#[expect(clippy::boxed_local, reason = "here the box ends")]
-fn part<S: Serve<B> + Attend, B: Answer>(connection: Box<UnderHyper<S, B>>) -> Option<(Box<Wire<Stream>>, Desk<S>)> {
-    let parts = connection.into_parts();
-    let wire = parts.io.into_inner();
-    (parts.read_buf.is_empty() && wire.is_free()).then_some((wire, parts.service.into_desk()))
 }
 
 /// Both ends of a connection: the wire under hyper and the desk above it. By a function: what they are made of takes no room in the task.

@@ -194,14 +194,14 @@ fn rates_count_by_what_came_and_only_where_there_are_some() {
     let peer = Peer::new(Some(FAR));
     let free = said_by("Host: h", &settings(|_, _| ()), &peer);
     let uri = free.plain.as_ref().unwrap().absolute(b"/").unwrap();
-    assert!((0..100).all(|_| free.is_within_rates(&uri, &peer)));
+    assert!((0..100).all(|_| free.check_rates(&uri, &peer).is_ok()));
     let limited = said_by("Host: h", &by(RateKey::Client), &peer);
-    assert_eq!([(); 3].map(|()| limited.is_within_rates(&uri, &peer)), [true, true, false]);
-    assert!(limited.is_within_rates(&uri, &Peer::new(Some(NEAR))), "another client");
+    assert_eq!([(); 3].map(|()| limited.check_rates(&uri, &peer).is_ok()), [true, true, false]);
+    assert!(limited.check_rates(&uri, &Peer::new(Some(NEAR))).is_ok(), "another client");
     let settings = by(RateKey::Header("x-real-ip".parse().unwrap())); // dropped of a stranger, and counted by all the same
     let one = said_by("Host: h\nX-Real-Ip: 1", &settings, &peer);
     let other = said_by("Host: h\nX-Real-Ip: 2", &settings, &peer);
     assert!(!one.plain.as_ref().unwrap().headers.contains_key("x-real-ip"));
-    assert_eq!([(); 3].map(|()| one.is_within_rates(&uri, &peer)), [true, true, false]);
-    assert_eq!([(); 3].map(|()| other.is_within_rates(&uri, &peer)), [true, true, false]);
+    assert_eq!([(); 3].map(|()| one.check_rates(&uri, &peer).is_ok()), [true, true, false]);
+    assert_eq!([(); 3].map(|()| other.check_rates(&uri, &peer).is_ok()), [true, true, false]);
 }
