@@ -6,7 +6,7 @@ use crate::flow::tally::Tally;
 use crate::flow::thin::{MayBeThin, Thin};
 use crate::telemetry::log::Ending;
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use std::collections::VecDeque;
@@ -121,6 +121,7 @@ impl<B> CacheBody<B> {
 #[derive(Debug)]
 struct Told {
     tally: Arc<Tally>,
+    status: StatusCode,
     bytes: u64,
     /// The length that was announced.
     length: Option<u64>,
@@ -146,15 +147,15 @@ impl Told {
 
 impl Drop for Told {
     fn drop(&mut self) {
-        self.tally.end(self.bytes, self.ending);
+        self.tally.end(self.status, self.bytes, self.ending);
     }
 }
 
 impl<B: Body> CacheBody<B> {
-    /// Ends the request of `tally` with this body. `head`: nobody will read it.
-    pub(crate) fn tell(&mut self, tally: Arc<Tally>, head: bool) {
+    /// Ends the request of `tally` with this body of an answer of such a status. `head`: nobody will read it.
+    pub(crate) fn tell(&mut self, tally: Arc<Tally>, status: StatusCode, head: bool) {
         match &self.kind {
-            Kind::Bytes { pieces } => tally.end(if head { 0 } else { pieces.left() }, Ending::Whole),
+            Kind::Bytes { pieces } => tally.end(status, if head { 0 } else { pieces.left() }, Ending::Whole),
             Kind::Follow { .. } | Kind::Pass { .. } => {
                 let length = match &self.kind {
                     Kind::Pass { inner } => inner.size_hint().exact(),
@@ -162,7 +163,7 @@ impl<B: Body> CacheBody<B> {
                     Kind::Bytes { .. } => None,
                 };
                 let ending = if head || length == Some(0) { Ending::Whole } else { Ending::Left };
-                self.told = Some(Box::new(Told { tally, bytes: 0, length, ending }));
+                self.told = Some(Box::new(Told { tally, status, bytes: 0, length, ending }));
             }
         }
     }

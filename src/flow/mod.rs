@@ -13,6 +13,7 @@ pub(crate) mod glance;
 pub(crate) mod hit;
 pub(crate) mod in_force;
 pub(crate) mod inner;
+pub(crate) mod passing;
 mod pump;
 pub(crate) mod serve;
 mod settle;

@@ -1,19 +1,22 @@
 //! The count of one reader's request that cannot be answered at once, and what is told of it at its end.
 
 use crate::clock::{Moment, Stamp};
+use crate::error::OriginFailure;
+use crate::flow::begun::Begun;
 use crate::flow::body::CacheBody;
-use crate::flow::in_force::InForce;
 use crate::flow::shared::Shared;
 use crate::telemetry::log::{Ending, Facts, Overruled, Trace, server_timing};
 use crate::telemetry::span::Leg;
 use crate::telemetry::{Outcome, Refusal, RuleCounts};
 use http::{Extensions, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
-use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
+
+/// The reason of a request that the service behind the cache has answered with an error.
+pub(crate) const SERVICE_ERROR: &str = "service-error";
 
 /// A request under way. It is counted once: as it is answered, or, when nobody waits for that any more, as this is dropped. Then it is told of as
 /// well, if anybody wants to hear of it: whoever sends the body holds this until the body has ended.
@@ -22,12 +25,13 @@ pub(crate) struct Tally {
     shared: Arc<Shared>,
     rule: Arc<RuleCounts>,
     began: Moment,
-    /// When the look into the cache had come to its end.
+    /// When the look into the cache had come to its end; where there was none, when the request came.
     looked: Moment,
     /// Knows it if the client gets another answer than the cache's.
     overruled: Option<Overruled>,
     story: Option<Story>,
-    state: Mutex<State>,
+    answered: OnceLock<Answered>,
+    ended: OnceLock<Ended>,
 }
 
 /// What is told beyond what is counted.
@@ -43,10 +47,11 @@ struct Story {
     leg: Option<Leg>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    answered: Option<Answered>,
-    status: Option<StatusCode>,
+/// What became of the answer.
+#[derive(Clone, Copy, Debug)]
+struct Ended {
+    status: StatusCode,
+    /// Of the body.
     bytes: u64,
     ending: Ending,
 }
@@ -60,22 +65,26 @@ struct Answered {
 }
 
 impl Tally {
-    pub(crate) fn new<B>(
-        shared: &Arc<Shared>,
-        settings: &InForce,
-        rule: Option<usize>,
-        began: Moment,
-        request: &Request<B>,
-        key: Option<u64>,
-    ) -> Arc<Self> {
+    pub(crate) fn new<B>(shared: &Arc<Shared>, begun: &Begun<'_>, request: &Request<B>, key: Option<u64>) -> Arc<Self> {
+        let Begun { settings, rule, began, glance } = *begun;
         let story = shared.log.is_heard().then(|| {
-            let named = Trace::of(request.headers());
+            let named = if glance.traced { Trace::of(request.headers()) } else { None };
             let trace = named.unwrap_or_else(|| shared.log.new_trace());
             let (method, uri, version) = (request.method().clone(), request.uri().clone(), request.version());
             Story { method, uri, version, key, trace, is_new: named.is_none(), leg: shared.log.leg(trace) }
         });
+        let looked = if key.is_some() { shared.clock.moment() } else { began };
         let (rule, overruled) = (Arc::clone(settings.counts(rule)), request.extensions().get().cloned());
-        Arc::new(Self { looked: shared.clock.moment(), shared: Arc::clone(shared), rule, began, overruled, story, state: Mutex::default() })
+        Arc::new(Self {
+            looked,
+            shared: Arc::clone(shared),
+            rule,
+            began,
+            overruled,
+            story,
+            answered: OnceLock::new(),
+            ended: OnceLock::new(),
+        })
     }
 
     /// When it was known that what is stored does not answer.
@@ -85,11 +94,17 @@ impl Tally {
 
     /// Counts it, with the time up to now.
     pub(crate) fn count(&self, outcome: Outcome, reason: Option<&'static str>) {
-        let mut state = self.state.lock();
-        if state.answered.is_none() {
+        self.answered.get_or_init(|| {
             let (outcome, reason) = self.overruled.as_ref().and_then(verdict).unwrap_or((outcome, reason));
-            let nanos = self.shared.count(&self.rule, outcome, self.began);
-            state.answered = Some(Answered { outcome, reason, nanos });
+            Answered { outcome, reason, nanos: self.shared.count(&self.rule, outcome, self.began) }
+        });
+    }
+
+    /// Counts what was handed on: as failed if that is what the service says of the origin, else as a pass for this reason.
+    pub(crate) fn count_handed_on(&self, failure: Option<OriginFailure>, reason: &'static str) {
+        match failure {
+            Some(OriginFailure(refusal)) => self.count(Outcome::Failed, Some(refusal.as_str())),
+            None => self.count(Outcome::Pass, Some(reason)),
         }
     }
 
@@ -104,10 +119,9 @@ impl Tally {
         }
     }
 
-    /// The body of the answer ended like this, after so many bytes.
-    pub(crate) fn end(&self, bytes: u64, ending: Ending) {
-        let mut state = self.state.lock();
-        (state.bytes, state.ending) = (bytes, ending);
+    /// The body of an answer of this status ended like this, after so many bytes.
+    pub(crate) fn end(&self, status: StatusCode, bytes: u64, ending: Ending) {
+        let _ = self.ended.set(Ended { status, bytes, ending }); // an answer has one body
     }
 
     /// Nanoseconds of the look into the cache, and of what came behind it up to the answer if the origin was asked.
@@ -116,8 +130,9 @@ impl Tally {
         (lookup, (answered.outcome != Outcome::Refused).then(|| answered.nanos.saturating_sub(lookup)))
     }
 
-    fn tell(&self, story: &Story, state: &State) {
-        let answered = state.answered.unwrap_or(Answered { outcome: Outcome::Abandoned, reason: None, nanos: 0 });
+    fn tell(&self, story: &Story) {
+        let ended = self.ended.get();
+        let answered = self.answered.get().copied().unwrap_or(Answered { outcome: Outcome::Abandoned, reason: None, nanos: 0 });
         let (lookup, upstream) = self.timings(answered);
         let overruled = self.overruled.as_ref().and_then(|overruled| Some((overruled.get(), verdict(overruled)?)));
         let (outcome, reason) = overruled.map_or((answered.outcome, answered.reason), |(_, verdict)| verdict);
@@ -128,13 +143,13 @@ impl Tally {
             rule: self.rule.rule(),
             outcome,
             reason,
-            status: overruled.map_or(state.status, |(refusal, _)| refusal.map(Refusal::status)),
-            bytes: state.bytes,
+            status: overruled.map_or(ended.map(|ended| ended.status), |(refusal, _)| refusal.map(Refusal::status)),
+            bytes: ended.map_or(0, |ended| ended.bytes),
             lookup,
             upstream,
             total: self.shared.clock.moment().nanos_since(self.began),
             key: story.key,
-            ending: if overruled.is_some() { Ending::Whole } else { state.ending },
+            ending: if overruled.is_some() { Ending::Whole } else { ended.map_or(Ending::Whole, |ended| ended.ending) },
         };
         self.shared.log.tell(&facts, || Some(story.trace));
     }
@@ -145,7 +160,7 @@ impl Drop for Tally {
         // A panic of the inner service goes through here as well.
         self.count(if std::thread::panicking() { Outcome::Failed } else { Outcome::Abandoned }, None);
         if let Some(story) = &self.story {
-            self.tell(story, &self.state.lock());
+            self.tell(story);
         }
     }
 }
@@ -182,15 +197,15 @@ where
     }
 }
 
-fn tell_at_end<B: Body>(response: &mut Response<CacheBody<B>>, tally: Arc<Tally>) {
-    if let Some(answered) = tally.state.lock().answered.filter(|_| tally.shared.log.wants_server_timing()) {
+/// Has the end of the response's body end the request.
+pub(crate) fn tell_at_end<B: Body>(response: &mut Response<CacheBody<B>>, tally: Arc<Tally>) {
+    if let Some(&answered) = tally.answered.get().filter(|_| tally.shared.log.wants_server_timing()) {
         let (lookup, upstream) = tally.timings(answered);
         append(response, server_timing(lookup, upstream, answered.nanos));
     }
     if let Some(story) = &tally.story {
-        tally.state.lock().status = Some(response.status());
-        let head = story.method == Method::HEAD;
-        response.body_mut().tell(tally, head);
+        let (head, status) = (story.method == Method::HEAD, response.status());
+        response.body_mut().tell(tally, status, head);
     }
 }
 

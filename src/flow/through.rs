@@ -18,7 +18,7 @@ use crate::flow::inner::{Inner, InnerBody};
 use crate::flow::pump::pump;
 use crate::flow::shared::Shared;
 use crate::flow::spool::Spool;
-use crate::flow::tally::Tally;
+use crate::flow::tally::{SERVICE_ERROR, Tally};
 use crate::flow::visit;
 use crate::rfc::cache_status::{CACHE_STATUS, CacheStatus, Forward};
 use crate::rfc::directives::RequestDirectives;
@@ -46,7 +46,7 @@ pub(crate) struct Handover<S, B> {
     pub(crate) sight: Sight,
 }
 
-/// Hands a request on and draws the consequences of its answer.
+/// Hands a request on and draws the consequences of its answer. One whose answer has none is [passed](super::passing).
 pub(crate) async fn hand_over<S, B, RB>(handover: Handover<S, B>) -> Result<Response<CacheBody<RB>>, S::Error>
 where
     S: Inner<B, RB>,
@@ -63,7 +63,7 @@ where
     let response = match call(&mut inner, request).await {
         Ok(response) => response,
         Err(error) => {
-            tally.count(Outcome::Failed, Some("service-error"));
+            tally.count(Outcome::Failed, Some(SERVICE_ERROR));
             return Err(error);
         }
     };
@@ -78,12 +78,9 @@ where
             return Ok(covered);
         }
     }
-    match failure {
-        Some(OriginFailure(refusal)) => tally.count(Outcome::Failed, Some(refusal.as_str())),
-        None => tally.count(Outcome::Pass, Some(detail.unwrap_or(why.as_str()))),
-    }
+    tally.count_handed_on(failure, detail.unwrap_or(why.as_str()));
     let status = CacheStatus { name: super::NAME, fwd: Some(why), detail, ..CacheStatus::default() };
-    let Some(question) = question.filter(|_| !failed) else { return Ok(passed(response, &settings, status)) };
+    let Some(question) = question.filter(|_| !failed) else { return Ok(passed(response, settings.cache_status, status)) };
     let timing = Timing { requested, received: shared.clock.now() };
     let errand = key.zip(member).map(|(key, member)| Errand {
         shared: Arc::clone(&shared),
@@ -150,17 +147,17 @@ where
         Some(errand) if *method == Method::POST && response.status().is_success() => {
             return match errand.keep(response, timing) {
                 Ok(keep) => keep_answer(errand, settings, keep, CacheStatus { stored: true, ..status }),
-                Err((response, _)) => passed(response, settings, status),
+                Err((response, _)) => passed(response, settings.cache_status, status),
             };
         }
         _ => {}
     }
-    passed(response, settings, status)
+    passed(response, settings.cache_status, status)
 }
 
-/// The answer as it came, with what this cache says of it.
-fn passed<RB>(mut response: Response<RB>, settings: &Settings, status: CacheStatus) -> Response<CacheBody<RB>> {
-    note(settings, response.headers_mut(), status);
+/// The answer as it came, with what this cache says of it if that is told.
+pub(super) fn passed<RB>(mut response: Response<RB>, is_told: bool, status: CacheStatus) -> Response<CacheBody<RB>> {
+    note(is_told, response.headers_mut(), status);
     response.map(CacheBody::pass)
 }
 
@@ -188,7 +185,7 @@ where
     let mut response = Response::new(CacheBody::empty());
     *response.status_mut() = keep.head.status;
     *response.headers_mut() = keep.head.fields.to_map();
-    note(settings, response.headers_mut(), status);
+    note(settings.cache_status, response.headers_mut(), status);
     for (name, value) in &keep.extra {
         response.headers_mut().append(name.clone(), value.clone());
     }
@@ -228,8 +225,8 @@ fn learn_from_head<RB>(errand: &Errand, response: &Response<RB>, timing: Timing)
     }
 }
 
-fn note(settings: &Settings, headers: &mut HeaderMap, status: CacheStatus) {
-    if settings.cache_status {
+fn note(is_told: bool, headers: &mut HeaderMap, status: CacheStatus) {
+    if is_told {
         headers.append(&CACHE_STATUS, status.to_value_again()); // of all passes it is nearly always the same
     }
 }

@@ -12,6 +12,7 @@ use crate::flow::body::CacheBody;
 use crate::flow::forwarding::Sight;
 use crate::flow::glance::Glance;
 use crate::flow::inner::{Inner, InnerBody};
+use crate::flow::passing::{Passing, Why};
 use crate::flow::serve::{Visit, serve};
 use crate::flow::shared::Shared;
 use crate::flow::sought::Sought;
@@ -131,7 +132,7 @@ where
             }
             found @ Found::Ask { .. } => {
                 let request = Request::from_parts(parts, body);
-                let tally = Tally::new(&self.shared, &settings, rule, began, &request, Some(key.hash_value()));
+                let tally = Tally::new(&self.shared, &begun, &request, Some(key.hash_value()));
                 let visit = self.visit(&begun, request, &key, directives, found);
                 ResponseFuture::slow(told(serve(Visit { tally: Some(Arc::clone(&tally)), ..visit }), tally))
             }
@@ -284,8 +285,13 @@ impl<S> CacheService<S> {
     {
         let changes = !method::is_safe(request.method());
         let key = handing.key.as_ref().map(KeyBuf::hash_value);
-        let Begun { settings, rule, began, .. } = *begun;
-        let tally = Tally::new(&self.shared, settings, rule, began, &request, key);
+        let Begun { settings, rule, .. } = *begun;
+        let tally = Tally::new(&self.shared, begun, &request, key);
+        let inner = self.inner.clone();
+        if key.is_none() && !changes {
+            let why = Why { forward: handing.why, detail: handing.detail, is_told: settings.cache_status };
+            return ResponseFuture::slow(Passing::new(inner, request, tally, why));
+        }
         let handover = hand_over(Handover {
             shared: Arc::clone(&self.shared),
             settings: Arc::clone(settings),
@@ -295,7 +301,7 @@ impl<S> CacheService<S> {
             key: handing.key.map(|key| key.to_key()),
             stored: handing.stored,
             request,
-            inner: self.inner.clone(),
+            inner,
             tally: Arc::clone(&tally),
             sight: self.sight,
         });

@@ -14,6 +14,7 @@ mod memory;
 mod origin;
 mod ranges;
 mod reader;
+mod readiness;
 mod stale;
 mod storing;
 mod streams;

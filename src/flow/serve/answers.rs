@@ -10,6 +10,7 @@ use crate::flow::flight::Landing;
 use crate::flow::serve::{Outgoing, Visit};
 use crate::flow::settle::Led;
 use crate::flow::spool::Reader;
+use crate::flow::tally::SERVICE_ERROR;
 use crate::problem;
 use crate::rfc::cache_status::{CACHE_STATUS, CacheStatus};
 use crate::telemetry::{Outcome, Refusal};
@@ -49,7 +50,7 @@ impl<S, B> Visit<S, B> {
             }
             Led::Failed { response, refusal } => self.failed(response, refusal),
             Led::Error(error) => {
-                self.count_for(Outcome::Failed, "service-error");
+                self.count_for(Outcome::Failed, SERVICE_ERROR);
                 return Err(error);
             }
         })
