@@ -1,7 +1,7 @@
 //! One timer for all the deadlines of a connection.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -11,12 +11,14 @@ use tokio::time::{Instant, Sleep, sleep_until};
 pub(super) struct Alarm {
     sleep: Pin<Box<Sleep>>,
     armed: bool,
+    /// Whom it wakes: who asks again need not be told to it again.
+    wakes: Option<Waker>,
 }
 
 impl Alarm {
     /// A timer that is not set.
     pub(super) fn new() -> Self {
-        Self { sleep: Box::pin(sleep_until(Instant::now())), armed: false }
+        Self { sleep: Box::pin(sleep_until(Instant::now())), armed: false, wakes: None }
     }
 
     /// Whether `due` has passed; if not, the task is woken at that time or before.
@@ -25,10 +27,15 @@ impl Alarm {
             if !self.armed || self.sleep.deadline() > due {
                 self.sleep.as_mut().reset(due);
                 self.armed = true;
+            } else if self.wakes.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) && !self.sleep.is_elapsed() {
+                return false;
             }
             // Without budget: where something else spends all of it in every turn, a deadline must be heard all the same.
             match Pin::new(&mut unconstrained(self.sleep.as_mut())).poll(cx) {
-                Poll::Pending => return false,
+                Poll::Pending => {
+                    self.wakes = Some(cx.waker().clone());
+                    return false;
+                }
                 Poll::Ready(()) => self.armed = false,
             }
             if Instant::now() >= due {
@@ -52,7 +59,7 @@ mod tests {
     use std::task::Poll;
     use std::time::Duration;
     use tokio::task::coop::{has_budget_remaining, poll_proceed};
-    use tokio::time::Instant;
+    use tokio::time::{Instant, timeout};
 
     /// Asks with one deadline after the other, and then waits with the last. After how many seconds it rang.
     async fn rings_after(deadlines: [u64; 3]) -> u64 {
@@ -90,5 +97,17 @@ mod tests {
     async fn it_rings_when_due_though_the_deadline_has_moved_both_ways() {
         assert_eq!(rings_after([30, 10, 40]).await, 40);
         assert_eq!(rings_after([30, 40, 10]).await, 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_wakes_the_task_that_asked_last() {
+        let (mut alarm, due) = (Alarm::new(), Instant::now() + Duration::from_secs(10));
+        for _ in 0..3 {
+            assert!(!poll_fn(|cx| Poll::Ready(alarm.passed(cx, due))).await);
+        }
+        // A connection of a pool goes from task to task, and its alarm with it.
+        let waiting = tokio::spawn(async move { poll_fn(|cx| if alarm.passed(cx, due) { Poll::Ready(()) } else { Poll::Pending }).await });
+        timeout(Duration::from_secs(60), waiting).await.unwrap().unwrap();
+        assert_eq!(Instant::now(), due);
     }
 }
