@@ -31,7 +31,6 @@ use http_body_util::Empty;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Waker};
-use std::time::{Duration, UNIX_EPOCH};
 
 /// The reason of a request that asks for another protocol.
 const SWITCH: &str = "upgrade";
@@ -216,16 +215,6 @@ async fn upgrade<B: Answer>(seat: Arc<Seat>, mut parts: Parts, offered: HeaderVa
     response.map(|body| Reply::service(http_body_util::Either::Right(body), false, UntilWritten(seat)))
 }
 
-/// RFC 9110 section 6.6.1: what has no Date gets one. hyper is not asked to: it cannot see the Date of a head that is left to the wire.
-fn date(seat: &Seat, headers: &mut HeaderMap) {
-    if !headers.contains_key(DATE) {
-        let now = UNIX_EPOCH + Duration::from_secs(seat.live.clock.now().seconds());
-        if let Ok(now) = HeaderValue::try_from(httpdate::fmt_http_date(now)) {
-            headers.insert(DATE, now);
-        }
-    }
-}
-
 fn bad_response(detail: &'static str) -> Stop {
     Stop::Refuse(Refusal::BadResponse, detail.into())
 }
@@ -233,14 +222,21 @@ fn bad_response(detail: &'static str) -> Stop {
 /// A response of the service, made fit for the client.
 fn passed<B: Answer>(seat: Arc<Seat>, response: Response<EitherBody<B>>, asked: Asked) -> Outgoing<B> {
     let (mut parts, body) = response.into_parts();
-    if Notable::of(&parts.headers).hop {
+    let notable = Notable::of(&parts.headers);
+    let mut is_dated = notable.date;
+    if notable.hop {
         hop::strip_unstorable(&mut parts.headers);
+        is_dated = parts.headers.contains_key(DATE);
     }
     forwarded::via(&mut parts.headers, parts.version);
-    date(&seat, &mut parts.headers);
+    if !is_dated {
+        seat.live.date(&mut parts.headers); // not left to hyper, which cannot see the Date of a head that is left to the wire
+    }
     parts.version = Version::HTTP_11; // a proxy speaks its own version (RFC 9110 section 2.5)
     let exact = body.size_hint().exact();
-    if let Some(length) = parts.headers.get(CONTENT_LENGTH) {
+    if notable.length
+        && let Some(length) = parts.headers.get(CONTENT_LENGTH)
+    {
         // RFC 9110 section 8.6 forbids it with 204; with 304 hyper would complain. Elsewhere it is trusted over the body.
         let silent = matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let contradicted = !asked.head && exact.is_some_and(|exact| length.to_str().ok().and_then(|text| text.parse().ok()) != Some(exact));
@@ -324,7 +320,7 @@ pub(super) fn stopped<B: Answer>(seat: &Arc<Seat>, stop: Stop, accept: Option<He
             response
         }
     };
-    date(seat, response.headers_mut());
+    seat.live.date(response.headers_mut());
     if let Some(told) = told {
         told.tell(seat, outcome, reason, Some(response.status()), response.body().len() as u64);
     }

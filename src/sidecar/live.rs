@@ -1,13 +1,16 @@
 //! What every part of the sidecar shares: the settings of this moment, the clock, and the counts of refusals and of attempts at the upstream.
 
 use crate::clock::{Clock, Moment};
+use crate::rfc::date;
 use crate::sidecar::limits::{Crowd, Limits, Place};
 use crate::sidecar::settings::{ServerSettings, UpstreamSettings};
 use crate::telemetry::log::{Ending, Facts, RequestLog, Trace};
 use crate::telemetry::span::Leg;
 use crate::telemetry::{Attempt, Histogram, Outcome, Refusal, Refusals, Source};
 use arc_swap::{ArcSwap, ArcSwapOption};
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::header::DATE;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -63,6 +66,19 @@ impl Live {
             log: OnceLock::new(),
             attempts: Default::default(),
         })
+    }
+
+    /// RFC 9110 section 6.6.1: a recipient with a clock dates a message that has no `Date`.
+    pub(super) fn date(&self, headers: &mut HeaderMap) {
+        thread_local! { static LAST: RefCell<(u64, HeaderValue)> = RefCell::new((0, date::format(0))) }
+        let now = self.clock.now().seconds();
+        let value = LAST.with_borrow_mut(|last| {
+            if last.0 != now {
+                *last = (now, date::format(now));
+            }
+            last.1.clone()
+        });
+        headers.insert(DATE, value);
     }
 
     /// Counts one refusal of ours.

@@ -12,6 +12,8 @@ pub(super) struct Notable {
     pub(super) expect: bool,
     /// `Content-Length`.
     pub(super) length: bool,
+    /// `Date`.
+    pub(super) date: bool,
     /// `Forwarded`, `X-Forwarded-*`, or one that overrides the target or the method.
     pub(super) told: bool,
 }
@@ -25,6 +27,7 @@ impl Notable {
                 header::CONNECTION | header::TE | header::UPGRADE | header::TRANSFER_ENCODING => found.hop = true,
                 header::EXPECT => found.expect = true,
                 header::CONTENT_LENGTH => found.length = true,
+                header::DATE => found.date = true,
                 header::FORWARDED => found.told = true,
                 _ => found.less_common(name),
             }
