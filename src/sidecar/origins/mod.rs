@@ -134,15 +134,8 @@ impl Origins {
         let members = self.members.load();
         // More often than there are origins nobody can be forestalled.
         for _ in 0..=members.len() {
-            let candidates: SmallVec<[Candidate; 4]> = members
-                .iter()
-                .map(|member| {
-                    let (standing, last_failure) = member.standing(now, settings);
-                    let weight = search.key.map_or(0, |key| choice::weight(key, member.seed));
-                    Candidate { standing, tried: search.has_tried(member), load: member.load(), weight, last_failure }
-                })
-                .collect();
-            let Some(at) = choice::choose(&candidates, may_try, search.key.is_some(), rand::random()) else { break };
+            let at = if members.len() == 1 { Some(0) } else { pick(&members, search, may_try, now, settings) };
+            let Some(at) = at else { break };
             let member = &members[at];
             if let Some(part) = member.begin(now, settings) {
                 let load = Some(Load::new(member.clone()));
@@ -211,6 +204,17 @@ impl Drop for Attempt<'_> {
             self.member.end(self.part, End::Left, Instant::now(), self.settings);
         }
     }
+}
+
+/// The number of the one of several that gets the request now.
+fn pick(members: &[Arc<Member>], search: &Search, may_try: bool, now: Instant, settings: &UpstreamSettings) -> Option<usize> {
+    let candidate = |member: &Arc<Member>| {
+        let (standing, last_failure) = member.standing(now, settings);
+        let weight = search.key.map_or(0, |key| choice::weight(key, member.seed));
+        Candidate { standing, tried: search.has_tried(member), load: member.load(), weight, last_failure }
+    };
+    let candidates: SmallVec<[Candidate; 4]> = members.iter().map(candidate).collect();
+    choice::choose(&candidates, may_try, search.key.is_some(), rand::random())
 }
 
 fn circuit_open(until: Option<Instant>, now: Instant) -> Failure {
