@@ -40,7 +40,8 @@ pub(super) fn count(parts: &Parts, settings: &Settings, peer: &Peer) -> Result<(
 }
 
 /// Checks a request and makes it fit for the service: an absolute target, a Host that agrees with it, no field that ends here, and nothing that its sender may not
-/// say. `empty` says that it has no body. Our own fields are still missing: [`complete`](forwarded::complete) puts them on.
+/// say. `empty` says that it has no body. Our own fields are still missing: they are put on where it
+/// [leaves](super::outgoing::forward), or before the service if that must see them ([`complete`](forwarded::complete)).
 pub(super) fn admit(parts: &mut Parts, empty: bool, settings: &Settings, peer: &Peer, memory: &mut Memory) -> Result<Way, Stop> {
     let notable = Notable::of(&parts.headers);
     check(parts, empty, notable, settings)?;

@@ -2,6 +2,7 @@
 
 use crate::rfc::forwarding::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 use crate::sidecar::settings::{Forwarded, ServerSettings, UpstreamSettings};
+use bytes::Bytes;
 use http::header::{FORWARDED, HOST, VIA};
 use http::request::Parts;
 use http::uri::Scheme;
@@ -45,8 +46,16 @@ pub(crate) struct Peer {
     address: OnceLock<Option<HeaderValue>>,
     /// Whether it speaks TLS with us.
     https: bool,
-    /// The `Forwarded` element of the last Host seen: the next request nearly always has the same.
-    last: Mutex<Option<(HeaderValue, HeaderValue)>>,
+    /// What was made for the last Host seen: the next request nearly always has the same.
+    last: Mutex<Last>,
+}
+
+#[derive(Debug, Default)]
+struct Last {
+    /// Host, and the `Forwarded` element for it.
+    element: Option<(HeaderValue, HeaderValue)>,
+    /// Host, whether https was asked for, and in which version; and the lines for such requests.
+    lines: Option<((HeaderValue, bool, Version), Bytes)>,
 }
 
 /// What makes a difference between two peers that say the same.
@@ -60,7 +69,7 @@ impl Peer {
     /// A peer at `ip`; `None` for one without an address.
     pub(super) fn new(ip: Option<IpAddr>) -> Self {
         let ip = ip.map(|ip| ip.to_canonical());
-        Self { ip, address: OnceLock::new(), https: false, last: Mutex::new(None) }
+        Self { ip, address: OnceLock::new(), https: false, last: Mutex::default() }
     }
 
     /// The same, over TLS or in clear.
@@ -107,8 +116,7 @@ impl Peer {
 
     /// `for=..;host=..;proto=..`: IPv6 addresses in brackets and quotes (RFC 7239 section 6), hosts in quotes because of their colon.
     fn element(&self, host: &HeaderValue) -> Option<HeaderValue> {
-        let mut last = self.last.lock();
-        if let Some((seen, element)) = &*last
+        if let Some((seen, element)) = &self.last.lock().element
             && seen == host
         {
             return Some(element.clone());
@@ -119,9 +127,33 @@ impl Peer {
             None => "unknown".to_owned(),
         };
         let element = HeaderValue::try_from(format!("for={node};host=\"{}\";proto={}", host.to_str().ok()?, scheme(self.https))).ok()?;
-        *last = Some((host.clone(), element.clone()));
+        self.last.lock().element = copy(host).map(|host| (host, element.clone()));
         Some(element)
     }
+
+    /// What [`complete`] adds to a request that has none of these fields, as lines of HTTP/1. `scheme`: of its target.
+    pub(super) fn lines(&self, host: &HeaderValue, scheme: Option<&Scheme>, version: Version) -> Bytes {
+        let https = scheme == Some(&Scheme::HTTPS);
+        if let Some(((seen, was_https, was_version), lines)) = &self.last.lock().lines
+            && (seen, *was_https, *was_version) == (host, https, version)
+        {
+            return lines.clone();
+        }
+        let mut headers = HeaderMap::with_capacity(OUR_FIELDS);
+        let address = self.address().map(|address| (X_FORWARDED_FOR, address.clone()));
+        headers.extend(address.into_iter().chain(self.element(host).map(|element| (FORWARDED, element))));
+        headers.extend([(X_FORWARDED_HOST, host.clone()), (X_FORWARDED_PROTO, HeaderValue::from_static(self::scheme(https)))]);
+        via(&mut headers, version);
+        let line = |(name, value): (&HeaderName, &HeaderValue)| [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat();
+        let lines = Bytes::from(headers.iter().flat_map(line).collect::<Vec<_>>());
+        self.last.lock().lines = copy(host).map(|host| ((host, https, version), lines.clone()));
+        lines
+    }
+}
+
+/// What is remembered is no part of the buffer that the request came in.
+fn copy(host: &HeaderValue) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(host.as_bytes()).ok()
 }
 
 const fn scheme(https: bool) -> &'static str {

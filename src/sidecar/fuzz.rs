@@ -5,6 +5,7 @@ use crate::sidecar::chunk::Chunks;
 use crate::sidecar::forwarded::{Peer, complete};
 use crate::sidecar::live::Settings;
 use crate::sidecar::offer::part_offer;
+use crate::sidecar::outgoing::{Names, OnTop, forward};
 use crate::sidecar::proxy_header::{self, MAX_HEADER, Read};
 use crate::sidecar::scan::{Progress, Scan};
 use crate::sidecar::settings::{Forwarded, Origin, RateLimit, ServerSettings, UpstreamSettings};
@@ -122,7 +123,11 @@ pub(crate) fn admission(bytes: &[u8]) {
         let peer_at = Peer::new(Some(ip));
         let counted = count(&parts, &settings, &peer_at);
         if counted.and_then(|()| admit(&mut parts, true, &settings, &peer_at, &mut Memory::default())).is_ok() {
+            let (names, mut sent) = (Names::of(&parts.headers), parts.clone());
+            let forwarding = forward(&mut sent, names, &peer_at, &settings);
+            OnTop { forwarding, traceparent: None }.append_to(&mut sent.headers);
             complete(&mut parts, &peer_at, &settings.server, &settings.upstream);
+            assert_eq!(sent.headers, parts.headers, "in lines or in a map");
             let named: Vec<_> = parts.headers.get_all("x-forwarded-for").iter().collect();
             assert_eq!(named.len(), 1);
             assert!(named[0].as_bytes().ends_with(ip.to_string().as_bytes()));

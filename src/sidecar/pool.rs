@@ -24,12 +24,11 @@ pub(super) use one::{Connection, Settled, Switched};
 use crate::error::BoxError;
 use crate::sidecar::dial::Dial;
 use crate::sidecar::live::Live;
+use crate::sidecar::outgoing::Outbound;
 use crate::sidecar::settings::{Http2, Origin, UpstreamSettings};
 use crate::sidecar::stash::Stash;
 use crate::sidecar::upload::{Monitor, Upload};
 use http::Response;
-use http::header::UPGRADE;
-use http::request::Parts;
 use http_body::Body as _;
 use idle::Idle;
 use line::Line;
@@ -75,7 +74,7 @@ struct Home {
 
 impl Home {
     fn keep(&self, settled: Settled) {
-        self.idle.put(&self.origin, settled);
+        self.idle.put(&self.origin, settled, Instant::now());
     }
 }
 
@@ -137,8 +136,15 @@ impl Pool {
     }
 
     /// A connection to `origin` that lies ready, for a request without content that HTTP/1.1 carries best.
-    pub(super) fn at_hand(&self, origin: &Origin, parts: &Parts, upload: &Upload, now: Instant) -> Option<Box<Connection>> {
-        let plain = upload.is_end_stream() && self.wanted(parts, origin) == Wanted::One;
+    pub(super) fn at_hand(
+        &self,
+        origin: &Origin,
+        request: &Outbound<'_>,
+        upload: &Upload,
+        http2: Http2,
+        now: Instant,
+    ) -> Option<Box<Connection>> {
+        let plain = upload.is_end_stream() && wanted(request, origin, http2) == Wanted::One;
         if plain { self.idle.take(origin, now) } else { None }
     }
 
@@ -147,21 +153,21 @@ impl Pool {
         &'a self,
         connection: Box<Connection>,
         origin: &'a Origin,
-        parts: &Parts,
+        request: &Outbound<'_>,
         due: Option<Instant>,
     ) -> AskingOver<'a> {
         let proven = connection.proven;
-        AskingOver { exchanging: connection.exchange(parts, Upload::none(), due), pool: self, origin, proven }
+        AskingOver { exchanging: connection.exchange(request, Upload::none(), due), pool: self, origin, proven }
     }
 
     /// Asks `origin`. A connection that turns out to be closed before anything was written to it is replaced.
-    pub(super) async fn ask(&self, origin: Origin, parts: &Parts, mut upload: Upload) -> Result<Response<Arriving>, Unanswered> {
-        let wanted = self.wanted(parts, &origin);
+    pub(super) async fn ask(&self, origin: Origin, request: &Outbound<'_>, mut upload: Upload) -> Result<Response<Arriving>, Unanswered> {
+        let wanted = wanted(request, &origin, self.live.settings.load().upstream.http2);
         loop {
             let carrier = self.carrier(&origin, wanted).await?;
             let (proven, exchanged) = match carrier {
-                Carrier::One(connection) => (connection.proven, self.over_one(connection, &origin, wanted, parts, upload).await),
-                Carrier::Two(stream) => (stream.is_proven(), Box::pin(over_two(stream, &origin, parts, upload)).await),
+                Carrier::One(connection) => (connection.proven, self.over_one(connection, &origin, wanted, request, upload).await),
+                Carrier::Two(stream) => (stream.is_proven(), Box::pin(over_two(stream, &origin, request, upload)).await),
             };
             match exchanged {
                 Ok(response) => return Ok(response),
@@ -176,14 +182,14 @@ impl Pool {
         mut connection: Box<Connection>,
         origin: &Origin,
         wanted: Wanted,
-        parts: &Parts,
+        request: &Outbound<'_>,
         upload: Upload,
     ) -> Result<Response<Arriving>, Missed> {
         if wanted == Wanted::Switch {
             connection.carry_once();
         }
-        match connection.exchange(parts, upload, None).await {
-            Some(Ok((head, connection))) => Ok(Arriving::over(connection, self.home(origin), head)),
+        match connection.exchange(request, upload, None).await {
+            Some(Ok((head, connection))) => Ok(Arriving::over(connection, head, self, origin, Instant::now())),
             Some(Err(missed)) => Err(missed),
             None => std::future::pending().await, // nobody has said until when to wait
         }
@@ -191,17 +197,6 @@ impl Pool {
 
     fn home(&self, origin: &Origin) -> Home {
         Home { idle: self.idle.clone(), origin: origin.clone() }
-    }
-
-    fn wanted(&self, parts: &Parts, origin: &Origin) -> Wanted {
-        if parts.headers.contains_key(UPGRADE) {
-            return Wanted::Switch;
-        }
-        match self.live.settings.load().upstream.http2 {
-            Http2::Never => Wanted::One,
-            Http2::Auto if !origin.tls => Wanted::One,
-            _ => Wanted::Any,
-        }
     }
 
     /// What can carry a request to `origin` now, or as soon as it is open.
@@ -283,6 +278,18 @@ impl Pool {
     }
 }
 
+/// What may carry `request` to `origin`.
+fn wanted(request: &Outbound<'_>, origin: &Origin, http2: Http2) -> Wanted {
+    if request.switches {
+        return Wanted::Switch;
+    }
+    match http2 {
+        Http2::Never => Wanted::One,
+        Http2::Auto if !origin.tls => Wanted::One,
+        _ => Wanted::Any,
+    }
+}
+
 /// A request over a connection that lay ready: the way of nearly all.
 pub(super) struct AskingOver<'a> {
     exchanging: Exchanging,
@@ -293,8 +300,8 @@ pub(super) struct AskingOver<'a> {
 
 /// What came of it.
 pub(super) enum Asked {
-    /// An answer or none; `None`: not in time.
-    Done(Option<Result<Response<Arriving>, Unanswered>>),
+    /// An answer or none, and when; `None`: not in time.
+    Done(Option<Result<Response<Arriving>, Unanswered>>, Instant),
     /// The connection was closed before anything was written: the request wants another one.
     Unsent,
 }
@@ -304,13 +311,14 @@ impl Future for AskingOver<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Asked> {
         let exchanged = ready!(Pin::new(&mut self.exchanging).poll(cx));
+        let now = Instant::now();
         Poll::Ready(match exchanged {
-            Some(Ok((head, connection))) => Asked::Done(Some(Ok(Arriving::over(connection, self.pool.home(self.origin), head)))),
+            Some(Ok((head, connection))) => Asked::Done(Some(Ok(Arriving::over(connection, head, self.pool, self.origin, now))), now),
             Some(Err(missed)) => match self.pool.again(missed, self.proven, self.origin) {
                 Ok(_) => Asked::Unsent,
-                Err(unanswered) => Asked::Done(Some(Err(unanswered))),
+                Err(unanswered) => Asked::Done(Some(Err(unanswered)), now),
             },
-            None => Asked::Done(None),
+            None => Asked::Done(None, now),
         })
     }
 }
@@ -327,8 +335,8 @@ pub(super) async fn carry(many: &Many, origin: &Origin, line: Line) -> Result<Ca
 }
 
 /// One request over one of the streams of a connection.
-async fn over_two(stream: Stream, origin: &Origin, parts: &Parts, upload: Upload) -> Result<Response<Arriving>, Missed> {
-    match stream.exchange(two::request(parts, upload, origin)).await {
+async fn over_two(stream: Stream, origin: &Origin, request: &Outbound<'_>, upload: Upload) -> Result<Response<Arriving>, Missed> {
+    match stream.exchange(two::request(request, upload, origin)).await {
         Ok(response) => Ok(response.map(|body| Arriving::streamed(stream, body))),
         Err(mut error) => {
             let unsent = error.take_message().map(http::Request::into_body);

@@ -21,8 +21,6 @@ use std::time::Duration;
 
 /// Fields longer than this are not remembered.
 pub(super) const MOST: usize = 1 << 10;
-/// How many fields a request gets on its way to the upstream, at most: those that forward it, `Via`, and the two of a trace.
-const OURS: usize = 7;
 /// What different clients say that a thread remembers: a load generator and most applications have one way to put it on all their connections.
 const KINDS: usize = 8;
 
@@ -211,9 +209,8 @@ impl End {
     }
 }
 
-/// With room for what a request to the upstream has on top: clones are not rearranged then.
 fn map_of(fields: &[u8]) -> Option<HeaderMap> {
-    let mut headers = HeaderMap::with_capacity(memchr::memchr_iter(b'\n', fields).count() + OURS);
+    let mut headers = HeaderMap::with_capacity(memchr::memchr_iter(b'\n', fields).count());
     let lines = fields.split_inclusive(|&b| b == b'\n').filter_map(|line| line.strip_suffix(b"\r\n"));
     for line in lines.take_while(|line| !line.is_empty()) {
         let (name, value) = field(line).ok()?;

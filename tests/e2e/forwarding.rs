@@ -2,7 +2,7 @@
 
 use crate::client::{Client, Response};
 use crate::house::{House, answer, request, status};
-use crate::origin::{Act, Origin, Received};
+use crate::origin::{Act, Origin, Received, Then};
 use http_body_util::BodyExt as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -135,5 +135,49 @@ async fn the_origin_is_told_of_the_client_whatever_the_cache_does_with_the_reque
         assert_eq!(told, ["127.0.0.4", "h", "http"], "{}", received.head);
         assert_eq!(received.all("forwarded"), ["for=127.0.0.4;host=\"h\";proto=http"], "{}", received.head);
         assert_eq!(received.all("via").join(", "), "1.0 before, 1.1 warmfront", "{}", received.head);
+    }
+}
+
+#[tokio::test]
+async fn each_attempt_says_for_whom_it_is_in_the_same_words() {
+    // The third is the retry over a new connection, the fourth goes over one that lay ready.
+    let origin =
+        Origin::start(|_, number| if number < 2 { Act::send("", Then::Fin) } else { answer("Cache-Control: no-store", "x") }).await;
+    let house = House::with(origin.address, |_, upstream, _| upstream.retries = 2).await;
+    let mut client = house.client().await;
+    for _ in 0..2 {
+        client.send("GET / HTTP/1.1\r\nHost: h\r\nVia: 1.1 other\r\n\r\n").await;
+        assert_eq!(client.response().await.unwrap().status, 200);
+    }
+    let requests = origin.requests();
+    assert_eq!(requests.len(), 4);
+    for request in &requests {
+        for (name, expected) in [
+            ("host", &["h"][..]),
+            ("x-forwarded-for", &["127.0.0.1"]),
+            ("x-forwarded-host", &["h"]),
+            ("x-forwarded-proto", &["http"]),
+            ("forwarded", &["for=127.0.0.1;host=\"h\";proto=http"]),
+            ("via", &["1.1 other", "1.1 warmfront"]),
+        ] {
+            assert_eq!(request.all(name), expected, "{name}");
+        }
+    }
+    let traces: Vec<_> = requests.iter().map(|request| request.all("traceparent").concat()).collect();
+    assert!(traces[0].len() == 55 && traces[0] == traces[1] && traces[1] == traces[2] && traces[2] != traces[3], "{traces:?}");
+}
+
+#[tokio::test]
+async fn each_host_and_scheme_of_a_connection_is_told_as_it_is() {
+    let origin = Origin::always(answer("Cache-Control: no-store", "x")).await;
+    let house = House::before(&origin).await;
+    let mut client = house.client().await;
+    for (host, version) in [("a", "1.1"), ("b", "1.1"), ("a", "1.1"), ("a", "1.0")] {
+        client.send(format!("GET / HTTP/{version}\r\nHost: {host}\r\nConnection: keep-alive\r\n\r\n")).await;
+        assert_eq!(client.response().await.unwrap().status, 200);
+        let request = origin.last();
+        assert_eq!((request.all("host"), request.all("x-forwarded-host")), (vec![host], vec![host]));
+        assert_eq!(request.all("forwarded"), [format!("for=127.0.0.1;host=\"{host}\";proto=http")]);
+        assert_eq!(request.all("via"), [format!("{version} warmfront")]);
     }
 }

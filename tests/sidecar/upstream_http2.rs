@@ -125,6 +125,16 @@ async fn with_prior_knowledge_all_requests_share_a_connection_in_the_clear() {
     for name in ["host", "connection", "x-own", "transfer-encoding", "upgrade", "keep-alive"] {
         assert!(!asked.headers().contains_key(name), "{name}: {asked:?}");
     }
+    for (name, value) in [
+        ("x-forwarded-for", "127.0.0.1"),
+        ("x-forwarded-host", "public.test:8080"),
+        ("x-forwarded-proto", "http"),
+        ("forwarded", "for=127.0.0.1;host=\"public.test:8080\";proto=http"),
+        ("via", "1.1 warmfront"),
+    ] {
+        assert_eq!(asked.headers().get_all(name).iter().collect::<Vec<_>>(), [value], "{name}");
+    }
+    assert_eq!(asked.headers().get_all("traceparent").iter().count(), 1);
 }
 
 #[tokio::test]

@@ -1,15 +1,17 @@
 //! A response body on its way in, and with it the connection that brings it.
 
-use crate::sidecar::pool::Home;
 use crate::sidecar::pool::broken::Broken;
 use crate::sidecar::pool::many::Stream;
 use crate::sidecar::pool::one::{Connection, Early, Head, Switched};
+use crate::sidecar::pool::{Home, Pool};
+use crate::sidecar::settings::Origin;
 use bytes::Bytes;
 use http::{Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use tokio::time::Instant;
 
 /// The body of a response. At a clean end its connection goes back to the pool; dropped before, it is closed.
 #[derive(Debug)]
@@ -34,19 +36,19 @@ enum Source {
 }
 
 impl Arriving {
-    /// The response that begins with `head`, and that `connection` brings.
-    pub(super) fn over(mut connection: Box<Connection>, home: Home, head: Head) -> Response<Self> {
+    /// The response that began `now` with `head`, and that a `connection` of `pool` to `origin` brings.
+    pub(super) fn over(mut connection: Box<Connection>, head: Head, pool: &Pool, origin: &Origin, now: Instant) -> Response<Self> {
         let source = if head.status == StatusCode::SWITCHING_PROTOCOLS {
             Source::Switched(connection)
         } else if let Some(body) = connection.whole() {
             if let Some(settled) = connection.settle() {
-                home.keep(settled); // a short body has come with its head
+                pool.idle.put(origin, settled, now); // a short body has come with its head
             }
             Source::Here(Some(body).filter(|body| !body.is_empty()))
         } else if connection.is_sent() {
-            Source::One(connection, home)
+            Source::One(connection, pool.home(origin))
         } else {
-            Source::Early(Early::new(connection), home)
+            Source::Early(Early::new(connection), pool.home(origin))
         };
         let mut response = Response::new(Self { source, is_settled: head.is_settled });
         *response.status_mut() = head.status;

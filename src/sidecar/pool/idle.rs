@@ -63,17 +63,18 @@ impl Idle {
         }
     }
 
-    /// Keeps one for [`POOL_IDLE`], if it was made under the settings of this moment.
-    pub(super) fn put(self: &Arc<Self>, origin: &Origin, settled: Settled) {
+    /// Keeps one for [`POOL_IDLE`] from `now` on, if it was made under the settings of this moment.
+    pub(super) fn put(self: &Arc<Self>, origin: &Origin, settled: Settled, now: Instant) {
         // Somebody must close it in its time.
-        let Ok(runtime) = Handle::try_current() else { return };
+        if !self.swept.load(Ordering::Relaxed) && Handle::try_current().is_err() {
+            return;
+        }
         {
             let mut lanes = self.shelves[mine() % SHELVES].lock();
             // Under the lock: what is put here before the epoch ends is closed by who ends it.
             if settled.epoch() != self.epoch.now() {
                 return;
             }
-            let now = Instant::now();
             if let Some(lane) = lanes.iter_mut().find(|lane| lane.origin.equals(origin)) {
                 if lane.resting.len() < MAX_IDLE {
                     lane.resting.push((settled, now));
@@ -82,8 +83,12 @@ impl Idle {
                 lanes.push(Lane { origin: origin.clone(), resting: vec![(settled, now)] });
             }
         }
-        if !self.swept.load(Ordering::Relaxed) && !self.swept.swap(true, Ordering::Relaxed) {
-            runtime.spawn(sweep(Arc::downgrade(self)));
+        if !self.swept.load(Ordering::Relaxed) {
+            match Handle::try_current() {
+                Ok(runtime) if !self.swept.swap(true, Ordering::Relaxed) => drop(runtime.spawn(sweep(Arc::downgrade(self)))),
+                Ok(_) => {}
+                Err(_) => self.forget(origin), // whoever would have closed it has just stopped
+            }
         }
     }
 
@@ -161,7 +166,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (epoch, origin) = (Epoch::default(), "http://h:80".parse::<Origin>().unwrap());
         let idle = Arc::new(Idle::new(epoch.clone()));
-        let put = async |of: u64| idle.put(&origin, connection(&listener, of).await);
+        let put = async |of: u64| idle.put(&origin, connection(&listener, of).await, Instant::now());
         put(epoch.now()).await;
         assert!(idle.take(&origin, Instant::now()).is_some());
         put(epoch.now()).await;
@@ -169,7 +174,7 @@ mod tests {
         assert!(idle.take(&origin, Instant::now()).is_none());
         let carried = connection(&listener, epoch.now()).await.take().unwrap();
         idle.outdate();
-        idle.put(&origin, carried.settle().unwrap());
+        idle.put(&origin, carried.settle().unwrap(), Instant::now());
         assert!(idle.shelves.iter().all(|shelf| shelf.lock().is_empty()), "it came home too late");
     }
 }

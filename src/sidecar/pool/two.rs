@@ -1,10 +1,10 @@
 //! What HTTP/2 needs that HTTP/1.1 does not: its bounds, and requests in its own form.
 
+use crate::sidecar::outgoing::Outbound;
 use crate::sidecar::pool::line::Line;
 use crate::sidecar::settings::Origin;
 use crate::sidecar::upload::Upload;
 use http::header::{CONNECTION, HOST, TE, TRANSFER_ENCODING, UPGRADE};
-use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderName, Request, Uri, Version};
 use hyper::client::conn::http2::{Builder, Connection, SendRequest};
@@ -48,12 +48,14 @@ pub(super) async fn handshake(line: Line) -> hyper::Result<(SendRequest<Upload>,
         .await
 }
 
-/// The request that consists of `parts` and `upload` in the form of HTTP/2: the client's Host as authority, nothing of the connection (RFC 9113 section 8.2.2).
-pub(super) fn request(parts: &Parts, upload: Upload, origin: &Origin) -> Request<Upload> {
+/// The request that consists of `asked` and `upload` in the form of HTTP/2: the client's Host as authority, nothing of the connection (RFC 9113 section 8.2.2).
+pub(super) fn request(asked: &Outbound<'_>, upload: Upload, origin: &Origin) -> Request<Upload> {
+    let parts = asked.parts;
     let mut request = Request::new(upload);
     *request.method_mut() = parts.method.clone();
     *request.version_mut() = Version::HTTP_2;
     let mut headers = parts.headers.clone();
+    asked.top.append_to(&mut headers);
     let host = headers.remove(HOST);
     let authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok()).unwrap_or_else(|| origin.authority.clone());
     let mut uri = http::uri::Parts::default();
@@ -95,5 +97,26 @@ pub(in crate::sidecar) fn verdict(error: &hyper::Error) -> Verdict {
         Verdict::Malformed
     } else {
         Verdict::Nothing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::request;
+    use crate::sidecar::outgoing::{OnTop, Outbound};
+    use crate::sidecar::settings::Origin;
+    use crate::sidecar::upload::Upload;
+    use bytes::Bytes;
+    use http::Request;
+    use http::uri::Authority;
+
+    #[test]
+    fn what_goes_out_on_top_is_among_its_fields() {
+        let (parts, ()) = Request::get("http://h/").header("host", "h").header("via", "1.1 other").body(()).unwrap().into_parts();
+        let forwarding = Bytes::from_static(b"x-forwarded-for: 192.0.2.7\r\nvia: 1.1 warmfront\r\n");
+        let top = OnTop { forwarding, traceparent: Some(*b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01") };
+        let request = request(&Outbound { top, ..Outbound::plain(&parts) }, Upload::none(), &Origin::http(Authority::from_static("o:1")));
+        assert_eq!(request.headers().get_all("via").iter().collect::<Vec<_>>(), ["1.1 other", "1.1 warmfront"]);
+        assert_eq!((&request.headers()["x-forwarded-for"], request.headers().len()), (&"192.0.2.7".parse().unwrap(), 4));
     }
 }

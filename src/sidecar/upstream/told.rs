@@ -3,9 +3,10 @@
 use super::Answered;
 use crate::priority::Priority;
 use crate::sidecar::failure::Failure;
+use crate::sidecar::outgoing::Names;
 use crate::sidecar::settings::Origin;
 use crate::telemetry::Source;
-use crate::telemetry::log::{RequestLog, TRACEPARENT, TRACESTATE, Trace};
+use crate::telemetry::log::{RequestLog, TRACEPARENT, TRACESTATE, Trace, TraceText, new_span};
 use crate::telemetry::span::Question;
 use http::HeaderMap;
 use http::request::Parts;
@@ -27,19 +28,19 @@ impl Behalf {
         self.source
     }
 
-    /// Has the request belong to the trace that its client named, with us as the parent; else to the one that is `known`, or to a new one. It stays out
-    /// of everything that the cache has seen: neither keys nor variants know it.
-    pub(super) fn mark(&self, headers: &mut HeaderMap, known: Option<Trace>, log: &RequestLog) {
-        let named = Trace::of(headers);
-        if named.is_none() {
+    /// The `traceparent` by which the request belongs to the trace that its client named, with us as the parent; else to the one that is `known`, or to a new one.
+    /// It stays out of everything that the cache has seen: neither keys nor variants know it. What the client said of it is taken from the fields.
+    pub(super) fn mark(&self, headers: &mut HeaderMap, names: Names, known: Option<Trace>, log: &RequestLog) -> TraceText {
+        let named = if names.traceparent { Trace::of(headers) } else { None };
+        if names.traceparent {
+            headers.remove(&TRACEPARENT);
+        }
+        if names.tracestate && named.is_none() {
             headers.remove(&TRACESTATE); // it belongs to a trace that nobody can read (W3C Trace Context section 4.3)
         }
-        let told = match &self.question {
-            Some(question) => question.trace().child_of(question.id()),
-            None => named.or(known).unwrap_or_else(|| log.new_trace()).child(),
-        };
-        if let Some(value) = told {
-            headers.insert(&TRACEPARENT, value);
+        match &self.question {
+            Some(question) => question.trace().text(question.id()),
+            None => named.or(known).unwrap_or_else(|| log.new_trace()).text(new_span()),
         }
     }
 

@@ -32,7 +32,7 @@ pub use settings::{Format, LogSettings};
 pub use trace::Trace;
 pub(crate) use trace::new_span;
 #[cfg(feature = "sidecar")]
-pub(crate) use trace::{TRACEPARENT, TRACESTATE};
+pub(crate) use trace::{TRACEPARENT, TRACESTATE, TraceText};
 
 #[cfg(feature = "logs")]
 mod feed;

@@ -10,6 +10,8 @@ pub(crate) static TRACESTATE: HeaderName = HeaderName::from_static("tracestate")
 
 /// Bytes of a `traceparent` of version 00.
 const LENGTH: usize = 55;
+/// A `traceparent` of version 00.
+pub(crate) type TraceText = [u8; LENGTH];
 /// Whoever made it records the trace: the only flag that every version has.
 const SAMPLED: u8 = 1;
 /// Its number was drawn at random, so that its last bits spread evenly (W3C Trace Context level 2).
@@ -74,17 +76,17 @@ impl Trace {
     /// A `traceparent` for a request that this one causes: another parent, the same trace and flags.
     #[must_use]
     pub fn child(&self) -> Option<HeaderValue> {
-        self.child_of(new_span())
+        HeaderValue::from_bytes(&self.text(new_span())).ok()
     }
 
-    /// The same with `span` as the parent.
-    pub(crate) fn child_of(&self, span: u64) -> Option<HeaderValue> {
+    /// The same as its text, with `span` as the parent.
+    pub(crate) fn text(&self, span: u64) -> TraceText {
         let mut text = [b'-'; LENGTH];
         text[..2].copy_from_slice(b"00");
         hex(&self.id, &mut text[3..35]);
         hex(&span.to_be_bytes(), &mut text[36..52]);
         hex(&[self.flags], &mut text[53..]);
-        HeaderValue::from_bytes(&text).ok()
+        text
     }
 
     #[cfg(feature = "otel")]
@@ -138,8 +140,8 @@ pub(super) const fn mix(number: u64) -> u64 {
 /// Writes `bytes` as hexadecimal digits, two for each.
 pub(crate) fn hex(bytes: &[u8], into: &mut [u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (byte, place) in bytes.iter().zip(into.chunks_mut(2)) {
-        place.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    for (byte, place) in bytes.iter().zip(into.as_chunks_mut().0) {
+        *place = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
     }
 }
 
@@ -177,7 +179,7 @@ mod tests {
         assert!(child.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-") && child.ends_with("-01"), "{child}");
         assert!(!child.contains("00f067aa0ba902b7") && of(&[child]).map(|child| child.digits()) == Some(trace.digits()));
         assert_eq!((trace.parent(), trace.is_recorded()), (Some(0x00f0_67aa_0ba9_02b7), Some(true)));
-        assert_eq!(of(&[trace.child_of(7).unwrap().to_str().unwrap()]).unwrap().parent(), Some(7));
+        assert_eq!(of(&[str::from_utf8(&trace.text(7)).unwrap()]).unwrap().parent(), Some(7));
         assert_eq!(trace.dice(), of(&[child]).unwrap().dice());
     }
 

@@ -1,6 +1,7 @@
 //! One HTTP/1 connection: one exchange at a time, and the proof that it is ready for the next.
 
 use crate::sidecar::alarm::Alarm;
+use crate::sidecar::outgoing::Outbound;
 use crate::sidecar::pool::broken::{Broken, Malformed};
 use crate::sidecar::pool::line::{Line, Peeked};
 use crate::sidecar::pool::one::answer::Answer;
@@ -13,7 +14,6 @@ use crate::sidecar::pool::one::switched::Switched;
 use crate::sidecar::upload::Upload;
 use bytes::Bytes;
 use http::Method;
-use http::request::Parts;
 use http_body::{Frame, SizeHint};
 use std::io;
 use std::pin::Pin;
@@ -78,11 +78,16 @@ impl Connection {
         Settled(Box::new(Self { line, inlet, outlet, upload: None, failed: None, answer, begun, proven, once, alarm: None }))
     }
 
-    /// Sends the request that consists of `parts` and `upload` until there is a response head, or until `due`: then it comes to `None`.
-    pub(in crate::sidecar::pool) fn exchange(mut self: Box<Self>, parts: &Parts, upload: Upload, due: Option<Instant>) -> Exchanging {
-        self.upload = request::begin(parts, upload, &mut self.outlet);
+    /// Sends the request that consists of `request` and `upload` until there is a response head, or until `due`: then it comes to `None`.
+    pub(in crate::sidecar::pool) fn exchange(
+        mut self: Box<Self>,
+        request: &Outbound<'_>,
+        upload: Upload,
+        due: Option<Instant>,
+    ) -> Exchanging {
+        self.upload = request::begin(request, upload, &mut self.outlet);
         let bare = self.upload.is_none();
-        self.answer.begin(parts.method == Method::HEAD);
+        self.answer.begin(request.parts.method == Method::HEAD);
         self.begun = false;
         Exchanging { connection: Some(self), due, bare }
     }

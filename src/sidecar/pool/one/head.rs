@@ -42,17 +42,19 @@ impl Lines {
     /// Where the head with which `bytes` begin ends, if it has come whole. Of `bytes` only the end may have changed since the last time.
     pub(super) fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
         let from = std::mem::replace(&mut self.seen, bytes.len());
+        let mut start = self.ends.last().map_or(0, |&end| end as usize);
         for at in memchr_iter(b'\n', &bytes[from..]).map(|at| from + at) {
-            let start = self.ends.last().map_or(0, |&end| end as usize);
-            self.bare |= at == start || bytes[at - 1] != b'\r';
-            if line(&bytes[start..=at]).is_empty() {
-                return Ok(Some(at + 1));
+            let is_bare = at == start || bytes[at - 1] != b'\r';
+            self.bare |= is_bare;
+            if at == start + usize::from(!is_bare) {
+                return Ok(Some(at + 1)); // the line is empty
             }
             // The status line is one of them.
             if self.ends.len() > MAX_FIELDS {
                 return Err(Malformed::TooManyFields);
             }
-            self.ends.push(u32::try_from(at + 1).map_err(|_| Malformed::TooLarge)?);
+            start = at + 1;
+            self.ends.push(u32::try_from(start).map_err(|_| Malformed::TooLarge)?);
         }
         // What is no head at all need not be waited for.
         let beginning = bytes.len().min(BEGINNING.len());

@@ -3,6 +3,7 @@
 use crate::error::BoxError;
 use crate::rfc::hop::ends_here;
 use crate::sidecar::chunk::may_trail;
+use crate::sidecar::outgoing::Outbound;
 use crate::sidecar::pool::one::outlet::Outlet;
 use crate::sidecar::upload::Upload;
 use bytes::Bytes;
@@ -30,8 +31,9 @@ enum Framing {
     Chunked(Vec<HeaderName>),
 }
 
-/// Writes the head of the request that consists of `parts` and `upload`; what is left of the latter to be written.
-pub(super) fn begin(parts: &Parts, upload: Upload, outlet: &mut Outlet) -> Option<Box<Uploading>> {
+/// Writes the head of the request that consists of `request` and `upload`; what is left of the latter to be written.
+pub(super) fn begin(request: &Outbound<'_>, upload: Upload, outlet: &mut Outlet) -> Option<Box<Uploading>> {
+    let parts = request.parts;
     outlet.begin();
     let head = &mut outlet.front;
     head.extend_from_slice(parts.method.as_str().as_bytes());
@@ -50,6 +52,7 @@ pub(super) fn begin(parts: &Parts, upload: Upload, outlet: &mut Outlet) -> Optio
             write_field(head, name, value.as_bytes());
         }
     }
+    request.top.write(head);
     match &framing {
         None => {}
         Some(Framing::Length(length)) => write_field(head, &CONTENT_LENGTH, itoa::Buffer::new().format(*length).as_bytes()),
@@ -151,7 +154,7 @@ fn is_for_the_head(name: &HeaderName) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Outlet, begin};
+    use super::{Outbound, Outlet, begin};
     use crate::body::RequestBody;
     use crate::sidecar::upload::Upload;
     use bytes::Bytes;
@@ -182,7 +185,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (parts, mut outlet) = (request.body(()).unwrap().into_parts().0, Outlet::default());
-        let mut uploading = begin(&parts, upload, &mut outlet);
+        let mut uploading = begin(&Outbound::plain(&parts), upload, &mut outlet);
         let mut last = uploading.is_none();
         while let (Some(uploading), false) = (&mut uploading, last) {
             let Poll::Ready(polled) = uploading.poll_next(&mut Context::from_waker(Waker::noop()), &mut outlet) else { panic!() };
