@@ -65,7 +65,8 @@ struct Answered {
 }
 
 impl Tally {
-    pub(crate) fn new<B>(shared: &Arc<Shared>, begun: &Begun<'_>, request: &Request<B>, key: Option<u64>) -> Arc<Self> {
+    /// `is_looked_up`: the cache was asked for it.
+    pub(crate) fn new<B>(shared: &Arc<Shared>, begun: &Begun<'_>, request: &Request<B>, key: Option<u64>, is_looked_up: bool) -> Arc<Self> {
         let Begun { settings, rule, began, glance } = *begun;
         let story = shared.log.is_heard().then(|| {
             let named = if glance.traced { Trace::of(request.headers()) } else { None };
@@ -73,7 +74,7 @@ impl Tally {
             let (method, uri, version) = (request.method().clone(), request.uri().clone(), request.version());
             Story { method, uri, version, key, trace, is_new: named.is_none(), leg: shared.log.leg(trace) }
         });
-        let looked = if key.is_some() { shared.clock.moment() } else { began };
+        let looked = if is_looked_up { shared.clock.moment() } else { began };
         let (rule, overruled) = (Arc::clone(settings.counts(rule)), request.extensions().get().cloned());
         Arc::new(Self {
             looked,

@@ -127,12 +127,14 @@ where
                 }
                 ResponseFuture::ready(response)
             }
-            Found::Ask { why, stored } if visit::is_handed_on(&parts.method, &directives) => {
-                self.hand_over(&begun, Request::from_parts(parts, body), Handing { why, detail: None, key: Some(key), stored })
-            }
+            Found::Ask { why, stored } if visit::is_handed_on(&parts.method, &directives) => self.hand_over(
+                &begun,
+                Request::from_parts(parts, body),
+                Handing { why, detail: None, key: Some(key), stored, is_looked_up: true },
+            ),
             found @ Found::Ask { .. } => {
                 let request = Request::from_parts(parts, body);
-                let tally = Tally::new(&self.shared, &begun, &request, Some(key.hash_value()));
+                let tally = Tally::new(&self.shared, &begun, &request, Some(key.hash_value()), true);
                 let visit = self.visit(&begun, request, &key, directives, found);
                 ResponseFuture::slow(told(serve(Visit { tally: Some(Arc::clone(&tally)), ..visit }), tally))
             }
@@ -146,6 +148,8 @@ struct Handing {
     detail: Option<&'static str>,
     key: Option<KeyBuf>,
     stored: Option<Arc<Stored>>,
+    /// The cache was asked for it.
+    is_looked_up: bool,
 }
 
 /// Takes the intent of a warm request: a cache behind this one is asked as any origin is.
@@ -274,7 +278,7 @@ impl<S> CacheService<S> {
         // The answer to a POST may be one for later GETs; the POST itself is sent on as it came.
         let stores = parts.method == Method::POST && why == Forward::Method;
         let key = stores.then(|| visit::key_for(&self.shared, begun.settings, begun.rule(), &mut parts.uri.clone(), &parts.headers));
-        self.hand_over(begun, Request::from_parts(parts, body), Handing { why, detail, key, stored: None })
+        self.hand_over(begun, Request::from_parts(parts, body), Handing { why, detail, key, stored: None, is_looked_up: false })
     }
 
     fn hand_over<B, RB>(&self, begun: &Begun<'_>, request: Request<B>, handing: Handing) -> ResponseFuture<RB, S::Error>
@@ -286,7 +290,7 @@ impl<S> CacheService<S> {
         let changes = !method::is_safe(request.method());
         let key = handing.key.as_ref().map(KeyBuf::hash_value);
         let Begun { settings, rule, .. } = *begun;
-        let tally = Tally::new(&self.shared, begun, &request, key);
+        let tally = Tally::new(&self.shared, begun, &request, key, handing.is_looked_up);
         let inner = self.inner.clone();
         if key.is_none() && !changes {
             let why = Why { forward: handing.why, detail: handing.detail, is_told: settings.cache_status };

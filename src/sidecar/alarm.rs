@@ -1,5 +1,6 @@
 //! One timer for all the deadlines of a connection.
 
+use pin_project_lite::pin_project;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use tokio::task::coop::unconstrained;
@@ -9,31 +10,40 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// When it rings too early, whoever waits asks again with the deadline of that moment.
 #[derive(Debug)]
 pub(super) struct Alarm {
-    sleep: Pin<Box<Sleep>>,
+    timer: Pin<Box<Timer>>,
     armed: bool,
-    /// Whom it wakes: who asks again need not be told to it again.
-    wakes: Option<Waker>,
+}
+
+pin_project! {
+    #[derive(Debug)]
+    struct Timer {
+        #[pin]
+        sleep: Sleep,
+        // The waker that it has been given: the same task need not register it again.
+        wakes: Option<Waker>,
+    }
 }
 
 impl Alarm {
     /// A timer that is not set.
     pub(super) fn new() -> Self {
-        Self { sleep: Box::pin(sleep_until(Instant::now())), armed: false, wakes: None }
+        Self { timer: Box::pin(Timer { sleep: sleep_until(Instant::now()), wakes: None }), armed: false }
     }
 
     /// Whether `due` has passed; if not, the task is woken at that time or before.
     pub(super) fn passed(&mut self, cx: &mut Context<'_>, due: Instant) -> bool {
         loop {
-            if !self.armed || self.sleep.deadline() > due {
-                self.sleep.as_mut().reset(due);
+            let mut timer = self.timer.as_mut().project();
+            if !self.armed || timer.sleep.deadline() > due {
+                timer.sleep.as_mut().reset(due);
                 self.armed = true;
-            } else if self.wakes.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) && !self.sleep.is_elapsed() {
+            } else if timer.wakes.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) && !timer.sleep.is_elapsed() {
                 return false;
             }
             // Without budget: where something else spends all of it in every turn, a deadline must be heard all the same.
-            match Pin::new(&mut unconstrained(self.sleep.as_mut())).poll(cx) {
+            match Pin::new(&mut unconstrained(timer.sleep)).poll(cx) {
                 Poll::Pending => {
-                    self.wakes = Some(cx.waker().clone());
+                    *timer.wakes = Some(cx.waker().clone());
                     return false;
                 }
                 Poll::Ready(()) => self.armed = false,
@@ -46,7 +56,7 @@ impl Alarm {
 
     /// Sees to it that the task is woken at `due` or before, without polling a timer that will ring anyway.
     pub(super) fn set(&mut self, cx: &mut Context<'_>, due: Instant) {
-        if (!self.armed || self.sleep.deadline() > due) && self.passed(cx, due) {
+        if (!self.armed || self.timer.sleep.deadline() > due) && self.passed(cx, due) {
             cx.waker().wake_by_ref();
         }
     }

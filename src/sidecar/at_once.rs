@@ -2,8 +2,7 @@
 //!
 //! hyper makes a request of each head, its service an answer of that, and hyper a head of that, for which the wire then writes what is stored. None of it changes a byte of a
 //! hit. So a head is looked up as it lies in the buffer, and answered on the wire; hyper sees nothing of it, and is not even there while nobody needs it. A GET that is no hit, and asks nothing
-//! of its connection, goes to the service [directly](super::direct). Everything else is hyper's. What a client says of itself, which is the same with each of its requests as a rule, is
-//! [read](super::said) once.
+//! of its connection, goes to the service [directly](super::direct). Everything else is hyper's. What a client says of itself, mostly the same each time, is [read](super::said) once.
 
 mod luck;
 

@@ -14,6 +14,10 @@ use std::sync::OnceLock;
 
 /// Fields that a request gets from us: `X-Forwarded-For`, `-Host`, `-Proto`, `Forwarded` and `Via`.
 const OUR_FIELDS: usize = 5;
+/// Bytes of them as lines, without Host; with an IPv6 address they are some more.
+const LINES: usize = 192;
+/// Nothing is remembered for a Host of more bytes than a name in DNS has, and a port.
+const LONGEST_HOST: usize = 260;
 
 /// Fields that some frameworks obey in place of the target, the scheme, Host or the address of the client.
 const OVERRIDES: [&str; 17] = [
@@ -115,18 +119,23 @@ impl Peer {
     }
 
     /// `for=..;host=..;proto=..`: IPv6 addresses in brackets and quotes (RFC 7239 section 6), hosts in quotes because of their colon.
-    fn element(&self, host: &HeaderValue) -> Option<HeaderValue> {
-        if let Some((seen, element)) = &self.last.lock().element
-            && seen == host
-        {
-            return Some(element.clone());
-        }
+    fn element(&self, host: &HeaderValue) -> Option<String> {
         let node = match self.ip {
             Some(IpAddr::V4(ip)) => ip.to_string(),
             Some(IpAddr::V6(ip)) => format!("\"[{ip}]\""),
             None => "unknown".to_owned(),
         };
-        let element = HeaderValue::try_from(format!("for={node};host=\"{}\";proto={}", host.to_str().ok()?, scheme(self.https))).ok()?;
+        Some(format!("for={node};host=\"{}\";proto={}", host.to_str().ok()?, scheme(self.https)))
+    }
+
+    /// The same, as a field value.
+    fn element_value(&self, host: &HeaderValue) -> Option<HeaderValue> {
+        if let Some((seen, element)) = &self.last.lock().element
+            && seen == host
+        {
+            return Some(element.clone());
+        }
+        let element = HeaderValue::try_from(self.element(host)?).ok()?;
         self.last.lock().element = copy(host).map(|host| (host, element.clone()));
         Some(element)
     }
@@ -139,21 +148,28 @@ impl Peer {
         {
             return lines.clone();
         }
-        let mut headers = HeaderMap::with_capacity(OUR_FIELDS);
-        let address = self.address().map(|address| (X_FORWARDED_FOR, address.clone()));
-        headers.extend(address.into_iter().chain(self.element(host).map(|element| (FORWARDED, element))));
-        headers.extend([(X_FORWARDED_HOST, host.clone()), (X_FORWARDED_PROTO, HeaderValue::from_static(self::scheme(https)))]);
-        via(&mut headers, version);
-        let line = |(name, value): (&HeaderName, &HeaderValue)| [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat();
-        let lines = Bytes::from(headers.iter().flat_map(line).collect::<Vec<_>>());
+        let mut lines = Vec::with_capacity(LINES + 2 * host.len());
+        let mut line = |name: &HeaderName, value: &[u8]| {
+            [name.as_str().as_bytes(), b": ", value, b"\r\n"].iter().for_each(|part| lines.extend_from_slice(part));
+        };
+        if let Some(address) = self.address() {
+            line(&X_FORWARDED_FOR, address.as_bytes());
+        }
+        if let Some(element) = self.element(host) {
+            line(&FORWARDED, element.as_bytes());
+        }
+        line(&X_FORWARDED_HOST, host.as_bytes());
+        line(&X_FORWARDED_PROTO, self::scheme(https).as_bytes());
+        line(&VIA, received_by(version).as_bytes());
+        let lines = Bytes::from(lines);
         self.last.lock().lines = copy(host).map(|host| ((host, https, version), lines.clone()));
         lines
     }
 }
 
-/// What is remembered is no part of the buffer that the request came in.
+/// A Host to be remembered: no part of the buffer that the request came in. One that is too long is made a line of each time.
 fn copy(host: &HeaderValue) -> Option<HeaderValue> {
-    HeaderValue::from_bytes(host.as_bytes()).ok()
+    if host.len() <= LONGEST_HOST { HeaderValue::from_bytes(host.as_bytes()).ok() } else { None }
 }
 
 const fn scheme(https: bool) -> &'static str {
@@ -178,7 +194,7 @@ pub(super) fn complete(parts: &mut Parts, peer: &Peer, server: &ServerSettings, 
         None => {}
     }
     if let Some(host) = headers.get(HOST).cloned() {
-        if let Some(element) = peer.element(&host) {
+        if let Some(element) = peer.element_value(&host) {
             join(headers, FORWARDED, &element, append);
         }
         if !(append && headers.contains_key(X_FORWARDED_HOST)) {
@@ -191,13 +207,16 @@ pub(super) fn complete(parts: &mut Parts, peer: &Peer, server: &ServerSettings, 
 
 /// Adds ourselves as a recipient of a message that came in `version` (RFC 9110 section 7.6.3).
 pub(super) fn via(headers: &mut HeaderMap, version: Version) {
-    let ours = match version {
+    // Only a map of 32768 fields refuses; hyper passes on a hundred.
+    let _ = headers.try_append(VIA, HeaderValue::from_static(received_by(version)));
+}
+
+const fn received_by(version: Version) -> &'static str {
+    match version {
         Version::HTTP_10 => "1.0 warmfront",
         Version::HTTP_2 => "2.0 warmfront",
         _ => "1.1 warmfront",
-    };
-    // Only a map of 32768 fields refuses; hyper passes on a hundred.
-    let _ = headers.try_append(VIA, HeaderValue::from_static(ours));
+    }
 }
 
 /// Continues the chain of a peer that is believed, or begins one.
@@ -276,6 +295,19 @@ mod tests {
             via(&mut headers, version);
         }
         assert_eq!(headers.get_all("via").iter().collect::<Vec<_>>(), ["1.0 warmfront", "1.1 warmfront", "2.0 warmfront"]);
+    }
+
+    #[test]
+    fn what_was_made_for_a_host_is_remembered_but_for_an_endless_one() {
+        let peer = Peer::new(Some("192.0.2.7".parse().unwrap()));
+        for (length, is_remembered) in [(1, true), (super::LONGEST_HOST, true), (super::LONGEST_HOST + 1, false)] {
+            let host = HeaderValue::try_from("h".repeat(length)).unwrap();
+            let lines = peer.lines(&host, None, Version::HTTP_11);
+            peer.element_value(&host).unwrap();
+            assert_eq!(lines, peer.lines(&host, None, Version::HTTP_11));
+            let last = peer.last.lock();
+            assert_eq!((last.lines.is_some(), last.element.is_some()), (is_remembered, is_remembered), "{length}");
+        }
     }
 
     #[test]

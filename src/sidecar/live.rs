@@ -68,7 +68,7 @@ impl Live {
         })
     }
 
-    /// RFC 9110 section 6.6.1: a recipient with a clock dates a message that has no `Date`.
+    /// Dates a message that has no `Date`, as a recipient with a clock must (RFC 9110 section 6.6.1); one that has is dated anew.
     pub(super) fn date(&self, headers: &mut HeaderMap) {
         thread_local! { static LAST: RefCell<(u64, HeaderValue)> = RefCell::new((0, date::format(0))) }
         let now = self.clock.now().seconds();

@@ -1,6 +1,7 @@
 //! A request as it goes out to the upstream: its own fields, and those that it gets on top.
 
 use crate::body::RequestBody;
+use crate::rfc::forwarding::is_written_by_a_proxy;
 use crate::sidecar::failure::Failure;
 use crate::sidecar::forwarded::{self, Peer};
 use crate::sidecar::head::field;
@@ -99,7 +100,11 @@ impl Names {
 
 /// Has a request of `peer` say for whom it is: by lines on top, where nothing looks for these fields, or has to go on with some that are there; else in its map. The lines.
 pub(super) fn forward(parts: &mut Parts, names: Names, peer: &Peer, settings: &Settings) -> Bytes {
-    let looked_at = matches!(settings.upstream.balance, Balance::Header(_) | Balance::Client);
+    let looked_at = match &settings.upstream.balance {
+        Balance::Client => true,
+        Balance::Header(name) => is_written_by_a_proxy(name),
+        Balance::Load | Balance::Path => false,
+    };
     if !looked_at
         && !names.forwarded
         && let Some(host) = parts.headers.get(HOST)
@@ -167,8 +172,8 @@ mod tests {
             let settings = settings(mode, Balance::Load);
             for peer in [Some("192.0.2.7"), Some("2001:db8::1"), Some("10.0.0.1"), None] {
                 let peer = Peer::new(peer.map(|ip| ip.parse().unwrap())).over(mode == Forwarded::Append);
-                for (scheme, host) in [("http", "h"), ("https", "h"), ("https", "[::1]:8080"), ("http", "h")] {
-                    for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
+                for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
+                    for (scheme, host) in [("http", "h"), ("http", "h"), ("https", "h"), ("https", "[::1]:8080"), ("http", "h")] {
                         let parts = request(scheme, version, &[("host", host), ("via", "1.1 other"), ("x-mine", "1")]);
                         let mut whole = parts.clone();
                         complete(&mut whole, &peer, &settings.server, &settings.upstream);
@@ -195,7 +200,9 @@ mod tests {
         for balance in [Balance::Client, Balance::Header("x-forwarded-for".parse().unwrap())] {
             assert!(!forwarded(request("http", Version::HTTP_11, &[("host", "h")]), &peer, &append(balance)).1);
         }
-        assert!(forwarded(request("http", Version::HTTP_11, &[("host", "h")]), &peer, &append(Balance::Path)).1);
+        for balance in [Balance::Load, Balance::Path, Balance::Header("x-tenant".parse().unwrap())] {
+            assert!(forwarded(request("http", Version::HTTP_11, &[("host", "h")]), &peer, &append(balance)).1);
+        }
         let (headers, on_top) = forwarded(request("http", Version::HTTP_10, &[]), &peer, &append(Balance::Load));
         assert!(!on_top && headers["x-forwarded-for"] == "192.0.2.7" && !headers.contains_key("forwarded"));
     }

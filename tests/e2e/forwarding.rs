@@ -140,7 +140,7 @@ async fn the_origin_is_told_of_the_client_whatever_the_cache_does_with_the_reque
 
 #[tokio::test]
 async fn each_attempt_says_for_whom_it_is_in_the_same_words() {
-    // The third is the retry over a new connection, the fourth goes over one that lay ready.
+    // The first two are answered by a closed connection, and put again; the last goes over the connection that answered the third.
     let origin =
         Origin::start(|_, number| if number < 2 { Act::send("", Then::Fin) } else { answer("Cache-Control: no-store", "x") }).await;
     let house = House::with(origin.address, |_, upstream, _| upstream.retries = 2).await;
@@ -168,7 +168,7 @@ async fn each_attempt_says_for_whom_it_is_in_the_same_words() {
 }
 
 #[tokio::test]
-async fn each_host_and_scheme_of_a_connection_is_told_as_it_is() {
+async fn each_host_and_version_of_a_connection_is_told_as_it_is() {
     let origin = Origin::always(answer("Cache-Control: no-store", "x")).await;
     let house = House::before(&origin).await;
     let mut client = house.client().await;

@@ -1,6 +1,6 @@
 //! What is handed to the service behind the cache is handed to one that has said that it is ready.
 
-use crate::origin::{Origin, fresh};
+use crate::origin::{Origin, Step, fresh};
 use crate::world::{everywhere, get, seconds};
 use bytes::Bytes;
 use http::{Request, Response};
@@ -8,7 +8,7 @@ use http_body_util::{BodyExt as _, Full};
 use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use tower::{Layer as _, Service, ServiceExt as _};
 use warmfront::{Cache, CacheLayer, Rule, Settings};
 
@@ -17,20 +17,29 @@ struct Moody {
     looks: usize,
     left: usize,
     is_ready: bool,
+    /// It says that it is ready and is not.
+    is_unready: bool,
     fails: bool,
     looked: Arc<AtomicUsize>,
 }
 
 impl Moody {
     fn after(looks: usize, fails: bool) -> Self {
-        Self { looks, left: looks, is_ready: false, fails, looked: Arc::default() }
+        Self { looks, left: looks, is_ready: false, is_unready: false, fails, looked: Arc::default() }
     }
 }
 
 impl Clone for Moody {
     /// A clone has not been asked whether it is ready.
     fn clone(&self) -> Self {
-        Self { looks: self.looks, left: self.looks, is_ready: false, fails: self.fails, looked: Arc::clone(&self.looked) }
+        Self {
+            looks: self.looks,
+            left: self.looks,
+            is_ready: false,
+            is_unready: self.is_unready,
+            fails: self.fails,
+            looked: Arc::clone(&self.looked),
+        }
     }
 }
 
@@ -49,7 +58,7 @@ impl Service<Request<Full<Bytes>>> for Moody {
         if self.fails {
             return Poll::Ready(Err("it is broken"));
         }
-        self.is_ready = true;
+        self.is_ready = !self.is_unready;
         Poll::Ready(Ok(()))
     }
 
@@ -81,7 +90,7 @@ async fn a_service_that_is_not_ready_at_once_is_waited_for_and_called_once_ready
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_never_will_be_ready_is_asked_once_and_its_error_counted() {
+async fn a_service_that_will_never_be_ready_is_not_asked_again_and_its_error_counted() {
     for looks in [0, 2] {
         let (cache, moody) = (cache_with(everywhere().pass()), Moody::after(looks, true));
         let service = CacheLayer::new(cache.clone()).layer(moody.clone());
@@ -105,12 +114,34 @@ async fn who_waits_for_a_service_that_is_busy_is_woken_when_it_is_free_again() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn nothing_is_asked_before_the_answer_is_waited_for_and_who_does_not_is_counted() {
+    for (origin, looks) in [(Origin::always(fresh("x")), 0), (Origin::always(fresh("x").after(1000)), 1)] {
+        let cache = cache_with(everywhere().pass());
+        let mut asking = Box::pin(CacheLayer::new(cache.clone()).layer(origin.clone()).call(ask("GET")));
+        for _ in 0..looks {
+            assert!(asking.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        drop(asking);
+        assert_eq!((origin.calls(), cache.stats().abandoned, cache.stats().passed), (looks, 1, 0));
+    }
+    let cache = cache_with(everywhere().pass());
+    let mut waiting = Box::pin(CacheLayer::new(cache.clone()).layer(Moody::after(5, false)).call(ask("GET")));
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    drop(waiting);
+    assert_eq!(cache.stats().abandoned, 1);
+}
+
 #[tokio::test]
-async fn nothing_is_asked_before_the_answer_is_waited_for() {
-    let origin = Origin::always(fresh("x"));
-    let mut service = CacheLayer::new(cache_with(everywhere().pass())).layer(origin.clone());
-    drop(service.call(ask("GET")));
-    assert_eq!(origin.calls(), 0);
+async fn a_panic_of_the_service_is_one_failed_request() {
+    let unready = Moody { is_unready: true, ..Moody::after(0, false) };
+    let cache = cache_with(everywhere().pass());
+    assert!(tokio::spawn(CacheLayer::new(cache.clone()).layer(unready).call(ask("GET"))).await.unwrap_err().is_panic());
+    assert_eq!((cache.stats().failed, cache.stats().passed, cache.stats().abandoned), (1, 0, 0));
+    let cache = cache_with(everywhere().pass());
+    let panics = Origin::always(fresh("x").first(Step::Panic));
+    assert!(tokio::spawn(CacheLayer::new(cache.clone()).layer(panics).call(get("/a").0)).await.unwrap_err().is_panic());
+    assert_eq!((cache.stats().failed, cache.stats().passed, cache.stats().abandoned), (1, 0, 0));
 }
 
 #[tokio::test(start_paused = true)]

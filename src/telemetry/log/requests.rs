@@ -17,7 +17,7 @@ pub const REQUEST: &str = "warmfront::request";
 /// Cheap to clone; clones are the same.
 ///
 /// Fields: `method`, `path` (with the query; secrets and what is over 2 KiB cut out), `rule`, `outcome`, `reason` (why it was refused, failed,
-/// forwarded or not stored), `status`, `bytes` of the body, `lookup_us`, `upstream_us` (until the head, waiting included), `total_us`, `trace_id`,
+/// forwarded or not stored), `status`, `bytes` of the body, `lookup_us` (0 where the cache was not asked), `upstream_us` (until the head, waiting included), `total_us`, `trace_id`,
 /// `key` (a hash that another process spells otherwise), and `ended` if the body did not come to its end: `broken` by the origin, or `left` by
 /// the client.
 #[derive(Clone, Debug, Default)]

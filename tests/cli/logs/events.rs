@@ -48,10 +48,12 @@ fn times_are_whole_microseconds_and_add_up_and_the_key_is_a_hash() {
     house.get("/slow");
     house.get("/kept?user=jane");
     house.get("/kept?user=jane");
+    send(house.data, "POST /form", "Content-Length: 3\r\n", "a=b");
     let events = house.requests();
     let number = |at: usize, name: &str| events[at][name].as_u64().unwrap_or_else(|| panic!("{name}: {}", events[at]));
     assert!(number(0, "upstream_us") >= 300_000 && number(0, "total_us") >= number(0, "lookup_us") + number(0, "upstream_us"));
     assert!(events[2].get("upstream_us").is_none() && number(2, "total_us") < 300_000);
+    assert_eq!(number(3, "lookup_us"), 0, "the cache was not asked");
     let key = events[1]["key"].as_str().unwrap();
     assert!(key.len() == 16 && key.bytes().all(|digit| digit.is_ascii_hexdigit()) && events[2]["key"] == key);
 }
