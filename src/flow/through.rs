@@ -54,8 +54,7 @@ where
 {
     let Handover { shared, settings, rule, why, detail, key, stored, mut request, mut inner, tally, sight } = handover;
     tally.mark(request.extensions_mut());
-    let learns = key.is_some() || !method::is_safe(request.method());
-    let question = learns.then(|| Question::of(&request));
+    let question = Question::of(&request);
     // The groups before the question: a purge that comes while it is answered must find them.
     let member = key.as_ref().map(|key| shared.groups.enlist(key, rule.and_then(|rule| settings.rules.get(rule))));
     let born = shared.groups.now();
@@ -69,18 +68,20 @@ where
     };
     let failure = response.extensions().get::<OriginFailure>().copied();
     let failed = failure.is_some();
-    if let (Some(stored), Some(question)) = (stored.filter(|_| failed || is_covered_status(response.status())), &question) {
+    if let Some(stored) = stored.filter(|_| failed || is_covered_status(response.status())) {
         let fwd_status = (!failed).then(|| response.status().as_u16());
         let status =
             CacheStatus { name: super::NAME, fwd: Some(why), fwd_status, detail: Some("stale-if-error"), ..CacheStatus::default() };
-        if let Some(covered) = covered(&shared, &settings, &stored, question, status) {
+        if let Some(covered) = covered(&shared, &settings, &stored, &question, status) {
             tally.count(Outcome::Stale, Some("stale-if-error"));
             return Ok(covered);
         }
     }
     tally.count_handed_on(failure, detail.unwrap_or(why.as_str()));
     let status = CacheStatus { name: super::NAME, fwd: Some(why), detail, ..CacheStatus::default() };
-    let Some(question) = question.filter(|_| !failed) else { return Ok(passed(response, settings.cache_status, status)) };
+    if failed {
+        return Ok(passed(response, settings.cache_status, status));
+    }
     let timing = Timing { requested, received: shared.clock.now() };
     let errand = key.zip(member).map(|(key, member)| Errand {
         shared: Arc::clone(&shared),

@@ -321,10 +321,13 @@ impl Service<Request<RequestBody>> for Upstream {
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let upstream = self.clone();
-        let (mut parts, body) = request.into_parts();
-        Box::pin(async move { Ok(upstream.answer(&mut parts, body).await) })
+        Box::pin(answering(self.clone(), request))
     }
+}
+
+fn answering(upstream: Upstream, request: Request<RequestBody>) -> impl Future<Output = Result<Response<UpstreamBody>, Infallible>> + Send {
+    let (mut parts, body) = request.into_parts();
+    async move { Ok(upstream.answer(&mut parts, body).await) }
 }
 
 /// What an attempt came to that was answered so `now`, or by nothing within this `limit`.
@@ -364,4 +367,26 @@ fn full(refused: Refused, priority: Option<&Priority>, settings: &Settings) -> F
         _ => format!("upstream.max_in_flight ({}) and upstream.max_queue ({}) are reached", upstream.max_in_flight, upstream.max_queue),
     };
     Failure { retry_after: refused.wait, ..Failure::new(refused.refusal, detail) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RequestBody, Upstream, answering};
+    use crate::flow::passing::Passing;
+    use http::Request;
+    use tower_service::Service;
+
+    /// Of what a function returns, without calling it.
+    const fn size_of_answer<F>(_: &impl Fn(Upstream, Request<RequestBody>) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// The allocator has a slow way for what is larger than a kilobyte, and each request has one of either.
+    #[test]
+    fn what_waits_for_the_answer_to_a_pass_is_small() {
+        let answering = size_of_answer(&answering);
+        assert!(answering <= 1024, "{answering} bytes");
+        let passing = size_of::<Passing<Upstream, RequestBody, <Upstream as Service<Request<RequestBody>>>::Future>>();
+        assert!(passing <= 320, "{passing} bytes");
+    }
 }

@@ -134,8 +134,7 @@ impl Origins {
         let members = self.members.load();
         // More often than there are origins nobody can be forestalled.
         for _ in 0..=members.len() {
-            let at = if members.len() == 1 { Some(0) } else { pick(&members, search, may_try, now, settings) };
-            let Some(at) = at else { break };
+            let Some(at) = pick(&members, search, may_try, now, settings) else { break };
             let member = &members[at];
             if let Some(part) = member.begin(now, settings) {
                 let load = Some(Load::new(member.clone()));
@@ -206,8 +205,11 @@ impl Drop for Attempt<'_> {
     }
 }
 
-/// The number of the one of several that gets the request now.
+/// The number of the one that gets the request now. One that is alone is not chosen: whether its breaker lets the request through is seen as it begins.
 fn pick(members: &[Arc<Member>], search: &Search, may_try: bool, now: Instant, settings: &UpstreamSettings) -> Option<usize> {
+    if members.len() == 1 {
+        return Some(0);
+    }
     let candidate = |member: &Arc<Member>| {
         let (standing, last_failure) = member.standing(now, settings);
         let weight = search.key.map_or(0, |key| choice::weight(key, member.seed));

@@ -65,10 +65,6 @@ impl Idle {
 
     /// Keeps one for [`POOL_IDLE`] from `now` on, if it was made under the settings of this moment.
     pub(super) fn put(self: &Arc<Self>, origin: &Origin, settled: Settled, now: Instant) {
-        // Somebody must close it in its time.
-        if !self.swept.load(Ordering::Relaxed) && Handle::try_current().is_err() {
-            return;
-        }
         {
             let mut lanes = self.shelves[mine() % SHELVES].lock();
             // Under the lock: what is put here before the epoch ends is closed by who ends it.
@@ -87,7 +83,7 @@ impl Idle {
             match Handle::try_current() {
                 Ok(runtime) if !self.swept.swap(true, Ordering::Relaxed) => drop(runtime.spawn(sweep(Arc::downgrade(self)))),
                 Ok(_) => {}
-                Err(_) => self.forget(origin), // whoever would have closed it has just stopped
+                Err(_) => self.forget(origin), // nobody would close it in its time
             }
         }
     }
